@@ -1,0 +1,1 @@
+"""Credits that are arithmetic on an Observation: no model, no state."""

@@ -1,0 +1,64 @@
+"""Attention-based credit: ABC, "Dense Reward for Free" (arXiv 2402.00782)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from redviz.errors import RedvizError
+from redviz.records import Array, Credit, Observation
+
+ROWS = ("response", "pooling")
+
+
+def abc(
+    observation: Observation, *, layer: int = -1, heads: Sequence[int] | None = None, b: float = 1.0, row: str = "response"
+) -> Credit:
+    """Split the score over the response by the attention that the model pays when the score is read.
+
+    ``r_t = b * R * alpha_t + 1[t = T] * (1 - b) * R``, alpha renormalised over the response. All credits share the score's sign, and
+    each depends on the whole response (hindsight).
+
+    Parameters
+    ----------
+    observation
+        One forward pass of the reward model.
+    layer
+        Which layer's attention; -1 is the last, the paper's choice.
+    heads
+        Which heads to average; None takes all, the paper's choice.
+    b
+        The share of the score that is split; the rest stays on the last token. The paper's experiments use 0.8, its sweep is best at 1.
+    row
+        "response": the row of the last response token, as the authors' code does. "pooling": of the token where the score is read.
+
+    Returns
+    -------
+    Credit
+        ``[T]``; sums to the score.
+    """
+    if not 0.0 <= b <= 1.0:
+        raise RedvizError(f"b is {b}; it is the share of the score that attention splits, so give a number from 0 to 1.")
+    alpha = response_attention(observation, layer=layer, heads=heads, row=row)  # [T]
+    values = b * observation.score * alpha
+    values[-1] += (1.0 - b) * observation.score
+    return Credit(values.astype(np.float32), observation.score, 0.0)
+
+
+def response_attention(observation: Observation, *, layer: int = -1, heads: Sequence[int] | None = None, row: str = "response") -> Array:
+    """Head-mean attention over the response's tokens, renormalised to sum 1: ``[T]`` float64."""
+    if row not in ROWS:
+        raise RedvizError(f"row is {row!r}; use one of {', '.join(ROWS)}.")
+    rows = observation.response_row if row == "response" else observation.pooling_row  # [layer, head, L]
+    if rows is None:
+        raise RedvizError("This model shows no attention weights, so attention-based credit is not defined for it; use red or ig.")
+    if not -len(rows) <= layer < len(rows):
+        raise RedvizError(f"layer is {layer}; this model has layers 0 to {len(rows) - 1} (or -1 for the last).")
+    picked = range(rows.shape[1]) if heads is None else list(heads)
+    if not picked or any(not 0 <= h < rows.shape[1] for h in picked):
+        raise RedvizError(f"heads is {heads}; this model has heads 0 to {rows.shape[1] - 1} (None takes all).")
+    mean = rows[layer, list(picked)].astype(np.float64).mean(0)  # [L]
+    own = mean[observation.encoding.start : observation.encoding.stop]  # [T]
+    mass = own.sum()
+    if mass <= 0:
+        raise RedvizError("This row pays no attention to the response at all; choose another layer or head.")
+    return own / mass

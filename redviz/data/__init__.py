@@ -1,0 +1,1 @@
+"""What goes in and out of redviz as files: the gallery, the readers and the result files."""

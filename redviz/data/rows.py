@@ -1,0 +1,90 @@
+"""Result rows: one per response and method label, the same schema for every file that redviz writes."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+from redviz.records import Analysis
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = "1"
+
+
+def rows(analysis: Analysis, version: str) -> list[dict[str, Any]]:
+    """The rows of one analysis. A failed one gives one row with its ``error``; no row carries a time, so that runs compare equal."""
+    record = analysis.to_dict()
+    prompt = record["prompt"] if isinstance(record["prompt"], list) else [{"role": "user", "content": record["prompt"]}]
+    source = analysis.source
+    example_id, _, response_id = analysis.example.id.partition("/")
+    shared = {
+        "example_id": example_id,
+        "response_id": response_id,
+        "prompt": json.dumps(prompt, ensure_ascii=False),
+        "response": analysis.response,
+        **{name: record[name] for name in ("score", "base", "closing", "tokens", "token_ids", "offsets", "unit", "prefix_scores")},
+        "truncated": analysis.truncated,
+        "error": analysis.error,
+        "model": source.model,
+        "revision": source.revision,
+        "fingerprint": source.fingerprint,
+        "dtype": source.dtype,
+        "template_hash": source.template_hash,
+        "reading_column": analysis.observation.encoding.read if analysis.observation else None,
+        "redviz_version": version,
+    }
+    empty = {"label": None, "method": None, "options": None, "credits": [], "total": None, "reference": None, "residual": None}
+    found = [
+        shared
+        | {
+            "label": label,
+            "method": credit.meta.get("method", label),
+            "options": json.dumps(dict(credit.meta.get("options", {})), sort_keys=True, default=list),
+            "credits": [float(v) for v in credit.values],
+            "total": credit.total,
+            "reference": credit.reference,
+            "residual": credit.residual,
+        }
+        for label, credit in analysis.credits.items()
+    ]
+    return found or [shared | empty]
+
+
+def to_parquet(analysis: Analysis, version: str) -> bytes:
+    """The rows as a Parquet file, ``schema_version`` in its metadata."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pylist(rows(analysis, version))
+    table = table.replace_schema_metadata({"schema_version": SCHEMA_VERSION})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+def to_csv(analysis: Analysis) -> str:
+    """One line per token (:meth:`Analysis.to_frame`) with where it came from in constant columns at the right."""
+    frame: pd.DataFrame = analysis.to_frame()
+    source = analysis.source
+    read = analysis.observation.encoding.read if analysis.observation else None
+    constant = {
+        "score": analysis.score,
+        "model": source.model,
+        "revision": source.revision,
+        "fingerprint": source.fingerprint,
+        "dtype": source.dtype,
+        "template_hash": source.template_hash,
+        "reading_column": read,
+    }
+    for name, value in constant.items():
+        frame[name] = value
+    frame["token"] = [_not_a_formula(text) for text in frame["token"]]
+    return str(frame.to_csv(index=False))
+
+
+def _not_a_formula(text: str) -> str:
+    """A spreadsheet must not run a token: a leading =, +, - or @ gets an apostrophe, as spreadsheets themselves write text."""
+    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

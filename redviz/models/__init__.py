@@ -1,0 +1,1 @@
+"""Reward models: load, encode, observe, check."""

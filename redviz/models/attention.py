@@ -1,0 +1,131 @@
+"""Read single rows of attention while the model runs on its fast kernel.
+
+Transformers lets a model be pointed at a registered attention function. Ours hands the work to the SDPA kernel and, while a
+:class:`Rows` capture is open, recomputes the few query rows that were asked for from the layer's own queries and keys. Memory is
+layers x heads x length, never length squared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+FAST = "redviz_sdpa"  # rows beside the SDPA kernel
+PLAIN = "redviz_eager"  # rows beside a plain softmax, for the few models that refuse SDPA (Gemma 2 caps its logits)
+
+
+@dataclass
+class Rows:
+    """The query rows to read and, after the forward pass, their attention: one ``[B, R, heads, L]`` tensor per layer."""
+
+    columns: Tensor  # [B, R] int64, the query columns
+    only: tuple[int, int] | None = None  # one (layer, head), for a full map; None reads every layer and head
+    layers: list[Tensor] = field(default_factory=list)
+    passed: int = 0  # layers that have run
+
+
+_open: ContextVar[Rows | None] = ContextVar("redviz_attention_rows", default=None)
+
+
+@contextmanager
+def reading(columns: Tensor, only: tuple[int, int] | None = None) -> Iterator[Rows]:
+    """Read the attention of these query columns (``[B, R]``) in the one forward pass inside the block."""
+    rows = Rows(columns, only)
+    token = _open.set(rows)
+    try:
+        yield rows
+    finally:
+        _open.reset(token)
+
+
+def attention_rows(query: Tensor, key: Tensor, mask: Tensor | None, columns: Tensor, scaling: float, softcap: float | None) -> Tensor:
+    """Attention weights of some query columns, float32.
+
+    Parameters
+    ----------
+    query, key
+        ``[B, H, L, d]`` and ``[B, H_kv, L, d]``; query heads share key heads in groups.
+    mask
+        ``[B or 1, 1, L, L]``, boolean (True may be seen) or additive; None means plain causal.
+    columns
+        ``[B, R]`` query columns.
+
+    Returns
+    -------
+    Tensor
+        ``[B, R, H, L]``, rows sum to 1.
+    """
+    batch, heads, length, width = query.shape
+    groups = key.shape[1]
+    index = columns[:, None, :, None].expand(-1, heads, -1, width)  # [B, H, R, d]
+    picked = query.gather(2, index).reshape(batch, groups, -1, width)  # [B, H_kv, g*R, d]
+    logits = (picked.float() @ key.float().transpose(-1, -2)) * scaling  # [B, H_kv, g*R, L]
+    if softcap is not None:
+        logits = softcap * torch.tanh(logits / softcap)
+    logits = logits.reshape(batch, heads, -1, key.shape[2])  # [B, H, R, L]
+    if mask is None:
+        ahead = torch.arange(key.shape[2], device=key.device) > columns[..., None]  # [B, R, L]
+        logits = logits.masked_fill(ahead[:, None], float("-inf"))
+    else:
+        wide = mask.expand(batch, -1, -1, -1)
+        seen = wide.gather(2, columns[:, None, :, None].expand(-1, wide.shape[1], -1, wide.shape[3]))  # [B, 1, R, L]
+        logits = logits.masked_fill(~seen, float("-inf")) if seen.dtype == torch.bool else logits + seen.float()
+    return logits.softmax(-1).transpose(1, 2)  # [B, R, H, L]
+
+
+def _record(query: Tensor, key: Tensor, mask: Tensor | None, scaling: float | None, softcap: float | None) -> None:
+    rows = _open.get()
+    if rows is None:
+        return
+    layer, rows.passed = rows.passed, rows.passed + 1
+    if rows.only is not None:
+        if layer != rows.only[0]:
+            return
+        head = rows.only[1]
+        shared = head // (query.shape[1] // key.shape[1])  # the key head this query head reads
+        query, key = query[:, head : head + 1], key[:, shared : shared + 1]
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    rows.layers.append(attention_rows(query, key, mask, rows.columns, scale, softcap))
+
+
+def _fast(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any) -> Any:
+    _record(query, key, attention_mask, kwargs.get("scaling"), kwargs.get("softcap"))
+    return ALL_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, attention_mask, **kwargs)
+
+
+def _plain(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    softcap: float | None = None,
+    **kwargs: Any,
+) -> Any:
+    _record(query, key, attention_mask, scaling, softcap)
+    repeat = query.shape[1] // key.shape[1]
+    keys, values = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)  # [B, H, L, d]
+    logits = (query @ keys.transpose(-1, -2)) * (query.shape[-1] ** -0.5 if scaling is None else scaling)  # [B, H, L, L]
+    if softcap is not None:
+        logits = softcap * torch.tanh(logits / softcap)
+    if attention_mask is not None:
+        logits = logits + attention_mask[..., : keys.shape[2]]
+    weights = logits.softmax(-1, dtype=torch.float32).to(query.dtype)
+    return (weights @ values).transpose(1, 2).contiguous(), None
+
+
+# A registered attention function without a mask function of the same name gets no mask at all: right padding still looks right,
+# left padding and sliding windows are silently wrong.
+ALL_ATTENTION_FUNCTIONS.register(FAST, _fast)
+ALL_MASK_ATTENTION_FUNCTIONS.register(FAST, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
+ALL_ATTENTION_FUNCTIONS.register(PLAIN, _plain)
+ALL_MASK_ATTENTION_FUNCTIONS.register(PLAIN, ALL_MASK_ATTENTION_FUNCTIONS["eager"])

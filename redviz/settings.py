@@ -1,0 +1,44 @@
+"""Where redviz keeps its state and finds the files it ships; every environment variable is read here."""
+
+import os
+import sysconfig
+from pathlib import Path
+
+from redviz.errors import RedvizError
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def home() -> Path:
+    """The folder for everything that redviz writes: ``REDVIZ_HOME``, or ``~/.redviz``."""
+    return Path(os.environ.get("REDVIZ_HOME") or Path.home() / ".redviz").expanduser()
+
+
+def project_file(relative: str) -> Path:
+    """A file or folder that ships beside the package (``app.py``, ``sample_data``): in a checkout, else in the wheel's share."""
+    for root in (PACKAGE.parent, Path(sysconfig.get_path("data")) / "share" / "redviz"):
+        if (root / relative).exists():
+            return root / relative
+    raise RedvizError(f"{relative} was not found beside the redviz package; reinstall redviz or run from its checkout.")
+
+
+def demo_mode() -> bool:
+    """Whether this is a public server (``REDVIZ_DEMO=1``): nothing that a visitor does is written to disk."""
+    return os.environ.get("REDVIZ_DEMO", "") not in ("", "0")
+
+
+def allowed_models() -> tuple[str, ...] | None:
+    """The models a shared server offers (``REDVIZ_MODELS``, separated by commas or line breaks); None allows any."""
+    listed = os.environ.get("REDVIZ_MODELS", "").replace("\n", ",")
+    return tuple(name.strip() for name in listed.split(",") if name.strip()) or None
+
+
+def memory_limit_bytes() -> int | None:
+    """The bound on the weights the engine keeps loaded (``REDVIZ_MODEL_MEMORY_GB``); None leaves it to the machine."""
+    text = os.environ.get("REDVIZ_MODEL_MEMORY_GB", "").strip()
+    if not text:
+        return None
+    try:
+        return int(float(text) * 2**30)
+    except ValueError:
+        raise RedvizError(f"REDVIZ_MODEL_MEMORY_GB is {text!r}; give a number of gibibytes such as 12.") from None

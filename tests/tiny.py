@@ -1,0 +1,86 @@
+"""Tiny random reward models and tokenizers, saved to disk, for tests that know the right answer by brute force."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+TEXTS = [
+    "The film opens on a quiet street and the lead is superb , moving and funny .",
+    "A dull , tedious mess . I did not like it , but the photography is glorious .",
+    "Write a short review of the film you saw last night, please. What did you think?",
+]
+
+CLOSED = (
+    "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+TRIMS = CLOSED.replace("{{ m['content'] }}", "{{ m['content'] | trim }}")
+THINKS = (
+    "{% for m in messages %}<|{{ m['role'] }}|>"
+    "{% if m['role'] == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}{{ m['content'] }}<|end|>\n{% endfor %}"
+)
+OPEN = "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}{% endfor %}"
+TEMPLATES = {"closed": CLOSED, "trims": TRIMS, "thinks": THINKS, "open": OPEN, "none": None}
+
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "Llama": {},
+    "Qwen3": {},
+    "Mistral": {"sliding_window": 12},
+    "GPT2": {},
+}
+
+
+def tokenizer(template: str = "closed", pad: str = "<|pad|>") -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer of a few hundred tokens with one of the templates above."""
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    specials = ["<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=specials, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    core.train_from_iterator(TEXTS, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token=pad,
+        eos_token="<|end|>",
+        extra_special_tokens=specials[2:],
+        chat_template=TEMPLATES[template],
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def config(architecture: str, tok: PreTrainedTokenizerFast, labels: int = 1, **options: Any) -> Any:
+    """A three-layer config of one architecture, vocabulary and pad id of the tokenizer."""
+    shared = {"vocab_size": len(tok), "num_labels": labels, "pad_token_id": tok.pad_token_id}
+    shared |= {"bos_token_id": None, "eos_token_id": tok.eos_token_id}
+    if architecture == "GPT2":
+        return transformers.GPT2Config(n_embd=48, n_layer=3, n_head=4, n_positions=512, **shared, **options)
+    sizes = dict(hidden_size=48, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2)
+    sizes |= {"max_position_embeddings": 512}
+    if architecture == "Gemma2":
+        sizes |= {"query_pre_attn_scalar": 12, "attn_logit_softcapping": 2.0, "head_dim": 12}
+    return getattr(transformers, f"{architecture}Config")(**{**sizes, **ARCHITECTURES.get(architecture, {}), **shared, **options})
+
+
+def save(folder: Path, architecture: str = "Llama", template: str = "closed", labels: int = 1, pad: str = "<|pad|>", **options: Any) -> Path:
+    """A random model whose prefix scores spread by about one unit, saved as a checkpoint folder."""
+    tok = tokenizer(template, pad)
+    torch.manual_seed(1)
+    module = getattr(transformers, f"{architecture}ForSequenceClassification")(config(architecture, tok, labels, **options)).eval()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0, 0.25)
+        ids = torch.randint(5, len(tok), (1, 64))
+        spread = module.score(module.base_model(ids).last_hidden_state)[0, :, 0].std()
+        module.score.weight /= spread
+    module.save_pretrained(folder)
+    tok.save_pretrained(folder)
+    return folder
