@@ -10,7 +10,7 @@ from redviz.records import Analysis, Credit, Example
 
 if TYPE_CHECKING:
     from redviz.analysis import analyze, analyze_batch
-    from redviz.models.conformance import check_model
+    from redviz.evaluation.conformance import check_model
     from redviz.models.load import load_reward_model
 
 __version__ = "0.1.0"
@@ -32,7 +32,7 @@ __all__ = [
 _LATER = {
     "analyze": "redviz.analysis",
     "analyze_batch": "redviz.analysis",
-    "check_model": "redviz.models.conformance",
+    "check_model": "redviz.evaluation.conformance",
     "load_reward_model": "redviz.models.load",
 }
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from redviz import returns
 from redviz.errors import RedvizError
 from redviz.methods import Recipe, recipes
-from redviz.records import Analysis, Credit, Encoding, Example, Message, Observation, Prompt
+from redviz.records import Analysis, Array, Credit, Encoding, Example, Message, Observation, Prompt
 
 if TYPE_CHECKING:
     from redviz.models.reward_model import RewardModel
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 Methods = Sequence[str] | Mapping[str, Mapping[str, Any]]
 Progress = Callable[[int, int], None]
 
+BASELINES = ("zero", "constant", "prefix score")
 DEFAULT_METHODS = ("red", "abc", "ig")
 WINDOW = 128  # examples read ahead, so that batches hold texts of like length
 TOKENS_AT_ONCE = {"cpu": 8192, "cuda": 65536, "mps": 16384}  # of one padded batch
@@ -69,7 +73,9 @@ def analyze(
     True
     """
     if policy is not None or reference is not None or cost_model is not None:
-        raise RedvizError("policy, reference and cost_model serve policy-ratio and two-model methods; none of the methods asked for takes them.")
+        raise RedvizError(
+            "policy, reference and cost_model serve policy-ratio and two-model methods; none of the methods asked for takes them."
+        )
     wanted = recipes(methods)
     example = as_example({"prompt": prompt, "response": response})
     observation = observe_examples(model, [model.encode(example)])[0]
@@ -122,9 +128,15 @@ def as_prompt(prompt: Any) -> Prompt:
     if isinstance(prompt, str):
         return prompt
     if not isinstance(prompt, Sequence):
-        raise RedvizError("The prompt is neither text nor a list of messages; give a string or [{'role': 'user', 'content': '…'}].")
+        raise RedvizError(
+            "The prompt is neither text nor a list of messages; give a string or [{'role': 'user', 'content': '…'}]."
+        )
     for message in prompt:
-        if not isinstance(message, Mapping) or not isinstance(message.get("role"), str) or not isinstance(message.get("content"), str):
+        if (
+            not isinstance(message, Mapping)
+            or not isinstance(message.get("role"), str)
+            or not isinstance(message.get("content"), str)
+        ):
             raise RedvizError(f"A message needs a role and a content, both text; found {str(message)[:80]!r}.")
     return tuple({"role": m["role"], "content": m["content"]} for m in prompt)
 
@@ -146,7 +158,9 @@ def observe_examples(model: RewardModel, encodings: Sequence[Encoding]) -> list[
     return observe_examples(model, encodings[:half]) + observe_examples(model, encodings[half:])
 
 
-def credit_of(model: RewardModel | None, observation: Observation, recipe: Recipe, progress: Progress | None = None) -> Credit:
+def credit_of(
+    model: RewardModel | None, observation: Observation, recipe: Recipe, progress: Progress | None = None
+) -> Credit:
     """One method's credits. The model is called only where the method needs it; elsewhere it may be None."""
     if recipe.info.needs == "model":
         if model is None:
@@ -158,11 +172,76 @@ def credit_of(model: RewardModel | None, observation: Observation, recipe: Recip
 
 
 def with_credits(
-    model: RewardModel, example: Example, observation: Observation, wanted: Mapping[str, Recipe], progress: Progress | None = None
+    model: RewardModel,
+    example: Example,
+    observation: Observation,
+    wanted: Mapping[str, Recipe],
+    progress: Progress | None = None,
 ) -> Analysis:
     """The finished record: observation, credits and source."""
     credits = {label: credit_of(model, observation, recipe, progress) for label, recipe in wanted.items()}
     return Analysis(example, model.source, observation, credits)
+
+
+@dataclass(frozen=True)
+class ReturnCurves:
+    """One method's credits as token rewards, and what reinforcement learning makes of them; all arrays ``[T]`` float64.
+
+    Attributes
+    ----------
+    rewards, returns, values, advantages
+        ``r_t``, ``G_t``, ``V(s_t)`` before token t, and ``A_t`` (GAE).
+    cautions
+        Sentences to show where the combination loses a guarantee.
+    """
+
+    rewards: Array
+    returns: Array
+    values: Array
+    advantages: Array
+    cautions: tuple[str, ...]
+
+
+def return_curves(
+    analysis: Analysis,
+    label: str,
+    *,
+    gamma: float = 1.0,
+    lam: float = 1.0,
+    baseline: str = "zero",
+    constant: float = 0.0,
+) -> ReturnCurves:
+    """Returns and advantages of one method's token rewards.
+
+    Parameters
+    ----------
+    analysis, label
+        Which credits are the rewards.
+    gamma, lam
+        Discount, and lambda of generalised advantage estimation (1 is Monte Carlo: ``A_t = G_t - V_t``).
+    baseline, constant
+        What stands for ``V(s_t)``: "zero", a "constant", or the "prefix score" ``P_{t-1}`` of the reward model itself.
+    """
+    if baseline not in BASELINES:
+        raise RedvizError(f"There is no baseline {baseline!r}; use one of {', '.join(BASELINES)}.")
+    credit = analysis.credits[label]
+    rewards = credit.values.astype(np.float64)  # [T]
+    before = analysis.prefix_scores[:-1].astype(np.float64)  # [T], P_{t-1}
+    values = {"zero": np.zeros_like(rewards), "constant": np.full_like(rewards, constant), "prefix score": before}[
+        baseline
+    ]
+    cautions = []
+    differences = credit.meta.get("method") == "red" and credit.meta["options"]["beta_c"] > 0
+    if differences and baseline == "prefix score":
+        cautions.append(
+            "RED's returns already carry the prefix score as baseline; subtracting it again counts it twice."
+        )
+    if differences and gamma < 1:
+        cautions.append(
+            "With γ < 1 prefix differences are no longer potential-based shaping: the best policy may change."
+        )
+    made = returns.monte_carlo(rewards, gamma)
+    return ReturnCurves(rewards, made, values, returns.gae(rewards, values, gamma, lam), tuple(cautions))
 
 
 def _analyze_window(
@@ -181,17 +260,27 @@ def _analyze_window(
         examples.append(example)
     order = sorted(encodings, key=lambda i: len(encodings[i].ids))
     for batch in _batches(order, encodings, batch_size, TOKENS_AT_ONCE[model.device.type]):
-        for i, result in zip(batch, _analyze_group(model, [examples[i] for i in batch], [encodings[i] for i in batch], wanted), strict=True):
+        for i, result in zip(
+            batch,
+            _analyze_group(model, [examples[i] for i in batch], [encodings[i] for i in batch], wanted),
+            strict=True,
+        ):
             results[i] = result
     for i in range(len(window)):
         yield results[i]
 
 
-def _batches(order: Sequence[int], encodings: Mapping[int, Encoding], batch_size: int | str, budget: int) -> Iterator[list[int]]:
+def _batches(
+    order: Sequence[int], encodings: Mapping[int, Encoding], batch_size: int | str, budget: int
+) -> Iterator[list[int]]:
     """Runs of like length, each within the batch size or the token budget."""
     batch: list[int] = []
     for i in order:  # lengths only grow, so the new one sets the width
-        full = len(batch) >= batch_size if isinstance(batch_size, int) else (len(batch) + 1) * len(encodings[i].ids) > budget
+        full = (
+            len(batch) >= batch_size
+            if isinstance(batch_size, int)
+            else (len(batch) + 1) * len(encodings[i].ids) > budget
+        )
         if batch and full:
             yield batch
             batch = []

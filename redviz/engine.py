@@ -52,6 +52,7 @@ class ModelState:
     trained_length: int | None
     layers: int
     heads: int
+    free_bytes: int  # memory left on its device after loading
 
 
 class Results:
@@ -69,6 +70,11 @@ class Results:
                 return None
             self._kept.move_to_end(key)
             return self._kept[key][0]
+
+    def drop(self, key: Any) -> None:
+        """Forget a value."""
+        with self._lock:
+            self._held -= self._kept.pop(key, (None, 0))[1]
 
     def put(self, key: Any, value: Any, size: int) -> None:
         """Keep a value of this many bytes."""
@@ -143,23 +149,19 @@ class Engine:
         return self.worker.submit(f"{label}", lambda job: self._credit(job, spec, example, recipe), LONG, key)
 
     def with_model(
-        self,
-        spec: ModelSpec,
-        title: str,
-        work: Callable[[RewardModel, Job], Any],
-        *,
-        key: Any = None,
-        long: bool = False,
+        self, spec: ModelSpec, title: str, work: Callable[[RewardModel, Job], Any], *, key: Any, priority: int = SHORT
     ) -> Job:
-        """Any other work on a loaded model (a conformance card, a causal check, an attention map); runs in the worker."""
-        keyed = None if key is None else ("model", spec, title, key)
-        return self.worker.submit(
-            title, lambda job: self._kept_work(job, spec, keyed, work), LONG if long else SHORT, keyed
-        )
+        """Any other work on a loaded model (a conformance card, a causal check, an attention map), kept under its key."""
+        keyed = ("model", spec, title, key)
+        return self.worker.submit(title, lambda job: self._kept_work(spec, job, keyed, work), priority, keyed)
 
     def kept(self, spec: ModelSpec, title: str, key: Any) -> Any:
         """The result of earlier :meth:`with_model` work under this key, or None."""
         return self._results.get(("model", spec, title, key))
+
+    def drop(self, spec: ModelSpec, title: str, key: Any) -> None:
+        """Forget what :meth:`with_model` kept."""
+        self._results.drop(("model", spec, title, key))
 
     def state(self, spec: ModelSpec) -> ModelState | None:
         """What is known of a model that was loaded here, or None."""
@@ -227,6 +229,7 @@ class Engine:
             model.trained_length,
             config.num_hidden_layers,
             config.num_attention_heads,
+            _free_memory(model.device),
         )
         self._models[spec] = model
         self._make_room(0, keep=spec)
@@ -276,10 +279,9 @@ class Engine:
             self._results.put(key, credit, credit.values.nbytes)
         return credit
 
-    def _kept_work(self, job: Job, spec: ModelSpec, key: Any, work: Callable[[RewardModel, Job], Any]) -> Any:
+    def _kept_work(self, spec: ModelSpec, job: Job, key: Any, work: Callable[[RewardModel, Job], Any]) -> Any:
         result = work(self._model(spec), job)
-        if key is not None:
-            self._results.put(key, result, 65536)
+        self._results.put(key, result, 65536)
         return result
 
 
@@ -307,3 +309,13 @@ def _half_of_memory() -> int:
     import psutil
 
     return int(psutil.virtual_memory().total // 2)
+
+
+def _free_memory(device: Any) -> int:
+    if device.type == "cuda":
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    import psutil
+
+    return int(psutil.virtual_memory().available)

@@ -15,12 +15,17 @@ from redviz.records import Credit
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a method: its default, what it may be, and a sentence. ``choices`` are values, or (low, high) of a range."""
+    """One option of a method: its default, a sentence, and what it may be.
+
+    ``choices`` are all its values; ``range`` is (low, high) of a real number; with neither it is a whole number, or a list of whole
+    numbers where ``many`` is set. A default of None means that the method decides.
+    """
 
     default: Any
     help: str
     choices: tuple[Any, ...] | None = None
     range: tuple[float, float] | None = None
+    many: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ METHODS: dict[str, MethodInfo] = {
         "ABC", "Chan et al. 2024, Dense Reward for Free, arXiv 2402.00782", "1 F", "attention", "R", False, abc,
         {
             "layer": Option(-1, "Attention layer; −1 is the last (the paper's choice)."),
-            "heads": Option(None, "Heads to average; empty takes all (the paper's choice)."),
+            "heads": Option(None, "Heads to average; empty takes all (the paper's choice).", many=True),
             "b": Option(1.0, "Share of the score that attention splits; the paper's experiments use 0.8.", range=(0.0, 1.0)),
             "row": Option("response", "Whose attention: the last response token's, or the reading position's.", choices=ROWS),
         },

@@ -86,7 +86,11 @@ def _starts_word(before: str, text: str) -> bool:
 
 
 def _starts_sentence(before: str, text: str) -> bool:
-    return bool(SENTENCE_END.search(before)) and bool(text.strip()) and (text[0].isspace() or before[-1] in " \n\t。！？」』）")
+    return (
+        bool(SENTENCE_END.search(before))
+        and bool(text.strip())
+        and (text[0].isspace() or before[-1] in " \n\t。！？」』）")
+    )
 
 
 def pool(values: Array, groups: Sequence[Unit]) -> Array:

@@ -16,7 +16,7 @@ from redviz.errors import Cancelled, RedvizError
 
 log = logging.getLogger("redviz")
 
-SHORT, LONG = 0, 1
+SHORT, LONG, IDLE = 0, 1, 2  # priorities
 KEPT_JOBS = 200
 
 

@@ -11,7 +11,12 @@ ROWS = ("response", "pooling")
 
 
 def abc(
-    observation: Observation, *, layer: int = -1, heads: Sequence[int] | None = None, b: float = 1.0, row: str = "response"
+    observation: Observation,
+    *,
+    layer: int = -1,
+    heads: Sequence[int] | None = None,
+    b: float = 1.0,
+    row: str = "response",
 ) -> Credit:
     """Split the score over the response by the attention that the model pays when the score is read.
 
@@ -37,20 +42,26 @@ def abc(
         ``[T]``; sums to the score.
     """
     if not 0.0 <= b <= 1.0:
-        raise RedvizError(f"b is {b}; it is the share of the score that attention splits, so give a number from 0 to 1.")
+        raise RedvizError(
+            f"b is {b}; it is the share of the score that attention splits, so give a number from 0 to 1."
+        )
     alpha = response_attention(observation, layer=layer, heads=heads, row=row)  # [T]
     values = b * observation.score * alpha
     values[-1] += (1.0 - b) * observation.score
     return Credit(values.astype(np.float32), observation.score, 0.0)
 
 
-def response_attention(observation: Observation, *, layer: int = -1, heads: Sequence[int] | None = None, row: str = "response") -> Array:
+def response_attention(
+    observation: Observation, *, layer: int = -1, heads: Sequence[int] | None = None, row: str = "response"
+) -> Array:
     """Head-mean attention over the response's tokens, renormalised to sum 1: ``[T]`` float64."""
     if row not in ROWS:
         raise RedvizError(f"row is {row!r}; use one of {', '.join(ROWS)}.")
     rows = observation.response_row if row == "response" else observation.pooling_row  # [layer, head, L]
     if rows is None:
-        raise RedvizError("This model shows no attention weights, so attention-based credit is not defined for it; use red or ig.")
+        raise RedvizError(
+            "This model shows no attention weights, so attention-based credit is not defined for it; use red or ig."
+        )
     if not -len(rows) <= layer < len(rows):
         raise RedvizError(f"layer is {layer}; this model has layers 0 to {len(rows) - 1} (or -1 for the last).")
     picked = range(rows.shape[1]) if heads is None else list(heads)

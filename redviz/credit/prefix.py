@@ -37,4 +37,6 @@ def red(observation: Observation, *, beta_c: float = 1.0, initial: str = "prefix
     steps[0] = prefix[1] - reference
     values = beta_c * steps
     values[-1] += beta_c * observation.closing + (1.0 - beta_c) * observation.score
-    return Credit(values.astype(np.float32), observation.score, beta_c * float(reference), closing=beta_c * observation.closing)
+    return Credit(
+        values.astype(np.float32), observation.score, beta_c * float(reference), closing=beta_c * observation.closing
+    )

@@ -19,7 +19,10 @@ def save_analysis(analysis: Analysis, path: Path) -> None:
     if observation is None:
         raise RedvizError("An analysis that failed has nothing to save; mend the example first.")
     encoding = observation.encoding
-    plain = {name: getattr(encoding, name) for name in ("start", "stop", "read", "offsets", "pieces", "rendered", "truncated", "notices")}
+    plain = {
+        name: getattr(encoding, name)
+        for name in ("start", "stop", "read", "offsets", "pieces", "rendered", "truncated", "notices")
+    }
     header = {
         "format": FORMAT,
         "example": vars(analysis.example),
@@ -37,7 +40,7 @@ def save_analysis(analysis: Analysis, path: Path) -> None:
             arrays[name] = rows
     text = np.frombuffer(json.dumps(header, ensure_ascii=False, default=dict).encode(), np.uint8)
     with path.open("wb") as file:
-        np.savez_compressed(file, header=text, ids=encoding.ids, column_scores=observation.column_scores, **arrays)
+        np.savez_compressed(file, allow_pickle=False, header=text, ids=encoding.ids, column_scores=observation.column_scores, **arrays)
 
 
 def load_analysis(path: Path) -> Analysis:

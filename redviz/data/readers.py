@@ -23,7 +23,7 @@ class RowProblem:
 
 
 def read_examples(source: bytes | str | Path, filename: str) -> tuple[list[Example], list[RowProblem]]:
-    """Read prompts and responses from a pasted text, an upload or a file.
+    r"""Read prompts and responses from a pasted text, an upload or a file.
 
     Parameters
     ----------

@@ -25,7 +25,10 @@ def rows(analysis: Analysis, version: str) -> list[dict[str, Any]]:
         "response_id": response_id,
         "prompt": json.dumps(prompt, ensure_ascii=False),
         "response": analysis.response,
-        **{name: record[name] for name in ("score", "base", "closing", "tokens", "token_ids", "offsets", "unit", "prefix_scores")},
+        **{
+            name: record[name]
+            for name in ("score", "base", "closing", "tokens", "token_ids", "offsets", "unit", "prefix_scores")
+        },
         "truncated": analysis.truncated,
         "error": analysis.error,
         "model": source.model,
@@ -36,7 +39,15 @@ def rows(analysis: Analysis, version: str) -> list[dict[str, Any]]:
         "reading_column": analysis.observation.encoding.read if analysis.observation else None,
         "redviz_version": version,
     }
-    empty = {"label": None, "method": None, "options": None, "credits": [], "total": None, "reference": None, "residual": None}
+    empty: dict[str, Any] = {
+        "label": None,
+        "method": None,
+        "options": None,
+        "credits": [],
+        "total": None,
+        "reference": None,
+        "residual": None,
+    }
     found = [
         shared
         | {
@@ -70,7 +81,7 @@ def to_csv(analysis: Analysis) -> str:
     frame: pd.DataFrame = analysis.to_frame()
     source = analysis.source
     read = analysis.observation.encoding.read if analysis.observation else None
-    constant = {
+    constant: dict[str, Any] = {
         "score": analysis.score,
         "model": source.model,
         "revision": source.revision,

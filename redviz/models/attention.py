@@ -19,7 +19,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 FAST = "redviz_sdpa"  # rows beside the SDPA kernel
-PLAIN = "redviz_eager"  # rows beside a plain softmax, for the few models that refuse SDPA (Gemma 2 caps its logits)
+PLAIN = "redviz_eager"  # rows beside a plain softmax, for the few models that refuse SDPA (Gemma 2, gpt-oss)
 
 
 @dataclass
@@ -46,7 +46,15 @@ def reading(columns: Tensor, only: tuple[int, int] | None = None) -> Iterator[Ro
         _open.reset(token)
 
 
-def attention_rows(query: Tensor, key: Tensor, mask: Tensor | None, columns: Tensor, scaling: float, softcap: float | None) -> Tensor:
+def attention_rows(
+    query: Tensor,
+    key: Tensor,
+    mask: Tensor | None,
+    columns: Tensor,
+    scaling: float,
+    softcap: float | None = None,
+    sinks: Tensor | None = None,
+) -> Tensor:
     """Attention weights of some query columns, float32.
 
     Parameters
@@ -57,11 +65,13 @@ def attention_rows(query: Tensor, key: Tensor, mask: Tensor | None, columns: Ten
         ``[B or 1, 1, L, L]``, boolean (True may be seen) or additive; None means plain causal.
     columns
         ``[B, R]`` query columns.
+    sinks
+        ``[H]`` logits of attention to nothing at all (gpt-oss).
 
     Returns
     -------
     Tensor
-        ``[B, R, H, L]``, rows sum to 1.
+        ``[B, R, H, L]``; rows sum to 1, or to less where sinks take their share.
     """
     batch, heads, length, width = query.shape
     groups = key.shape[1]
@@ -78,10 +88,20 @@ def attention_rows(query: Tensor, key: Tensor, mask: Tensor | None, columns: Ten
         wide = mask.expand(batch, -1, -1, -1)
         seen = wide.gather(2, columns[:, None, :, None].expand(-1, wide.shape[1], -1, wide.shape[3]))  # [B, 1, R, L]
         logits = logits.masked_fill(~seen, float("-inf")) if seen.dtype == torch.bool else logits + seen.float()
-    return logits.softmax(-1).transpose(1, 2)  # [B, R, H, L]
+    return _softmax(logits, sinks).transpose(1, 2)  # [B, R, H, L]
 
 
-def _record(query: Tensor, key: Tensor, mask: Tensor | None, scaling: float | None, softcap: float | None) -> None:
+def _softmax(logits: Tensor, sinks: Tensor | None) -> Tensor:
+    """Softmax over the keys, float32; sinks (``[H]``) take part in the sum and are then dropped: ``[B, H, R, L]``."""
+    if sinks is None:
+        return logits.softmax(-1, dtype=torch.float32)
+    column = sinks.view(1, -1, 1, 1).expand(*logits.shape[:3], 1).to(logits.dtype)  # [B, H, R, 1]
+    return torch.cat([logits, column], -1).softmax(-1, dtype=torch.float32)[..., :-1]
+
+
+def _record(
+    query: Tensor, key: Tensor, mask: Tensor | None, scaling: float | None, softcap: float | None, sinks: Tensor | None
+) -> None:
     rows = _open.get()
     if rows is None:
         return
@@ -92,12 +112,13 @@ def _record(query: Tensor, key: Tensor, mask: Tensor | None, scaling: float | No
         head = rows.only[1]
         shared = head // (query.shape[1] // key.shape[1])  # the key head this query head reads
         query, key = query[:, head : head + 1], key[:, shared : shared + 1]
+        sinks = None if sinks is None else sinks[head : head + 1]
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    rows.layers.append(attention_rows(query, key, mask, rows.columns, scale, softcap))
+    rows.layers.append(attention_rows(query, key, mask, rows.columns, scale, softcap, sinks))
 
 
 def _fast(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any) -> Any:
-    _record(query, key, attention_mask, kwargs.get("scaling"), kwargs.get("softcap"))
+    _record(query, key, attention_mask, kwargs.get("scaling"), kwargs.get("softcap"), kwargs.get("s_aux"))
     return ALL_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, attention_mask, **kwargs)
 
 
@@ -109,17 +130,20 @@ def _plain(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     softcap: float | None = None,
+    s_aux: Tensor | None = None,
     **kwargs: Any,
 ) -> Any:
-    _record(query, key, attention_mask, scaling, softcap)
+    _record(query, key, attention_mask, scaling, softcap, s_aux)
     repeat = query.shape[1] // key.shape[1]
     keys, values = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)  # [B, H, L, d]
-    logits = (query @ keys.transpose(-1, -2)) * (query.shape[-1] ** -0.5 if scaling is None else scaling)  # [B, H, L, L]
+    logits = (query @ keys.transpose(-1, -2)) * (
+        query.shape[-1] ** -0.5 if scaling is None else scaling
+    )  # [B, H, L, L]
     if softcap is not None:
         logits = softcap * torch.tanh(logits / softcap)
     if attention_mask is not None:
         logits = logits + attention_mask[..., : keys.shape[2]]
-    weights = logits.softmax(-1, dtype=torch.float32).to(query.dtype)
+    weights = _softmax(logits, s_aux).to(query.dtype)
     return (weights @ values).transpose(1, 2).contiguous(), None
 
 

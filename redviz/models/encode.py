@@ -8,6 +8,7 @@ the response would find the wrong place.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,9 +19,12 @@ from redviz.records import Array, Encoding, Example, Message
 from redviz.text import align
 
 SENTINEL = "REDVIZ7SENTINEL"
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def encode(tokenizer: Any, example: Example, *, max_length: int, read: str = "model", pad_id: int | None = None) -> Encoding:
+def encode(
+    tokenizer: Any, example: Example, *, max_length: int, read: str = "model", pad_id: int | None = None
+) -> Encoding:
     """Render, tokenize and locate the response of one example.
 
     Parameters
@@ -46,6 +50,10 @@ def encode(tokenizer: Any, example: Example, *, max_length: int, read: str = "mo
     if not example.response:
         raise RedvizError("The response is empty; give at least one character to score.")
     rendered, prefix, suffix = render(tokenizer, example)
+    if lone := LONE_SURROGATE.search(rendered):
+        raise RedvizError(
+            f"The text holds half of a surrogate pair (U+{ord(lone[0]):04X}), which is no character; repair its encoding."
+        )
     begin, end = len(prefix), len(rendered) - len(suffix)
     batch = tokenizer(
         rendered,
@@ -59,11 +67,15 @@ def encode(tokenizer: Any, example: Example, *, max_length: int, read: str = "mo
     spans = _gapless(batch["offset_mapping"], _added(batch, tokenizer), len(rendered))
     touching = [i for i, (a, b) in enumerate(spans) if a < end and b > begin]
     if not touching:
-        raise RedvizError("The response becomes no token under this tokenizer (only blanks that its template trims?); write some text.")
+        raise RedvizError(
+            "The response becomes no token under this tokenizer (only blanks that its template trims?); write some text."
+        )
     start, stop = touching[0], touching[-1] + 1
     if start == 0:
         raise RedvizError("Nothing stands before the response, so there is no empty-prefix score; give a prompt.")
-    pieces = tuple(rendered[a:b] or tokenizer.convert_ids_to_tokens(int(i)) for i, (a, b) in zip(ids, spans, strict=True))
+    pieces = tuple(
+        rendered[a:b] or tokenizer.convert_ids_to_tokens(int(i)) for i, (a, b) in zip(ids, spans, strict=True)
+    )
     offsets, notices = _response_offsets(example.response, rendered[begin:end], begin, spans[start:stop])
     notices += _special_notices(tokenizer, example)
     keep = min(stop, max_length - (len(ids) - stop))
@@ -71,8 +83,12 @@ def encode(tokenizer: Any, example: Example, *, max_length: int, read: str = "mo
     if cut:
         if keep <= start:
             room = max_length - (len(ids) - stop)
-            raise RedvizError(f"The prompt alone takes {start} of the {room} tokens this model can read; shorten the prompt.")
-        notices += (f"The response was cut: its last {cut} of {stop - start} tokens do not fit the model's {max_length} tokens.",)
+            raise RedvizError(
+                f"The prompt alone takes {start} of the {room} tokens this model can read; shorten the prompt."
+            )
+        notices += (
+            f"The response was cut: its last {cut} of {stop - start} tokens do not fit the model's {max_length} tokens.",
+        )
         ids, pieces = np.delete(ids, slice(keep, stop)), pieces[:keep] + pieces[stop:]
         offsets, stop = offsets[: keep - start], keep
     column = len(ids) - 1
@@ -103,7 +119,9 @@ def render(tokenizer: Any, example: Example) -> tuple[str, str, str]:
         )
     prefix, suffix = with_sentinel.split(sentinel)
     if not (rendered.startswith(prefix) and rendered.endswith(suffix) and len(rendered) >= len(prefix) + len(suffix)):
-        raise RedvizError("The chat template changes its own text with the response, so the response's tokens cannot be told apart.")
+        raise RedvizError(
+            "The chat template changes its own text with the response, so the response's tokens cannot be told apart."
+        )
     return rendered, prefix, suffix
 
 
@@ -113,7 +131,9 @@ def apply_template(tokenizer: Any, prompt: str | Sequence[Message], response: st
     try:
         return str(tokenizer.apply_chat_template(conversation, tokenize=False))
     except Exception as error:  # jinja raises its own tree, and templates raise through it
-        raise RedvizError(f"The model's chat template refused this conversation ({error}); change the roles or their order.") from error
+        raise RedvizError(
+            f"The model's chat template refused this conversation ({error}); change the roles or their order."
+        ) from error
 
 
 def template_hash(tokenizer: Any) -> str:
@@ -181,7 +201,9 @@ def _response_offsets(
         return tuple(clipped), notices
     if middle == response.strip():
         shift = len(response) - len(response.lstrip())
-        return tuple((a + shift, b + shift) for a, b in clipped), ("The chat template trims blanks around the response.",)
+        return tuple((a + shift, b + shift) for a, b in clipped), (
+            "The chat template trims blanks around the response.",
+        )
     at = response.find(middle)
     if at >= 0 and middle:
         return tuple((a + at, b + at) for a, b in clipped), ("The chat template drops part of the response.",)
@@ -195,7 +217,9 @@ def _special_notices(tokenizer: Any, example: Example) -> tuple[str, ...]:
     spelled = sorted({t for t in _special_texts(tokenizer) if any(t in text for text in texts)})
     if not spelled:
         return ()
-    return (f"The text spells the special token{'s'[: len(spelled) > 1]} {', '.join(spelled)}; the model reads it as such.",)
+    return (
+        f"The text spells the special token{'s'[: len(spelled) > 1]} {', '.join(spelled)}; the model reads it as such.",
+    )
 
 
 def _special_texts(tokenizer: Any) -> list[str]:

@@ -19,6 +19,13 @@ def embedded_models() -> tuple[str, ...]:
     return tuple(f"embedded:{folder.parent.name}" for folder in sorted(EMBEDDED.glob("*/config.json")))
 
 
+def embedded_reward_models() -> tuple[str, ...]:
+    """Those of :func:`embedded_models` that give a score (the others are policies)."""
+    return tuple(
+        name for name in embedded_models() if "SequenceClassification" in (resolve(name) / "config.json").read_text()
+    )
+
+
 def resolve(name: str, revision: str | None = None) -> Path:
     """The local folder of a model; Hub ids are fetched into (or found in) the Hub's own cache.
 
@@ -58,13 +65,17 @@ def _from_hub(name: str, revision: str | None) -> Path:
     except RevisionNotFoundError as error:
         raise RedvizError(f"{name} has no revision {revision!r}; check --revision.") from error
     except RepositoryNotFoundError as error:
-        raise RedvizError(f"{name} is not on the Hub (or is private: set HF_TOKEN), and no such folder exists here.") from error
+        raise RedvizError(
+            f"{name} is not on the Hub (or is private: set HF_TOKEN), and no such folder exists here."
+        ) from error
     except LocalEntryNotFoundError as error:
         raise RedvizError(
             f"{name} is not in the local Hub cache and the Hub cannot be reached; download it first, or give a local folder."
         ) from error
     except OSError as error:
-        raise RedvizError(f"{name} could not be fetched from the Hub ({type(error).__name__}); try again, or give a local folder.") from error
+        raise RedvizError(
+            f"{name} could not be fetched from the Hub ({type(error).__name__}); try again, or give a local folder."
+        ) from error
 
 
 def fingerprint(folder: Path) -> str:
@@ -73,7 +84,9 @@ def fingerprint(folder: Path) -> str:
     Files over 256 MiB are hashed by their size and one MiB of every 64; in the Hub's cache the blob's name is its hash.
     """
     digest = hashlib.sha256()
-    for path in sorted(p for pattern in ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model") for p in folder.glob(pattern)):
+    for path in sorted(
+        p for pattern in ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model") for p in folder.glob(pattern)
+    ):
         digest.update(path.name.encode())
         target = path.resolve()
         if target.parent.name == "blobs":

@@ -79,7 +79,9 @@ def load_reward_model(
     >>> model = load_reward_model("embedded:sentiment", device="cpu")  # doctest: +SKIP
     """
     if read not in ("model", "last"):
-        raise RedvizError(f'read is {read!r}; use "model" (where the model\'s own forward reads) or "last" (the last token).')
+        raise RedvizError(
+            f'read is {read!r}; use "model" (where the model\'s own forward reads) or "last" (the last token).'
+        )
     folder = resolve(name, revision)
     config = read_config(folder, name, trust_remote_code)
     if not allow_pickle:
@@ -94,7 +96,9 @@ def load_reward_model(
     module, report = _from_pretrained(folder, name, allow_pickle, pick_dtype(wanted, target), options)
     refuse_new_weights(report, name)
     if not hasattr(module, "score"):
-        raise RedvizError(f"{name} is a {type(module).__name__}; redviz reads causal sequence-classification models with a head called score.")
+        raise RedvizError(
+            f"{name} is a {type(module).__name__}; redviz reads causal sequence-classification models with a head called score."
+        )
     if wanted == "auto" and quantization is None and _small(module):
         module = module.float()
     if device_map is None and quantization is None:
@@ -117,30 +121,51 @@ def load_reward_model(
     )
     log.info("loaded %s (%s, %s)", name, source.dtype, source.device)
     return RewardModel(
-        name, module, tokenizer, score_head, mix, context, source, trained_length=config.get("redviz_trained_length"), read=read
+        name,
+        module,
+        tokenizer,
+        score_head,
+        mix,
+        context,
+        source,
+        trained_length=config.get("redviz_trained_length"),
+        read=read,
     )
 
 
 def read_config(folder: Path, name: str, trust_remote_code: bool) -> dict[str, Any]:
     """``config.json``, read before anything is built, so that what is wrong can be named."""
-    path = folder / "config.json"
-    if (folder / "adapter_config.json").exists() and not path.exists():
-        base = json.loads((folder / "adapter_config.json").read_text()).get("base_model_name_or_path") or "its base model"
+    weights = [path for pattern in ("*.safetensors", "*.bin") for path in folder.glob(pattern)]
+    if (folder / "adapter_config.json").exists() and all(path.name.startswith("adapter_") for path in weights):
+        base = _read_json(folder / "adapter_config.json", name).get("base_model_name_or_path") or "its base model"
         raise RedvizError(
             f"{name} holds a LoRA adapter of {base}, not a whole model; merge it into its base "
             "(peft: merge_and_unload, then save_pretrained with the tokenizer) and give the merged folder."
         )
-    if not path.exists():
-        raise RedvizError(f"{name} is no model folder: it has no config.json; give a folder written by save_pretrained, or a Hub id.")
-    try:
-        config: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise RedvizError(f"{name}/config.json is not JSON ({error}); download or save the model again.") from error
+    if not (folder / "config.json").exists():
+        raise RedvizError(
+            f"{name} is no model folder: it has no config.json; give a folder written by save_pretrained, or a Hub id."
+        )
+    config = _read_json(folder / "config.json", name)
     kind = config.get("model_type", "")
     if kind not in CONFIG_MAPPING and not ("auto_map" in config and trust_remote_code):
-        remedy = "its own code is needed: --trust-remote-code runs it" if "auto_map" in config else "update transformers, or check the folder"
+        remedy = (
+            "its own code is needed: --trust-remote-code runs it"
+            if "auto_map" in config
+            else "update transformers, or check the folder"
+        )
         raise RedvizError(f"{name} has the unknown architecture {kind or '(no model_type)'!r}; {remedy}.")
     return config
+
+
+def _read_json(path: Path, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except ValueError as error:
+        raise RedvizError(f"{name}/{path.name} is not JSON ({error}); download or save the model again.") from error
+    if not isinstance(found, dict):
+        raise RedvizError(f"{name}/{path.name} holds no JSON object; download or save the model again.")
+    return found
 
 
 def refuse_pickle(folder: Path, name: str) -> None:
@@ -162,7 +187,11 @@ def refuse_new_weights(report: dict[str, Any], name: str) -> None:
     if not missing and not mismatched:
         return
     listed = ", ".join([*missing, *mismatched][:4]) + (" …" if len(missing) + len(mismatched) > 4 else "")
-    heads = [key for key in report["unexpected_keys"] if any(word in key for word in ("value_head", "v_head", "regression_head", "lm_head"))]
+    heads = [
+        key
+        for key in report["unexpected_keys"]
+        if any(word in key for word in ("value_head", "v_head", "regression_head", "lm_head"))
+    ]
     hint = f" It does hold {', '.join(sorted(heads)[:2])}, another kind of head." if heads else ""
     raise RedvizError(
         f"{name} lacks {len(missing) + len(mismatched)} weights ({listed}); they would be random and its scores noise.{hint} "
@@ -180,7 +209,9 @@ def head_mix(head: str | int | None, labels: tuple[str, ...], name: str) -> torc
     listed = ", ".join(f"{i} {label}" for i, label in enumerate(labels[:8])) + (" …" if len(labels) > 8 else "")
     if head is None:
         if len(labels) != 1:
-            raise RedvizError(f"{name} has {len(labels)} labels ({listed}), not one score; choose with --head, e.g. --head 0 or --head 1-0.")
+            raise RedvizError(
+                f"{name} has {len(labels)} labels ({listed}), not one score; choose with --head, e.g. --head 0 or --head 1-0."
+            )
         return torch.ones(1)
     text = str(head)
     names = {**{label: i for i, label in enumerate(labels)}, **{str(i): i for i in range(len(labels))}}
@@ -230,7 +261,7 @@ def context_length(config: Any, tokenizer: Any, max_length: int | None, name: st
         raise RedvizError(f"{name} reads {context} tokens, fewer than the {max_length} asked for; lower --max-length.")
     if max_length is None and context is None:
         raise RedvizError(f"{name} does not say how many tokens it can read; give --max-length.")
-    return int(max_length or context)
+    return int(max_length or context or 0)
 
 
 def load_tokenizer(folder: Path, name: str, trust_remote_code: bool) -> Any:
@@ -238,9 +269,13 @@ def load_tokenizer(folder: Path, name: str, trust_remote_code: bool) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except Exception as error:  # each tokenizer class fails in its own way
-        raise RedvizError(f"{name} has no tokenizer that loads ({_first_line(error)}); save it beside the weights.") from error
+        raise RedvizError(
+            f"{name} has no tokenizer that loads ({_first_line(error)}); save it beside the weights."
+        ) from error
     if not tokenizer.is_fast:
-        raise RedvizError(f"{name} has a slow tokenizer, which gives no character offsets; save its fast version (tokenizer.json).")
+        raise RedvizError(
+            f"{name} has a slow tokenizer, which gives no character offsets; save its fast version (tokenizer.json)."
+        )
     return tokenizer
 
 
@@ -253,8 +288,13 @@ def _from_pretrained(
         )
     except Exception as error:  # one door for everything Transformers and safetensors raise
         if "ignore_mismatched_sizes" in str(error):
-            raise RedvizError(f"{name}'s weights do not have the shapes its config.json says; save the model again.") from error
-        raise RedvizError(f"{name} could not be loaded as a sequence-classification model: {_first_line(error)}") from error
+            raise RedvizError(
+                f"{name}'s weights do not have the shapes its config.json says; save the model again."
+            ) from error
+        raise RedvizError(
+            f"{name} could not be loaded as a sequence-classification model ({_first_line(error)}); "
+            "download or save the model again."
+        ) from error
     return module, report
 
 
@@ -266,7 +306,9 @@ def _quantization(kind: str) -> Any:
     if kind not in ("8bit", "4bit"):
         raise RedvizError(f"Unknown quantization {kind!r}; use 8bit or 4bit.")
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise RedvizError("Quantised loading needs the package bitsandbytes (and a CUDA device); install it, or leave quantization out.")
+        raise RedvizError(
+            "Quantised loading needs the package bitsandbytes (and a CUDA device); install it, or leave quantization out."
+        )
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(load_in_8bit=kind == "8bit", load_in_4bit=kind == "4bit")

@@ -13,7 +13,9 @@ from redviz.models.reward_model import RewardModel, positions
 from redviz.records import Array, Encoding, Observation
 
 
-def observe(model: RewardModel, encodings: Sequence[Encoding], *, side: str = "right", attention: bool = True) -> list[Observation]:
+def observe(
+    model: RewardModel, encodings: Sequence[Encoding], *, side: str = "right", attention: bool = True
+) -> list[Observation]:
     """Run the model once over a padded batch.
 
     Parameters
@@ -41,7 +43,11 @@ def observe(model: RewardModel, encodings: Sequence[Encoding], *, side: str = "r
         mask[row, at : at + len(encoding.ids)] = 1
     columns = [[at + e.stop - 1, at + e.read] for e, at in zip(encodings, starts, strict=True)]
     seen = torch.as_tensor(mask, device=model.device)
-    inputs = {"input_ids": torch.as_tensor(ids, device=model.device), "attention_mask": seen, "position_ids": positions(seen)}
+    inputs = {
+        "input_ids": torch.as_tensor(ids, device=model.device),
+        "attention_mask": seen,
+        "position_ids": positions(seen),
+    }
     with torch.inference_mode(), reading(torch.tensor(columns, device=model.device)) as rows:
         if not attention:
             rows.columns = rows.columns[:, :0]

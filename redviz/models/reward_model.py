@@ -94,7 +94,9 @@ class RewardModel:
         mask = torch.tensor([zeros + ones if left else ones + zeros for _, _, ones, zeros in rows], device=self.device)
         self.forwards += 1
         with torch.inference_mode():
-            logits = self.module(input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=False).logits
+            logits = self.module(
+                input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=False
+            ).logits
         return logits.float() @ self.mix
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
+from redviz.errors import RedvizError
 from redviz.models.reward_model import RewardModel
 from redviz.records import Encoding
 
@@ -21,7 +23,8 @@ class PromptCache:
 
     def expanded(self, batch: int) -> DynamicCache:
         """A fresh cache of expanded views. Fresh, because a cache is changed by use; plain, because one built with the config of a
-        sliding-window model drops what it still needs once the prompt is longer than the window."""
+        sliding-window model drops what it still needs once the prompt is longer than the window.
+        """
         return DynamicCache([(k.expand(batch, -1, -1, -1), v.expand(batch, -1, -1, -1)) for k, v in self.layers])
 
 
@@ -31,7 +34,12 @@ def prompt_cache(model: RewardModel, encoding: Encoding) -> PromptCache:
     cache = DynamicCache()
     with torch.no_grad():
         model.run(input_ids=ids, past_key_values=cache, use_cache=True)
-    return PromptCache(tuple((layer.keys, layer.values) for layer in cache.layers), encoding.start)
+    layers = []
+    for layer in cache.layers:
+        if not (isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None):
+            raise RedvizError(f"{model.name} has layers without keys and values, so gradients cannot reuse its prompt; use red or abc.")
+        layers.append((layer.keys, layer.values))
+    return PromptCache(tuple(layers), encoding.start)
 
 
 def tail_scores(model: RewardModel, cache: PromptCache, embeddings: Tensor) -> Tensor:

@@ -94,11 +94,15 @@ def _attribute(
     method = IntegratedGradients(counted, multiply_by_inputs=True)
     while True:
         try:
-            found = method.attribute(inputs, baselines=start, n_steps=steps, method="gausslegendre", internal_batch_size=min(rows, steps))
+            found = method.attribute(
+                inputs, baselines=start, n_steps=steps, method="gausslegendre", internal_batch_size=min(rows, steps)
+            )
             break
         except torch.OutOfMemoryError:
             if rows == 1:
-                raise RedvizError("Memory ran out on a single gradient step; use a shorter response or a smaller dtype.") from None
+                raise RedvizError(
+                    "Memory ran out on a single gradient step; use a shorter response or a smaller dtype."
+                ) from None
             rows, done = rows // 2, 0
     if progress is not None:
         progress(steps, steps)
@@ -121,5 +125,3 @@ def _baseline(model: RewardModel, kind: str) -> Tensor:
     with torch.no_grad():
         embedded: Tensor = model.module.get_input_embeddings()(torch.tensor([token], device=weight.device))[0]
     return embedded
-
-

@@ -1,0 +1,15 @@
+"""redviz in the browser: `streamlit run app.py`, or `redviz serve`."""
+
+import streamlit as st
+
+from redviz.view.screens.sidebar import sidebar
+
+st.set_page_config(page_title="redviz", page_icon="🟥", layout="wide")
+page = st.navigation(
+    [
+        st.Page("pages/inspect.py", title="Inspect", icon=":material/format_ink_highlighter:", default=True),
+        st.Page("pages/model.py", title="Model", icon=":material/fact_check:"),
+    ]
+)
+sidebar()
+page.run()

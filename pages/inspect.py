@@ -1,0 +1,41 @@
+"""Inspect: one response, its strips, its curves, and whether to believe them."""
+
+import streamlit as st
+
+from redviz.errors import RedvizError
+from redviz.view.screens.details import details
+from redviz.view.screens.inspect_head import headline, missing_credits
+from redviz.view.screens.methods_bar import methods_bar
+from redviz.view.screens.picker import picker
+from redviz.view.screens.waiting import wait_for
+from redviz.view.screens.workspace import workspace
+from redviz.view.session import NOTICE, allowed, asked, engine, example_of, remember, spec_of, view, write_link
+
+view()
+if problem := st.session_state.pop(NOTICE, ""):
+    st.warning(problem)
+try:
+    picker()
+    example = example_of(view())
+except RedvizError as error:
+    st.error(str(error))
+    st.stop()
+
+spec, wanted = spec_of(view()), view().recipes
+if not allowed(spec.name):
+    st.error(f"This server does not offer {spec.name}; choose a model at the left.")
+    st.stop()
+
+analysis, missing, refused = engine().cached(spec, example, wanted)
+if analysis is None:
+    key = ("observe", spec, repr(example))
+    wait_for([(key, asked(key, lambda: engine().observe(spec, example)))])
+else:
+    remember(example, analysis.score)
+    headline(analysis)
+    methods_bar(engine().state(spec))
+    missing_credits(spec, example, missing, refused)
+    workspace(analysis, wanted)
+    st.divider()
+    details(analysis, spec, wanted)
+write_link()

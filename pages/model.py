@@ -1,0 +1,8 @@
+"""Model: the conformance card, one row per check with its figure, verdict and remedy; what is loaded; the engine's counters."""
+
+from redviz.view.screens.model_card import card, engine_panel
+from redviz.view.session import spec_of, view, write_link
+
+card(spec_of(view()))
+engine_panel()
+write_link()

@@ -1,0 +1,7 @@
+"""``python -m redviz`` is the command ``redviz``."""
+
+import sys
+
+from redviz.cli import main
+
+sys.exit(main())

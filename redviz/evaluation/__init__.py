@@ -1,0 +1,1 @@
+"""Is a credit true? Faithfulness and agreement."""

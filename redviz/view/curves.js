@@ -1,0 +1,232 @@
+// Line charts over tokens, drawn at the width they have. Token t (from 0) stands at x = t, P_0 at -1, the "end" cell at n.
+const drawn = new WeakMap();
+const LEFT = 52, RIGHT = 74, HEIGHT = 108, TOP = 8, AXIS = 36;
+
+export default function ({ data, parentElement, setStateValue }) {
+  let panel = drawn.get(parentElement);
+  if (!panel) drawn.set(parentElement, (panel = mount(parentElement)));
+  panel.send = (token) => setStateValue('pin', token);
+  if (panel.sig !== data.sig) {
+    Object.assign(panel, { sig: data.sig, data });
+    join(panel, link(data.group));
+    draw(panel);
+  }
+  obey(panel.entry, panel, data.seed);
+  return () => {
+    clearTimeout(panel.timer);
+    panel.entry.listeners.delete(panel.listen);
+    panel.observer.disconnect();
+    panel.root.remove();
+    drawn.delete(parentElement);
+  };
+}
+
+function mount(parent) {
+  const root = el(parent, 'div', 'rv');
+  root.tabIndex = 0;
+  root.setAttribute('role', 'group');
+  const panel = { root, charts: [] };
+  panel.listen = () => point(panel);
+  panel.observer = new ResizeObserver(() => root.clientWidth !== panel.width && draw(panel));
+  panel.observer.observe(root);
+  root.addEventListener('pointermove', (e) => publish(panel.entry, 'hover', tokenAt(panel, e)));
+  root.addEventListener('pointerleave', () => publish(panel.entry, 'hover', null));
+  root.addEventListener('click', (e) => {
+    const token = tokenAt(panel, e);
+    if (token !== null) pinByHand(panel.entry, panel, token === panel.entry.pin ? null : token);
+  });
+  root.addEventListener('keydown', (e) => key(panel, e));
+  return panel;
+}
+
+function join(panel, entry) {
+  panel.entry?.listeners.delete(panel.listen);
+  panel.entry = entry;
+  entry.listeners.add(panel.listen);
+}
+
+function svg(parent, name, attributes, text) {
+  const node = document.createElementNS('http://www.w3.org/2000/svg', name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  if (text !== undefined) node.textContent = text;
+  parent?.appendChild(node);
+  return node;
+}
+
+// ---- scales --------------------------------------------------------------------------------------------------------
+
+// Round steps of 1, 2 or 5 times a power of ten, about `wanted` of them.
+function ticks(low, high, wanted) {
+  const raw = (high - low) / wanted || 1;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].find((m) => m * power >= raw) * power;
+  const found = [];
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(k * step);
+  return { found, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
+}
+
+// All values with a little air; zero too, unless the values are far from it.
+function extent(chart) {
+  let low = Infinity, high = -Infinity;
+  const take = (v) => { if (v !== null) { low = Math.min(low, v); high = Math.max(high, v); } };
+  for (const s of chart.series) for (const v of s.values) take(v);
+  for (const m of chart.marks) take(m.value);
+  if (low > high) [low, high] = [0, 1];
+  if (low > 0 && low < high - low) low = 0;
+  if (high < 0 && -high < high - low) high = 0;
+  const air = (high - low || Math.abs(high) || 1) * 0.06;
+  return [low - air, high + air];
+}
+
+function horizontal(panel) {
+  const { n, end } = panel.data;
+  const left = LEFT, right = panel.width - RIGHT, cells = n + 1 + (end ? 1 : 0); // P_0, the tokens, the end cell
+  const cell = (right - left) / cells;
+  return { left, right, cell, at: (token) => left + (token + 1.5) * cell, token: (x) => Math.floor((x - left) / cell) - 1 };
+}
+
+// ---- drawing -------------------------------------------------------------------------------------------------------
+
+function draw(panel) {
+  const { root, data } = panel;
+  panel.width = root.clientWidth;
+  if (!panel.width || !data) return;
+  panel.x = horizontal(panel);
+  root.setAttribute('aria-label', `${data.panels.map((p) => p.title).join(', ')} over ${data.n} tokens. `
+    + 'Left and right move the pin. The token table holds the same numbers.');
+  root.replaceChildren();
+  panel.charts = data.panels.map((chart, i) => drawChart(panel, chart, i === data.panels.length - 1));
+  point(panel);
+}
+
+function drawChart(panel, chart, isLast) {
+  const figure = el(panel.root, 'figure');
+  const head = el(figure, 'figcaption');
+  el(head, 'b', '', chart.title);
+  if (chart.note) el(head, 'span', 'note', chart.note);
+  const legend = el(head, 'span', 'legend');
+  const height = TOP + HEIGHT + (isLast ? AXIS : 4);
+  const picture = svg(figure, 'svg', { width: panel.width, height, 'aria-hidden': 'true' });
+  const [low, high] = extent(chart);
+  const y = (v) => TOP + (high - v) / (high - low) * HEIGHT;
+  axes(panel, picture, low, high, y, isLast);
+  const cell = svg(picture, 'rect', { class: 'cell', y: TOP, height: HEIGHT, display: 'none' });
+  levels(panel, picture, chart.marks, y);
+  const values = chart.series.map((s) => {
+    svg(picture, 'path', { class: 'curve', d: path(panel, chart, s, y), stroke: `var(--rv-s${s.colour})`,
+      ...(s.dashed ? { 'stroke-dasharray': '6 4' } : {}) });
+    return legendItem(legend, s, chart.series.length);
+  });
+  const lines = ['hover', 'pin'].map((what) => svg(picture, 'line', { class: what, y1: TOP, y2: TOP + HEIGHT, display: 'none' }));
+  const dots = chart.series.map((s) => svg(picture, 'circle', { r: 3.5, fill: `var(--rv-s${s.colour})`, display: 'none' }));
+  const where = isLast ? svg(picture, 'text', { class: 'where', y: TOP + HEIGHT + 32, 'text-anchor': 'middle' }) : null;
+  return { chart, y, values, hover: lines[0], pin: lines[1], dots, cell, where };
+}
+
+function legendItem(parent, series) {
+  const item = el(parent, 'span', 'item');
+  const line = svg(item, 'svg', { width: 18, height: 8 });
+  svg(line, 'line', { x1: 0, x2: 18, y1: 4, y2: 4, stroke: `var(--rv-s${series.colour})`, 'stroke-width': 2.5,
+    ...(series.dashed ? { 'stroke-dasharray': '6 4' } : {}) });
+  el(item, 'span', '', series.label);
+  return el(item, 'output', '', '');
+}
+
+function axes(panel, picture, low, high, y, isLast) {
+  const { left, right, at } = panel.x;
+  const vertical = ticks(low, high, 3);
+  for (const v of vertical.found) {
+    const zero = Math.abs(v) < 1e-12;
+    svg(picture, 'line', { class: zero ? 'zero' : 'grid', x1: left, x2: right, y1: y(v), y2: y(v) });
+    svg(picture, 'text', { x: left - 8, y: y(v) + 4, 'text-anchor': 'end' }, zero ? '0' : v.toFixed(vertical.digits).replace('-', '−'));
+  }
+  // Tokens are counted from 1 for people: the tick t stands where P_t does, and 0 where P_0 does.
+  const steps = ticks(0, panel.data.n, Math.min(panel.data.n, Math.max(2, (right - left) / 90))).found;
+  for (const t of steps.filter(Number.isInteger)) {
+    svg(picture, 'line', { class: 'grid', x1: at(t - 1), x2: at(t - 1), y1: TOP, y2: TOP + HEIGHT + (isLast ? 4 : 0) });
+    if (isLast) svg(picture, 'text', { x: at(t - 1), y: TOP + HEIGHT + 16, 'text-anchor': 'middle' }, String(t));
+  }
+  if (!isLast) return;
+  svg(picture, 'text', { x: LEFT - 8, y: TOP + HEIGHT + 16, 'text-anchor': 'end' }, 'token');
+  if (panel.data.end) svg(picture, 'text', { x: right + 6, y: TOP + HEIGHT + 16 }, 'end');
+}
+
+function levels(panel, picture, marks, y) {
+  const { left, right } = panel.x;
+  let free = -Infinity;
+  for (const m of marks.filter((m) => m.value !== null).sort((a, b) => b.value - a.value)) {
+    svg(picture, 'line', { class: 'level', x1: left, x2: right, y1: y(m.value), y2: y(m.value) });
+    free = Math.max(y(m.value) + 4, free + 12);
+    svg(picture, 'text', { class: 'mark', x: right + 6, y: free }, `${m.label} ${number(m.value)}`);
+  }
+}
+
+function path(panel, chart, series, y) {
+  const { at, cell } = panel.x;
+  let d = '', open = false;
+  series.values.forEach((v, i) => {
+    if (v === null) { open = false; return; }
+    const x = at(chart.x0 + i), level = y(v).toFixed(1);
+    if (chart.step) d += `${open ? 'L' : 'M'}${(x - cell / 2).toFixed(1)} ${level}H${(x + cell / 2).toFixed(1)}`;
+    else d += `${open ? 'L' : 'M'}${x.toFixed(1)} ${level}`;
+    open = true;
+  });
+  return series.values.length === 1 && !chart.step ? `${d}h0.01` : d;
+}
+
+// ---- pointing ------------------------------------------------------------------------------------------------------
+
+function tokenAt(panel, e) {
+  if (!panel.x || !e.target.closest?.('svg')) return null;
+  const x = e.clientX - panel.root.getBoundingClientRect().left;
+  if (x < panel.x.left - 4 || x > panel.x.right + 4) return null;
+  return Math.max(0, Math.min(panel.data.n - (panel.data.end ? 0 : 1), panel.x.token(x)));
+}
+
+function point(panel) {
+  const { entry, x } = panel;
+  if (!x) return;
+  const shown = entry.hover ?? entry.pin;
+  for (const { chart, y, values, hover, pin, dots, cell, where } of panel.charts) {
+    for (const [line, token] of [[hover, entry.hover], [pin, entry.pin]]) place(panel, line, token);
+    const [first, last] = shown === null ? [0, 0] : span(entry, shown);
+    shade(panel, cell, first, last);
+    chart.series.forEach((s, i) => {
+      const value = shown === null ? null : s.values[last - 1 - chart.x0] ?? null;
+      values[i].textContent = value === null ? '' : number(value);
+      dots[i].setAttribute('display', value === null ? 'none' : '');
+      if (value !== null) { dots[i].setAttribute('cx', x.at(last - 1)); dots[i].setAttribute('cy', y(value)); }
+    });
+    if (where) caption(panel, where, shown, first, last);
+  }
+}
+
+function place(panel, line, token) {
+  const inside = token !== null && token <= panel.data.n - (panel.data.end ? 0 : 1);
+  line.setAttribute('display', inside ? '' : 'none');
+  if (inside) for (const end of ['x1', 'x2']) line.setAttribute(end, panel.x.at(span(panel.entry, token)[1] - 1));
+}
+
+function shade(panel, cell, first, last) {
+  cell.setAttribute('display', last > first ? '' : 'none');
+  cell.setAttribute('x', panel.x.at(first) - panel.x.cell / 2);
+  cell.setAttribute('width', Math.max(1, (last - first) * panel.x.cell));
+}
+
+function caption(panel, where, shown, first, last) {
+  where.textContent = shown === null ? '' : panel.entry.nameOf?.(shown) ?? '';
+  where.setAttribute('x', Math.max(panel.x.left + 30, Math.min(panel.x.right - 30, panel.x.at(last - 1))));
+}
+
+function key(panel, e) {
+  if (e.ctrlKey || e.metaKey || e.altKey) return;
+  const { entry, data } = panel;
+  const by = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[e.key];
+  if (/^[a-z]$/i.test(e.key)) e.stopPropagation();
+  if (by === undefined && e.key !== 'Escape') return;
+  e.preventDefault();
+  e.stopPropagation();
+  const [first, last] = entry.pin === null ? [-1, 0] : span(entry, entry.pin);
+  const next = by === undefined ? null : Math.max(0, Math.min(data.n - (data.end ? 0 : 1), by === 1 ? last : first + by));
+  pinByHand(entry, panel, next);
+}

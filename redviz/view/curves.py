@@ -1,0 +1,41 @@
+"""Curves over tokens in the browser, stacked on one shared axis: prefix scores, cumulative credit, returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from redviz.view.link import component, mount
+from redviz.view.panels import Mark, Panel, Series, curves_payload
+
+__all__ = ["Mark", "Panel", "Series", "curves"]
+
+_curves = component("curves", "curves.js")
+
+
+def curves(panels: Sequence[Panel], *, n: int, pin: int | None = None, group: str = "main", key: str) -> int | None:
+    """Draw line charts over the tokens of a response, stacked, that share hover and pin with the strips of their group.
+
+    Parameters
+    ----------
+    panels
+        From top to bottom.
+    n
+        How many tokens the response has.
+    pin
+        A token index to pin. Passing back what was returned changes nothing.
+    group
+        Panels of one group share hover and pin.
+    key
+        The component's key.
+
+    Returns
+    -------
+    int or None
+        The group's pinned token index, as last known to the server.
+
+    Raises
+    ------
+    RedvizError
+        If a line does not fit on the response's tokens.
+    """
+    return mount(_curves, curves_payload(panels, n=n, group=group), key=key, group=group, pin=pin, content=None)

@@ -1,0 +1,127 @@
+"""Figures that need no link to the strips, drawn by Plotly. Import this module only where one is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from redviz.records import Array
+from redviz.view.colour import DARK, LIGHT, Theme
+from redviz.view.marks import flat
+
+LONGEST = 24  # characters of a unit on an axis
+NAMED = 80  # units up to which each has its text on the axis
+ROW_PIXELS, LEAST_PIXELS, MOST_PIXELS = 14, 240, 900
+
+
+def attention_rows_figure(
+    rows: Array, unit_texts: Sequence[str], *, pin: int | None = None, theme: Theme = LIGHT
+) -> go.Figure:
+    """How much the reading token looks at every unit, one row of the map per layer and head.
+
+    Parameters
+    ----------
+    rows
+        ``[layer, head, unit]``, attention summed over the tokens of each unit.
+    unit_texts
+        The units' texts, ``U`` of them.
+    pin
+        The unit to mark.
+    theme
+        ``colour.LIGHT`` or ``colour.DARK``.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Layer 1 on top; a thin gap parts the layers; hovering names layer, head, unit and share.
+    """
+    layers, heads, count = rows.shape
+    names = [f"layer {k + 1} · head {h + 1}" for k in range(layers) for h in range(heads)]
+    values = np.asarray(rows, dtype=np.float64).reshape(layers * heads, count)
+    figure = _map(values, [flat(t) for t in unit_texts], theme, "%{customdata[0]}<br>%{customdata[1]}: %{z:.3f}", names)
+    for k in range(1, layers):
+        figure.add_hline(y=k * heads - 0.5, line={"color": theme.background, "width": 2})
+    at = [k * heads + (heads - 1) / 2 for k in range(layers)]
+    figure.update_yaxes(tickvals=at, ticktext=[f"layer {k + 1}" for k in range(layers)])
+    if pin is not None and 0 <= pin < count:
+        figure.add_vrect(
+            x0=pin - 0.5, x1=pin + 0.5, line={"color": theme.text, "width": 1.5}, fillcolor="rgba(0,0,0,0)"
+        )
+    figure.update_layout(height=_height(layers * heads))
+    return figure
+
+
+def attention_matrix_figure(matrix: Array, texts: Sequence[str], *, theme: Theme = LIGHT) -> go.Figure:
+    """One head's attention: each row a token that looks, each column a token looked at.
+
+    Parameters
+    ----------
+    matrix
+        ``[T, T]``, rows sum to 1 over everything the token can see.
+    texts
+        The tokens, ``T`` of them.
+    theme
+        ``colour.LIGHT`` or ``colour.DARK``.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+    """
+    shown = [flat(t) for t in texts]
+    names = [f"{t + 1} {text}" for t, text in enumerate(shown)]
+    values = np.asarray(matrix, dtype=np.float64)
+    figure = _map(values, shown, theme, "%{customdata[0]} looks at %{customdata[1]}: %{z:.3f}", names)
+    if len(shown) <= NAMED:
+        figure.update_yaxes(tickvals=list(range(len(shown))), ticktext=[_plain(t) for t in shown])
+    figure.update_layout(height=_height(len(shown)))
+    return figure
+
+
+def _height(rows: int) -> int:
+    return min(MOST_PIXELS, max(LEAST_PIXELS, 120 + ROW_PIXELS * rows))
+
+
+def _map(values: Array, texts: Sequence[str], theme: Theme, hover: str, names: Sequence[str]) -> go.Figure:
+    columns = [f"{i + 1} {_plain(text)}" for i, text in enumerate(texts)]
+    data = np.empty((*values.shape, 2), dtype=object)
+    data[..., 0] = np.array([_plain(n) for n in names], dtype=object)[:, None]
+    data[..., 1] = np.array(columns, dtype=object)[None, :]
+    shades = [[0, theme.background], [1, theme.positive]]
+    bar = {"thickness": 10, "outlinewidth": 0, "title": {"text": "share", "side": "top"}}
+    top = float(np.nanquantile(values, 0.995)) if values.size else 1.0  # one sink token must not wash out the rest
+    heat = go.Heatmap(
+        z=values,
+        customdata=data,
+        hovertemplate=hover + "<extra></extra>",
+        colorscale=shades,
+        zmin=0,
+        zmax=top or 1.0,
+        colorbar=bar,
+    )
+    figure = go.Figure(heat)
+    named = len(texts) <= NAMED
+    figure.update_xaxes(
+        tickvals=list(range(len(texts))) if named else None,
+        ticktext=[_plain(t) for t in texts] if named else None,
+        tickangle=60,
+        title=None if named else "token",
+        showgrid=False,
+        zeroline=False,
+    )
+    figure.update_yaxes(autorange="reversed", showgrid=False, zeroline=False)
+    figure.update_layout(
+        template="plotly_dark" if theme is DARK else "plotly_white",
+        paper_bgcolor=theme.background,
+        plot_bgcolor=theme.background,
+        font={"color": theme.text},
+        margin={"l": 8, "r": 8, "t": 16, "b": 8},
+    )
+    return figure
+
+
+def _plain(text: str) -> str:
+    """A short text that Plotly shows as it stands: it reads tags even where they are written as entities."""
+    short = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return short.replace("&", "&amp;").replace("<", "‹").replace(">", "›")

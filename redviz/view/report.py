@@ -1,0 +1,230 @@
+"""Reports: one self-contained HTML file for an analysis. No network, no script; light and dark; prints well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from redviz.records import Analysis, Credit
+from redviz.view.charts import legend, line_chart
+from redviz.view.escape import escape, tag
+from redviz.view.lanes import Strip, number, signed, strip_of
+from redviz.view.panels import Mark, Panel, Series
+from redviz.view.static import lanes_html, marked, shade, stylesheet
+
+PAGE = "html{color-scheme:light dark;background:light-dark(#fff,#171614)}body{margin:0}"
+TITLE = "Which tokens earn the reward"
+OPEN_TABLE = 400  # tokens up to which the token table starts unfolded
+
+
+def report(analysis: Analysis, *, labels: Sequence[str] | None = None, granularity: str = "token") -> str:
+    """One analysis as a self-contained HTML page.
+
+    Parameters
+    ----------
+    analysis
+        What to report; a failed one gives a page that says why.
+    labels
+        Which credits, in drawing order; all by default.
+    granularity
+        Of the strips: "token", "word" or "sentence". The table always has one row per token.
+
+    Returns
+    -------
+    str
+        A complete HTML document without scripts and without links to other files.
+    """
+    return reports([analysis], labels=labels, granularity=granularity)
+
+
+def reports(analyses: Iterable[Analysis], *, labels: Sequence[str] | None = None, granularity: str = "token") -> str:
+    """Several analyses, one after the other, as one self-contained HTML page (see :func:`report`)."""
+    given = list(analyses)
+    articles = "".join(_article(a, labels, granularity) for a in given)
+    title = TITLE if len(given) != 1 or not given[0].example.id else f"{given[0].example.id}: {TITLE}"
+    # The page may load nothing at all: even a response that breaks out of its cell could not call anywhere.
+    policy = tag("meta", http_equiv="Content-Security-Policy", content="default-src 'none'; style-src 'unsafe-inline'")
+    head = '<meta charset="utf-8">' + policy.removesuffix("</meta>")
+    head += '<meta name="viewport" content="width=device-width,initial-scale=1">'
+    head += tag("title", escape(title)) + tag("style", PAGE + stylesheet("strip.css", "report.css"))
+    body = tag("body", tag("main", articles, class_="redviz"))
+    return f"<!doctype html>\n{tag('html', tag('head', head) + body, lang='en')}\n"
+
+
+def strips_html(analysis: Analysis) -> str:
+    """The strips alone, as a fragment of HTML for a notebook."""
+    body = _failure(analysis) if analysis.error else lanes_html(strip_of(analysis))
+    score = "" if analysis.error else tag("p", f"score {tag('b', number(analysis.score))}", class_="score")
+    style = tag("style", stylesheet("strip.css", "report.css"))
+    return style + tag("div", score + body, class_="redviz notebook")
+
+
+def _article(analysis: Analysis, labels: Sequence[str] | None, granularity: str) -> str:
+    if analysis.error:
+        return tag("article", _head(analysis) + _failure(analysis) + _prompt(analysis) + _provenance(analysis))
+    strip = strip_of(analysis, labels=labels, granularity=granularity)
+    parts = [
+        _head(analysis),
+        _figures(analysis),
+        _notices(analysis),
+        _prompt(analysis),
+        tag("section", tag("h2", "Credit of each " + granularity) + lanes_html(strip)),
+        _sums(strip),
+        _curves(strip),
+        _table(strip),
+        _read(analysis),
+        _provenance(analysis),
+    ]
+    return tag("article", "".join(parts))
+
+
+def _head(analysis: Analysis) -> str:
+    name = f"{analysis.example.id}: {TITLE}" if analysis.example.id else TITLE
+    return tag("header", tag("h1", escape(name)) + tag("p", escape(analysis.source.model), class_="model"))
+
+
+def _failure(analysis: Analysis) -> str:
+    return tag("p", f"This response could not be analysed: {escape(analysis.error)}", class_="notice")
+
+
+def _figures(analysis: Analysis) -> str:
+    shown = {"score": analysis.score, "P₀, before the response": analysis.base}
+    if analysis.closing:
+        shown["closing tokens"] = analysis.closing
+    figures = [tag("dt", name) + tag("dd", number(value)) for name, value in shown.items()]
+    figures.append(tag("dt", escape(analysis.unit) + "s") + tag("dd", str(len(analysis.offsets))))
+    return tag("dl", "".join(tag("div", f) for f in figures), class_="figures")
+
+
+def _notices(analysis: Analysis) -> str:
+    notices = list(analysis.notices)
+    if analysis.truncated:
+        cut = f"The last {analysis.truncated} tokens of the response did not fit the model: they were cut off."
+        notices.insert(0, cut)
+    return "".join(tag("p", escape(notice), class_="notice") for notice in notices)
+
+
+def _prompt(analysis: Analysis) -> str:
+    prompt = analysis.prompt
+    turns = [{"role": "prompt", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+    rows = [
+        tag("dt", escape(turn.get("role", ""))) + tag("dd", escape(turn.get("content", "")), dir="auto")
+        for turn in turns
+    ]
+    return tag("section", tag("h2", "Prompt") + tag("dl", "".join(rows), class_="turns"))
+
+
+def _sums(strip: Strip) -> str:
+    if not strip.lanes:
+        return ""
+    heads = ("method", "reference", "Σ credits", "residual", "total", "options")
+    rows = []
+    for lane in strip.lanes:
+        credit = strip.analysis.credits[lane.label]
+        rows.append(
+            tag(
+                "tr",
+                tag("th", escape(lane.name), scope="row")
+                + _promise(credit, lane.total)
+                + tag("td", _options(credit), class_="text"),
+            )
+        )
+    table = tag("table", tag("thead", _row("th", heads)) + tag("tbody", "".join(rows)), class_="sums")
+    note = tag("p", "reference + Σ credits + residual = total, for every method that promises a sum.", class_="note")
+    return tag("section", tag("h2", "Sums") + table + note)
+
+
+def _promise(credit: Credit, total: float) -> str:
+    if credit.total is None or credit.reference is None or credit.residual is None:
+        return tag("td", "–") + tag("td", signed(total)) + tag("td", "promises no sum", colspan=2, class_="note")
+    residual = credit.residual if abs(credit.residual) > 1e-6 * max(1.0, abs(credit.total)) else 0.0
+    return "".join(
+        tag("td", t) for t in (number(credit.reference), signed(total), signed(residual), number(credit.total))
+    )
+
+
+def _options(credit: Credit) -> str:
+    options = credit.meta.get("options") or {}
+    return (
+        escape(", ".join(f"{key} = {value}" for key, value in options.items())) if isinstance(options, Mapping) else ""
+    )
+
+
+def _curves(strip: Strip) -> str:
+    analysis, n = strip.analysis, len(strip.analysis.offsets)
+    if not n:
+        return ""
+    after = [analysis.score] if strip.has_end else []
+    prefix = Series("P_t", [*map(float, analysis.prefix_scores), *after], colour=0)
+    marks = [Mark("P₀", analysis.base), Mark("score", analysis.score)]
+    panels = [Panel("Prefix score", [prefix], marks, x0=-1, note="the score if the response ended here")]
+    if strip.lanes:
+        sums = [
+            Series(lane.name, np.cumsum(analysis.credits[lane.label].values), i) for i, lane in enumerate(strip.lanes)
+        ]
+        panels.append(Panel("Cumulative credit", sums))
+    figures = [
+        tag(
+            "figure",
+            tag("figcaption", tag("b", p.title) + tag("span", escape(p.note), class_="note") + legend(p))
+            + line_chart(p, n, strip.has_end),
+        )
+        for p in panels
+    ]
+    return tag("section", tag("h2", "Curves") + "".join(figures))
+
+
+def _table(strip: Strip) -> str:
+    analysis, n = strip.analysis, len(strip.analysis.offsets)
+    heads = ("", analysis.unit, "id", "P", *(lane.name for lane in strip.lanes))
+    rows = []
+    for t, (token, id, score) in enumerate(
+        zip(analysis.tokens, analysis.token_ids, analysis.prefix_scores[1:], strict=True)
+    ):
+        cells = [tag("th", str(t + 1), scope="row"), tag("td", marked(token), class_="text", dir="auto")]
+        cells += [tag("td", str(id)), tag("td", number(float(score)))]
+        for lane in strip.lanes:
+            value = float(analysis.credits[lane.label].values[t])
+            cells.append(
+                tag("td", signed(value) + tag("i", class_="swatch", style=f"background:{shade(value, lane.limit)}"))
+            )
+        rows.append(tag("tr", "".join(cells)))
+    table = tag("table", tag("thead", _row("th", heads)) + tag("tbody", "".join(rows)), class_="by-token rv")
+    summary = tag("summary", tag("h2", "Token table"))
+    return tag("details", summary + table, open="" if n <= OPEN_TABLE else None)
+
+
+def _read(analysis: Analysis) -> str:
+    if analysis.observation is None:
+        return ""
+    encoding = analysis.observation.encoding
+    parts = []
+    for column, piece in enumerate(encoding.pieces):
+        kind = "inside" if encoding.start <= column < encoding.stop else "outside"
+        text = tag("span", marked(piece), class_=kind, title=f"column {column}, id {int(encoding.ids[column])}")
+        parts.append(tag("mark", text + tag("small", "score read here")) if column == encoding.read else text)
+    note = tag("p", "The text with its template; the response stands out.", class_="note")
+    return tag("section", tag("h2", "What the model read") + note + tag("div", "".join(parts), class_="read"))
+
+
+def _provenance(analysis: Analysis) -> str:
+    source = analysis.source
+    rows = {
+        "model": source.model,
+        "revision": source.revision,
+        "fingerprint": source.fingerprint,
+        "dtype": source.dtype,
+        "device": source.device,
+        "template hash": source.template_hash,
+        "heads": ", ".join(source.heads),
+        **source.versions,
+    }
+    body = "".join(
+        tag("tr", tag("th", escape(k), scope="row") + tag("td", escape(v), class_="text")) for k, v in rows.items() if v
+    )
+    return tag("section", tag("h2", "Where this comes from") + tag("table", body, class_="source"))
+
+
+def _row(kind: str, texts: Sequence[str]) -> str:
+    return tag("tr", "".join(tag(kind, escape(text), scope="col") for text in texts))

@@ -1,0 +1,164 @@
+"""Below the curves: the causal check, attention maps, what the model read, the token table, and what can be taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from redviz.engine import ModelSpec, ModelState
+from redviz.methods import Recipe
+from redviz.models.reward_model import RewardModel
+from redviz.records import Analysis, Array
+from redviz.text import pool, units
+from redviz.view.colour import DARK, LIGHT, Theme
+from redviz.view.marks import flat
+from redviz.view.screens.causal_panel import causal_panel
+from redviz.view.screens.export_panel import export_panel
+from redviz.view.screens.methods_bar import method_names
+from redviz.view.screens.waiting import result_of
+from redviz.view.session import engine, update, view
+from redviz.worker import Job
+
+PANELS = ("Causal check", "Attention map", "What the model read", "Token table", "Export and link")
+LARGEST_MAP = 400  # tokens; beyond it a map has more cells than a screen has pixels
+
+
+def details(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe]) -> None:
+    """Draw the chosen panel; the others cost nothing."""
+    key = "redviz.widget.panel"
+    if key not in st.session_state:
+        st.session_state[key] = st.session_state.get("redviz.panel", PANELS[0])
+    panel = st.segmented_control("Look closer", PANELS, key=key)
+    st.session_state["redviz.panel"] = panel
+    if panel == PANELS[0]:
+        causal_panel(analysis, spec, method_names(wanted))
+    elif panel == PANELS[1]:
+        _attention(analysis, spec, engine().state(spec))
+    elif panel == PANELS[2]:
+        _read(analysis)
+    elif panel == PANELS[3]:
+        token_table(analysis, method_names(wanted))
+    elif panel == PANELS[4]:
+        export_panel(analysis, wanted)
+
+
+def theme() -> Theme:
+    """The colours of the theme the browser shows."""
+    return DARK if st.context.theme.type == "dark" else LIGHT
+
+
+def _attention(analysis: Analysis, spec: ModelSpec, state: ModelState | None) -> None:
+    observation = analysis.observation
+    if observation is None or observation.response_row is None:
+        st.info("This model shows no attention weights.")
+        return
+    from redviz.view.figures import attention_matrix_figure, attention_rows_figure
+
+    groups = units(analysis.response, analysis.offsets, view().granularity)
+    own = observation.response_row[:, :, observation.encoding.start : observation.encoding.stop]  # [layer, head, T]
+    rows = np.array([[pool(head, groups) for head in layer] for layer in own])  # [layer, head, U]
+    pinned = view().pin
+    pin = next((i for i, u in enumerate(groups) if pinned is not None and u.first <= pinned < u.last), None)
+    st.caption(
+        "What the last response token looks at, by layer and head: the row that attention-based credit (ABC) is made of. "
+        "Attention to the prompt is left out."
+    )
+    texts = [u.text for u in groups]
+    st.plotly_chart(
+        attention_rows_figure(rows, texts, pin=pin, theme=theme()), width="stretch", key="redviz.attention.rows"
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        layer = st.selectbox("Layer", range(rows.shape[0]), index=rows.shape[0] - 1, format_func=lambda i: str(i + 1))
+        head = st.selectbox("Head", range(rows.shape[1]), format_func=lambda i: str(i + 1))
+        full = st.toggle("Full map of this head", help="Every token's attention, computed on demand")
+        st.button("Use this layer and head in ABC", on_click=_use_in_abc, args=(layer, head))
+    if not full:
+        return
+    if len(analysis.tokens) > LARGEST_MAP:
+        st.info(
+            f"The full map is drawn for responses of up to {LARGEST_MAP} tokens; this one has {len(analysis.tokens)}."
+        )
+        return
+    matrix = result_of(
+        spec, "Attention map", (analysis.prompt, analysis.response, layer, head), _matrix_work(analysis, layer, head)
+    )
+    if matrix is not None:
+        start, stop = observation.encoding.start, observation.encoding.stop
+        figure = attention_matrix_figure(matrix[:, start:stop], list(analysis.tokens), theme=theme())
+        st.plotly_chart(figure, width="stretch", key="redviz.attention.matrix")
+
+
+def _matrix_work(analysis: Analysis, layer: int, head: int) -> Callable[[RewardModel, Job], Array]:
+    def work(model: RewardModel, job: Job) -> Array:
+        from redviz.models.observe import attention_matrix
+
+        assert analysis.observation is not None
+        return attention_matrix(model, analysis.observation.encoding, layer, head)
+
+    return work
+
+
+def _use_in_abc(layer: int, head: int) -> None:
+    label = f"ABC L{layer + 1} H{head + 1}"
+    methods = {**view().methods, label: {"method": "abc", "layer": layer, "heads": [head]}}
+    update(methods=methods)
+
+
+def _read(analysis: Analysis) -> None:
+    observation = analysis.observation
+    assert observation is not None
+    encoding = observation.encoding
+    st.caption(
+        f"{len(encoding.ids)} tokens: {encoding.start} before the response, {encoding.stop - encoding.start} of the response, "
+        f"{len(encoding.ids) - encoding.stop} after it. The score is read at column {encoding.read}."
+    )
+    st.text(encoding.rendered)
+    part = ["response" if encoding.start <= i < encoding.stop else "template" for i in range(len(encoding.ids))]
+    frame = pd.DataFrame(
+        {
+            "column": range(len(encoding.ids)),
+            "part": part,
+            "id": encoding.ids,
+            "text": [flat(piece) for piece in encoding.pieces],
+            "score up to here": observation.column_scores,
+            "read": ["◀ the score is read here" if i == encoding.read else "" for i in range(len(encoding.ids))],
+        }
+    )
+    st.dataframe(
+        frame, hide_index=True, column_config={"score up to here": st.column_config.NumberColumn(format="%+.4f")}
+    )
+
+
+def token_table(analysis: Analysis, names: Mapping[str, str]) -> None:
+    """One sortable row per token, word or sentence; the strips' alternative for screen readers."""
+    groups = units(analysis.response, analysis.offsets, view().granularity)
+    columns: dict[str, object] = {
+        "#": range(1, len(groups) + 1),
+        "text": [flat(u.text) for u in groups],
+        "P after": [float(analysis.prefix_scores[u.last]) for u in groups],
+    }
+    for label, credit in analysis.credits.items():
+        pooled = pool(credit.values, groups)
+        pooled[-1] -= credit.closing
+        order = np.argsort(-np.abs(pooled), kind="stable")
+        rank = np.empty(len(pooled), np.int64)
+        rank[order] = np.arange(1, len(pooled) + 1)
+        name = names.get(label, label)
+        columns |= {name: pooled, f"{name} rank": rank}
+    made = st.session_state.get("redviz.returns")
+    if made is not None and len(made.returns) == len(analysis.tokens):
+        columns |= {"G_t": [made.returns[u.first] for u in groups], "A_t": [made.advantages[u.first] for u in groups]}
+    frame = pd.DataFrame(columns)
+    numbers = {
+        c: st.column_config.NumberColumn(format="%+.4f")
+        for c in frame.columns
+        if c not in ("#", "text") and "rank" not in c
+    }
+    st.dataframe(frame, hide_index=True, column_config=numbers, height=420)
+    st.caption(
+        f"One row per {view().granularity}; the closing tokens' share is left out. G and A are those at the row's first token."
+    )
+    st.download_button("Download this table (CSV)", frame.to_csv(index=False), "tokens.csv", "text/csv")

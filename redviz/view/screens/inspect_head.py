@@ -1,0 +1,55 @@
+"""The head of Inspect: the score and what it is made of, notices, and the methods still under way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from redviz.engine import ModelSpec
+from redviz.methods import Recipe
+from redviz.records import Analysis, Example
+from redviz.view.screens.methods_bar import method_names
+from redviz.view.screens.waiting import wait_for
+from redviz.view.session import asked, engine
+
+
+def headline(analysis: Analysis) -> None:
+    """Score, base and closing, and the notices of this response."""
+    for notice in analysis.notices:
+        st.warning(notice)
+    with st.container(horizontal=True, gap="large"):
+        st.metric(
+            "Score",
+            f"{analysis.score:+.3f}",
+            width="content",
+            help="What the model's own forward pass returns for this conversation",
+        )
+        st.metric(
+            "Base P₀",
+            f"{analysis.base:+.3f}",
+            width="content",
+            help="The score of the empty response: what the prompt alone brings",
+        )
+        st.metric(
+            "Closing",
+            f"{analysis.closing:+.3f}",
+            width="content",
+            help="What the template's closing tokens add after the last response token",
+        )
+        st.metric("Tokens", len(analysis.tokens), width="content")
+
+
+def missing_credits(
+    spec: ModelSpec, example: Example, missing: Mapping[str, Recipe], refused: Mapping[str, str]
+) -> None:
+    """Ask the worker for what is missing, with its progress; say which methods refuse, and why."""
+    names = method_names(missing)
+    jobs = []
+    for label, recipe in missing.items():
+        key = ("credit", spec, repr(example), repr(recipe))
+        title = names[label]
+        jobs.append((key, asked(key, lambda t=title, r=recipe: engine().credit(spec, example, t, r))))  # type: ignore[misc]
+    wait_for(jobs)
+    for label, why in refused.items():
+        st.warning(f"{label}: {why}")

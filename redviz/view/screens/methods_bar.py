@@ -1,0 +1,117 @@
+"""Which methods are drawn, each with its options beside it, and how the strips look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from redviz.engine import ModelState
+from redviz.methods import METHODS, Option, Recipe
+from redviz.view.session import bound, choice, update, view
+from redviz.view.state import ViewState
+
+MOST = 9  # keys 1-9 show one alone
+
+
+def method_names(wanted: Mapping[str, Recipe]) -> dict[str, str]:
+    """What a person reads for each label: the method's short name, or the label where it was given one of its own."""
+    return {label: recipe.info.label if label == recipe.method else label for label, recipe in wanted.items()}
+
+
+def methods_bar(state: ModelState | None) -> None:
+    """Draw it."""
+    wanted = view().recipes
+    names = method_names(wanted)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        for label, recipe in wanted.items():
+            with st.popover(
+                names[label], help=f"{recipe.info.paper}. Sums to {recipe.info.sums_to}. Cost: {recipe.info.cost}."
+            ):
+                _options(label, recipe, state)
+        with st.popover("Add method", icon=":material/add:", disabled=len(wanted) >= MOST):
+            for name, info in METHODS.items():
+                st.button(
+                    info.label, help=info.paper, key=f"redviz.add.{name}", on_click=_add, args=(name,), type="tertiary"
+                )
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        choice("Split by", "granularity", ["token", "word", "sentence"])
+        choice(
+            "Layout",
+            "layout",
+            ["lanes", "stacked"],
+            help="Lanes: the text once, a band per method. Stacked: one coloured copy per method.",
+        )
+        choice(
+            "Scale",
+            "scale",
+            ["own", "one"],
+            help="Own: each method on its own limit (3 × RMS). One: the same limit for all, to compare sizes.",
+        )
+        bound(st.slider, "Text size", "text_size", 12, 40, width=160)
+
+
+def _options(label: str, recipe: Recipe, state: ModelState | None) -> None:
+    info = recipe.info
+    st.markdown(f"**{info.label}** · {info.paper}")
+    st.caption(
+        f"Sums to {info.sums_to}. Cost: {info.cost}. "
+        + (
+            "The credit of a token depends on the tokens up to it."
+            if info.causal
+            else "The credit of a token depends on the whole response."
+        )
+    )
+    for name, option in info.options.items():
+        _option(label, name, option, recipe.options[name], state)
+    with st.container(horizontal=True):
+        st.button(
+            "Add again",
+            key=f"redviz.again.{label}",
+            on_click=_add,
+            args=(recipe.method, dict(recipe.options)),
+            help="The same method with other options",
+        )
+        st.button(
+            "Remove", key=f"redviz.remove.{label}", on_click=_remove, args=(label,), disabled=len(view().methods) == 1
+        )
+
+
+def _option(label: str, name: str, option: Option, value: Any, state: ModelState | None) -> None:
+    key = f"redviz.option.{label}.{name}"
+
+    def take() -> None:
+        chosen = st.session_state[key]
+        update(**_changed(view(), label, name, None if chosen == [] else chosen))
+
+    st.session_state[key] = [] if option.many and value is None else value
+    words: dict[str, Any] = {"label": name, "help": option.help, "key": key, "on_change": take}
+    if option.choices:
+        st.selectbox(options=list(option.choices), **words)
+    elif option.range:
+        st.slider(min_value=option.range[0], max_value=option.range[1], step=0.05, **words)
+    elif option.many:
+        st.multiselect(options=range(state.heads if state else 64), placeholder="all", **words)
+    elif name == "layer":
+        count = state.layers if state else 64
+        st.selectbox(options=[-1, *range(count)], format_func=lambda i: "last" if i == -1 else str(i), **words)
+    else:
+        st.number_input(min_value=1, max_value=1024, placeholder="automatic", **words)
+
+
+def _changed(state: ViewState, label: str, name: str, value: Any) -> dict[str, Any]:
+    return {"methods": state.with_option(label, name, value).methods}
+
+
+def _add(method: str, options: Mapping[str, Any] | None = None) -> None:
+    taken = view().methods
+    label, number = method, 2
+    while label in taken:
+        label, number = f"{METHODS[method].label} {number}", number + 1
+    update(methods={**taken, label: ({} if label == method else {"method": method}) | dict(options or {})})
+
+
+def _remove(label: str) -> None:
+    left = {name: options for name, options in view().methods.items() if name != label}
+    update(methods=left, rewards=view().rewards if view().rewards in left else next(iter(left)))

@@ -1,0 +1,142 @@
+"""The sidebar: which model, how it is loaded, and whether it may be believed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psutil
+import streamlit as st
+
+from redviz import settings
+from redviz.engine import Engine, ModelSpec, ModelState
+from redviz.models.files import embedded_reward_models
+from redviz.view.session import CARD, allowed, asked, bound, engine, spec_of, update, view
+from redviz.worker import IDLE, Job
+
+if TYPE_CHECKING:
+    from redviz.models.reward_model import RewardModel
+
+OTHER = "Folder or Hub id …"
+READS = {"model": "where the model's own forward does", "last": "the last token"}
+LAMP = {"green": ("🟢", "all checks passed"), "amber": ("🟠", "read its cautions"), "red": ("🔴", "a check failed")}
+
+
+def sidebar() -> None:
+    """Draw it."""
+    with st.sidebar:
+        st.markdown("### redviz\nWhich tokens of a response earn its reward.")
+        _model_picker()
+        _loading_options()
+        spec = spec_of(view())
+        if not allowed(spec.name):
+            return
+        _status(engine().state(spec))
+        _lamp(engine(), spec)
+
+
+def card_job(spec: ModelSpec) -> Job:
+    """Request, once in this session, the conformance card; the worker gets to it when nobody waits for anything else."""
+
+    def check(model: RewardModel, job: Job) -> object:
+        from redviz.evaluation.conformance import check_model
+
+        return check_model(model, progress=job.progress)
+
+    return asked((CARD, spec), lambda: engine().with_model(spec, CARD, check, key="card", priority=IDLE))
+
+
+def _model_picker() -> None:
+    listed = list(settings.allowed_models() or embedded_reward_models())
+    current = view().model
+    free = settings.allowed_models() is None
+    options = [*listed, *([current] if free and current not in listed else []), *([OTHER] if free else [])]
+    key = "redviz.widget.picker"
+    st.session_state[key] = current if current in options else options[0]
+
+    def take() -> None:
+        if st.session_state[key] != OTHER:
+            update(model=st.session_state[key], head="", pin=None)
+            st.session_state["redviz.typing"] = False
+        else:
+            st.session_state["redviz.typing"] = True
+
+    st.selectbox("Reward model", options, key=key, on_change=take)
+    if st.session_state.get("redviz.typing"):
+        _typed_model()
+    if current not in options:
+        st.error(f"This server offers {', '.join(listed)}; {current} is not on its list.")
+
+
+def _typed_model() -> None:
+    with st.form("redviz.model", border=False):
+        name = st.text_input("Folder or Hub id", placeholder="owner/model or a folder on this machine")
+        if st.form_submit_button("Use this model") and name.strip():
+            st.session_state["redviz.typing"] = False
+            update(model=name.strip(), head="", pin=None)
+            st.rerun()
+
+
+def _loading_options() -> None:
+    with st.popover("Loading options", width="stretch"):
+        bound(
+            st.selectbox,
+            "Device",
+            "device",
+            ["auto", "cpu", "cuda", "mps"],
+            help="auto takes CUDA, else MPS, else the CPU",
+        )
+        bound(
+            st.selectbox,
+            "dtype",
+            "dtype",
+            ["auto", "float32", "bfloat16", "float16"],
+            help="The head always runs in float32.",
+        )
+        bound(st.text_input, "Revision", "revision", help="A branch, tag or commit of a Hub id.")
+        bound(
+            st.text_input,
+            "Head",
+            "head",
+            help="For models with several labels: an index, a name, or a difference such as 1-0.",
+        )
+        bound(
+            st.selectbox,
+            "Read the score at",
+            "read",
+            ["model", "last"],
+            format_func=lambda r: READS[r],
+        )
+
+
+def _status(state: ModelState | None) -> None:
+    if state is None:
+        st.caption("The model loads when it is first needed.")
+        return
+    free = psutil.virtual_memory().available if state.source.device == "cpu" else state.free_bytes
+    st.markdown(
+        f":gray-badge[{state.source.dtype}] :gray-badge[{state.source.device}] :gray-badge[{free / 2**30:.1f} GiB free]"
+    )
+
+
+@st.fragment(run_every=1.0)
+def _waiting(job: Job) -> None:
+    if job.finished.is_set():
+        st.rerun()
+    st.caption(
+        f"⚪ Checking the model: {job.done} of {job.total} checks"
+        if job.total
+        else "⚪ The model has not been checked yet."
+    )
+
+
+def _lamp(running: Engine, spec: ModelSpec) -> None:
+    card = running.kept(spec, CARD, "card")
+    if card is not None:
+        sign, words = LAMP[card.verdict]
+        st.page_link("pages/model.py", label=f"{sign} {card.verdict}: {words}")
+        return
+    job = card_job(spec)
+    if job.finished.is_set():
+        st.page_link("pages/model.py", label="🔴 the model could not be checked")
+    else:
+        _waiting(job)

@@ -1,0 +1,231 @@
+"""The strips, the return curves and the pinned token, sharing one pin. One fragment: a knob redraws only these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from redviz.analysis import BASELINES, ReturnCurves, return_curves
+from redviz.methods import Recipe
+from redviz.records import Analysis, Credit
+from redviz.text import cells
+from redviz.view.curves import Mark, Panel, Series, curves
+from redviz.view.lanes import signed
+from redviz.view.marks import flat
+from redviz.view.screens.methods_bar import method_names
+from redviz.view.session import bound, update, view, write_link
+from redviz.view.strip import strips
+
+GROUP = "inspect"
+
+
+@st.fragment
+def workspace(analysis: Analysis, wanted: Mapping[str, Recipe]) -> None:
+    """Draw strips, sums, curves and the pinned token of one analysis."""
+    state = view()
+    names = method_names(wanted)
+    labels = [label for label in wanted if label in analysis.credits]
+    pin = strips(
+        analysis,
+        labels=labels,
+        names=names,
+        granularity=state.granularity,
+        layout=state.layout,
+        scale=state.scale,
+        text_size=state.text_size,
+        pin=state.pin,
+        group=GROUP,
+        key="redviz.strips",
+    )
+    sums(analysis, names)
+    left, right = st.columns([5, 2], gap="large")
+    with left:
+        made = _knobs(analysis, labels, names)
+        drawn = curves(
+            _panels(analysis, labels, names, made),
+            n=len(analysis.tokens),
+            pin=state.pin,
+            group=GROUP,
+            key="redviz.curves",
+        )
+    with right:
+        _pinned(analysis, names, made, drawn if drawn != state.pin else pin)
+    latest = drawn if drawn != state.pin else pin
+    if latest != state.pin:
+        update(pin=latest)
+    write_link()
+
+
+def sums(analysis: Analysis, names: Mapping[str, str]) -> None:
+    """Per method: reference + sum of credits + residual = total, or that it promises no sum."""
+    rows = ["| | reference | + Σ credits | + residual | = score | |", "|:--|--:|--:|--:|--:|:--|"]
+    for label, credit in analysis.credits.items():
+        total = signed(float(credit.values.sum(dtype=np.float64)))
+        name = _cell(names.get(label, label))
+        if credit.residual is None or credit.reference is None or credit.total is None:
+            rows.append(f"| **{name}** | | {total} | | | promises no sum |")
+            continue
+        rows.append(
+            f"| **{name}** | {signed(credit.reference)} | {total} | {signed(credit.residual)} | {signed(credit.total)} | {_steps(credit)} |"
+        )
+    st.caption("\n".join(rows))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "¦")
+
+
+def _steps(credit: Credit) -> str:
+    if "steps" not in credit.meta:
+        return ""
+    return f"{credit.meta['steps']} steps" + ("" if credit.meta["converged"] else ", residual above its tolerance")
+
+
+def _knobs(analysis: Analysis, labels: list[str], names: Mapping[str, str]) -> ReturnCurves | None:
+    if not labels:
+        return None
+    if view().rewards not in labels:
+        update(rewards=labels[0])
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        bound(
+            st.selectbox,
+            "Token rewards",
+            "rewards",
+            labels,
+            format_func=lambda label: names.get(label, label),
+            width=150,
+        )
+        _beta()
+        bound(st.slider, "γ discount", "gamma", 0.0, 1.0, step=0.01, width=150)
+        bound(
+            st.slider,
+            "λ of GAE",
+            "lam",
+            0.0,
+            1.0,
+            step=0.01,
+            width=150,
+            help="1: Monte Carlo, A = G − V. 0: one-step TD error.",
+        )
+        bound(st.selectbox, "Baseline V", "baseline", BASELINES, width=150)
+        if view().baseline == "constant":
+            bound(st.number_input, "Constant", "constant", step=0.1, width=120)
+    state = view()
+    made = return_curves(
+        analysis, state.rewards, gamma=state.gamma, lam=state.lam, baseline=state.baseline, constant=state.constant
+    )
+    st.session_state["redviz.returns"] = made
+    for caution in made.cautions:
+        st.caption(f"⚠ {caution}")
+    return made
+
+
+def _beta() -> None:
+    """β_c belongs to RED's credits, so moving it redraws the whole page."""
+    label = view().rewards
+    recipe = view().recipes[label]
+    key = "redviz.widget.beta_c"
+    st.session_state[key] = float(recipe.options.get("beta_c", 1.0))
+
+    def take() -> None:
+        update(methods=view().with_option(label, "beta_c", st.session_state[key]).methods)
+        st.session_state["redviz.redraw"] = True
+
+    st.slider("β_c of RED", 0.0, 1.0, step=0.05, key=key, on_change=take, width=150, disabled=recipe.method != "red")
+    if st.session_state.pop("redviz.redraw", False):
+        st.rerun()
+
+
+def _panels(analysis: Analysis, labels: list[str], names: Mapping[str, str], made: ReturnCurves | None) -> list[Panel]:
+    prefix = analysis.prefix_scores
+    closes = analysis.closing != 0
+    line = np.append(prefix, analysis.score) if closes else prefix
+    panels = [
+        Panel(
+            "Prefix score P_t",
+            [Series("P_t", line)],
+            [Mark("base P_0", analysis.base), Mark("score", analysis.score)],
+            x0=-1,
+            note="the model's score of the response up to each token",
+        ),
+        Panel(
+            "Cumulative credit",
+            [Series(names.get(label, label), _cumulative(analysis.credits[label], closes)) for label in labels],
+            note="what each method has given out so far",
+        ),
+    ]
+    if made is None:
+        return panels
+    name = names.get(view().rewards, view().rewards)
+    return [
+        *panels,
+        Panel("Return G_t", [Series(name, made.returns)], note=f"discounted sum of {name} rewards from each token on"),
+        Panel("Advantage A_t", [Series(name, made.advantages)], note=f"G_t against the baseline, λ = {view().lam:g}"),
+    ]
+
+
+def _cumulative(credit: Credit, closes: bool) -> np.ndarray:
+    own = credit.values.astype(np.float64).copy()
+    own[-1] -= credit.closing
+    return np.cumsum(np.append(own, credit.closing) if closes else own)
+
+
+def _pinned(analysis: Analysis, names: Mapping[str, str], made: ReturnCurves | None, pin: int | None) -> None:
+    length = len(analysis.tokens)
+    if pin is None:
+        st.markdown("**No token pinned**")
+        st.caption("Click a token or a curve to pin it here, in the strips and in the curves; arrow keys move the pin.")
+        return
+    if pin >= length:
+        st.markdown("**end** · the template's closing tokens")
+        st.caption(
+            f"P_T {analysis.prefix_scores[-1]:+.4f} → score {analysis.score:+.4f}: they add {analysis.closing:+.4f}."
+        )
+        return
+    cell = next(c for c in cells(analysis.response, analysis.offsets) if c.first <= pin < c.last)
+    st.markdown(f"**Token {pin + 1} of {length}**")
+    st.code(flat(cell.text) or "∅", language=None)
+    ids = ", ".join(str(i) for i in analysis.token_ids[cell.first : cell.last])
+    st.caption(
+        f"id {ids} · characters {cell.start}–{cell.end}  \n"
+        f"P {analysis.prefix_scores[pin]:+.4f} → {analysis.prefix_scores[pin + 1]:+.4f}"
+        + (f"  \nG_t {made.returns[pin]:+.4f} · A_t {made.advantages[pin]:+.4f}" if made else "")
+    )
+    rows = [
+        {
+            "method": names.get(label, label),
+            "credit": float(c.values[pin]),
+            "rank": int((np.abs(c.values) > abs(c.values[pin])).sum()) + 1,
+        }
+        for label, c in analysis.credits.items()
+    ]
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        column_config={
+            "credit": st.column_config.NumberColumn(format="%+.4f"),
+            "rank": st.column_config.NumberColumn(help=f"1 is the largest credit in absolute value, of {length}"),
+        },
+    )
+    _layers(analysis, pin)
+
+
+def _layers(analysis: Analysis, pin: int) -> None:
+    observation = analysis.observation
+    if observation is None or observation.response_row is None:
+        return
+    by_layer = observation.response_row[:, :, observation.encoding.start + pin].mean(1)  # [layer]
+    st.dataframe(
+        pd.DataFrame({"attention by layer": [by_layer.tolist()]}),
+        hide_index=True,
+        column_config={
+            "attention by layer": st.column_config.BarChartColumn(
+                f"attention by layer, 0 to {len(by_layer) - 1}",
+                y_min=0.0,
+                help="Head mean of what the last response token pays to this token",
+            )
+        },
+    )

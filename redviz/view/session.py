@@ -1,0 +1,158 @@
+"""The browser session: the engine, the view a person has chosen, its link, and the responses seen lately."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from redviz import settings
+from redviz.data.archive import load_analysis
+from redviz.data.gallery import GalleryItem, load_gallery
+from redviz.engine import Engine, ModelSpec
+from redviz.errors import RedvizError
+from redviz.records import Example
+from redviz.view.state import DEFAULT, ViewState, from_query, to_query
+from redviz.worker import Job
+
+RECENT = 20
+VIEW, NOTICE, SEEN, STORED = "redviz.view", "redviz.notice", "redviz.recent", "redviz.stored"
+CARD = "Checking the model"
+JOBS, JOBS_KEPT = "redviz.jobs", 100
+
+
+@st.cache_resource(show_spinner=False)
+def engine() -> Engine:
+    """The one engine of this server. Primed with the stored opening example, so that the first strips wait for no model."""
+    made = Engine()
+    made.prime(spec_of(DEFAULT), load_analysis(settings.project_file("sample_data/opening.npz")))
+    return made
+
+
+@st.cache_resource(show_spinner=False)
+def gallery() -> tuple[GalleryItem, ...]:
+    """The prompts and responses that ship with redviz."""
+    return load_gallery()
+
+
+def view() -> ViewState:
+    """What this browser session looks at. The link is read once, when the session begins."""
+    if VIEW not in st.session_state:
+        asked, problem = from_query(st.query_params.to_dict())
+        st.session_state[VIEW] = asked
+        st.session_state[NOTICE] = problem
+        st.session_state[STORED] = st.query_params.get("view") if not problem else None
+    state: ViewState = st.session_state[VIEW]
+    return state
+
+
+def update(**changes: Any) -> None:
+    """Change the view. A stored view's link no longer fits it."""
+    changed = replace(view(), **changes)
+    if changed != view():
+        if set(changes) != {"pin"}:
+            st.session_state[STORED] = None
+        st.session_state[VIEW] = changed
+
+
+def write_link() -> None:
+    """Put the view into the address bar (a page change empties it)."""
+    stored = st.session_state.get(STORED)
+    wanted = {"view": stored} if stored else to_query(view())
+    if st.query_params.to_dict() != wanted:
+        st.query_params.from_dict(wanted)
+
+
+def spec_of(state: ViewState) -> ModelSpec:
+    """Which model the view names, and how it is loaded."""
+    return ModelSpec(
+        state.model, state.device, state.dtype, state.revision or None, state.head or None, None, state.read
+    )
+
+
+def allowed(name: str) -> bool:
+    """Whether this server may load the model: any, or those on its list."""
+    listed = settings.allowed_models()
+    return listed is None or name in listed
+
+
+def example_of(state: ViewState) -> Example:
+    """The prompt and response the view points at."""
+    if not state.example:
+        return Example(state.prompt, state.response)
+    item_id, _, response_id = state.example.partition("/")
+    for item in gallery():
+        for response in item.responses:
+            if item.id == item_id and response.id == response_id:
+                return Example(item.prompt, response.text, state.example)
+    raise RedvizError(f"The gallery has no {state.example!r}; pick another response.")
+
+
+def remember(example: Example, score: float) -> None:
+    """Keep the responses this session has looked at, the latest first."""
+    seen: list[tuple[Example, float]] = st.session_state.setdefault(SEEN, [])
+    entry = next((e for e in seen if e[0] == example), None)
+    if entry:
+        seen.remove(entry)
+    seen.insert(0, (example, score))
+    del seen[RECENT:]
+
+
+def recent() -> list[tuple[Example, float]]:
+    """Responses looked at in this session, the latest first, with their scores."""
+    return list(st.session_state.get(SEEN, []))
+
+
+def show_example(example: Example) -> None:
+    """Look at this response."""
+    if example.id and any(example.id.startswith(item.id + "/") for item in gallery()):
+        update(example=example.id, prompt="", response="", pin=None)
+    else:
+        update(example="", prompt=example.prompt, response=example.response, pin=None)
+
+
+def asked(key: Hashable, start: Callable[[], Job]) -> Job:
+    """The job this session asked for under a key. One that failed stays failed until :func:`ask_again`, so nothing loops;
+    one that is done and asked for anew has lost its result to a full cache, and runs again.
+    """
+    jobs: dict[Hashable, Job] = st.session_state.setdefault(JOBS, {})
+    if key not in jobs or jobs[key].state == "done":
+        jobs[key] = start()
+        while len(jobs) > JOBS_KEPT:
+            jobs.pop(next(iter(jobs)))
+    return jobs[key]
+
+
+def ask_again(key: Hashable) -> None:
+    """Forget a job of this session, so that it is asked for anew."""
+    st.session_state.get(JOBS, {}).pop(key, None)
+
+
+def bound(widget: Callable[..., Any], label: str, name: str, *args: Any, **options: Any) -> Any:
+    """A widget that shows and changes one field of the view.
+
+    Widgets lose their state when their page is left, so the view is kept apart and seeds them on every run.
+    """
+    key = f"redviz.widget.{name}"
+    st.session_state[key] = getattr(view(), name)
+
+    def take() -> None:
+        value = st.session_state[key]
+        if value is not None:  # a segmented control can be clicked empty
+            update(**{name: value})
+
+    return widget(label, *args, key=key, on_change=take, **options)
+
+
+def choice(label: str, name: str, options: Sequence[str], **more: Any) -> None:
+    """A row of buttons for one field of the view."""
+    bound(st.segmented_control, label, name, options, **more)
+
+
+def card_if_known() -> dict[str, Any] | None:
+    """The model's conformance card as plain JSON types, where it has been checked: every export carries it."""
+    card = engine().kept(spec_of(view()), CARD, "card")
+    found: dict[str, Any] | None = None if card is None else card.to_dict()
+    return found

@@ -1,0 +1,271 @@
+"""Strips and curves in a real Chromium: hover, pin, keys, what the server learns, hostile text, and speed."""
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+APP = Path(__file__).with_name("components_app.py")
+STARTS_WITHIN = 60  # seconds
+SERVER = {
+    "server.headless": "true",
+    "server.address": "localhost",
+    "server.fileWatcherType": "none",
+    "browser.gatherUsageStats": "false",
+}
+
+
+@pytest.fixture(scope="module")
+def address():
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    flags = [f"--{key}={value}" for key, value in SERVER.items()]
+    command = [sys.executable, "-m", "streamlit", "run", str(APP), f"--server.port={port}", *flags]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=APP.parent)
+    try:
+        _wait_for(f"http://localhost:{port}/_stcore/health", server)
+        yield f"http://localhost:{port}"
+    finally:
+        server.terminate()
+        server.communicate(timeout=20)
+
+
+def _wait_for(url, server):
+    deadline = time.monotonic() + STARTS_WITHIN
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            pytest.fail(f"the page did not start: {server.stdout.read().decode()[-2000:]}")
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"the page did not start within {STARTS_WITHIN} s")
+
+
+@pytest.fixture
+def show(page, address):
+    """Open the harness with these choices and wait until strips and curves stand."""
+
+    def open_harness(**query):
+        options = {k: query.pop(k) for k in ("viewport", "color_scheme") if k in query}
+        opened = page(**options)
+        opened.errors = []
+        opened.on("pageerror", lambda error: opened.errors.append(str(error)))
+        opened.on("dialog", lambda dialog: (opened.errors.append("a dialog opened"), dialog.dismiss()))
+        opened.goto(f"{address}/?" + "&".join(f"{k}={v}" for k, v in query.items()))
+        opened.wait_for_selector("figure svg", timeout=60_000)
+        opened.wait_for_selector(".rv .text")
+        return opened
+
+    return open_harness
+
+
+def server_pin(opened, expected):
+    """Wait until the page shows what the server knows."""
+    opened.get_by_text(f"server pin: {expected} {expected}", exact=True).wait_for(timeout=10_000)
+
+
+def pinned(opened):
+    return [cell.inner_text().strip() for cell in opened.locator(".u.pin").all()]
+
+
+def test_hover_names_every_method_with_its_sign(show):
+    opened = show(kind="worked")
+    opened.locator(".u").nth(1).hover()
+    tip = opened.locator(".tip")
+    assert tip.locator("tr").all_inner_texts() == ["RED\t−0.600\t", "ABC\t+0.750\t", "T-REG\t0\t"]
+    assert "token 2 of 4" in tip.inner_text()
+    assert tip.locator(".path").inner_text().split() == ["P1", "0.500", "→", "P2", "−0.100", "−0.600"]
+    opened.mouse.move(2, 2)
+    assert tip.is_hidden()
+
+
+def test_a_click_pins_strips_and_curves_and_the_server_learns_it(show):
+    opened = show(kind="worked", layout="stacked")
+    opened.locator(".u").nth(1).click()
+    assert pinned(opened) == ["film"] * 3
+    lines = opened.locator("figure line.pin:not([display=none])")
+    assert lines.count() == 3
+    assert len({line.get_attribute("x1") for line in lines.all()}) == 1
+    server_pin(opened, 1)
+    opened.locator(".u").nth(1).click()
+    assert pinned(opened) == []
+    server_pin(opened, None)
+    assert opened.errors == []
+
+
+def test_a_curve_lights_the_cell_under_it_and_pins_it(show):
+    opened = show(kind="worked")
+    chart = opened.locator("figure > svg").first
+    ticks = {t.text_content(): t.bounding_box() for t in opened.locator("figure > svg text").all()}
+    box, tick = chart.bounding_box(), ticks["3"]
+    opened.mouse.move(tick["x"] + tick["width"] / 2, box["y"] + 50)
+    assert opened.locator(".u.hover").inner_text().strip() == "is"
+    opened.mouse.down()
+    opened.mouse.up()
+    assert pinned(opened) == ["is"]
+    assert "0.900" in opened.locator("figure").first.inner_text()
+    server_pin(opened, 2)
+
+
+def test_arrows_move_the_pin_and_only_the_last_place_is_sent(show):
+    opened = show(kind="worked")
+    opened.locator(".text").focus()
+    for expected in ("The", "film", "is", "superb", "end", "end"):
+        opened.keyboard.press("ArrowRight")
+        assert pinned(opened) == [expected]
+    server_pin(opened, 4)
+    opened.keyboard.press("Home")
+    assert pinned(opened) == ["The"]
+    opened.keyboard.press("End")
+    opened.keyboard.press("ArrowLeft")
+    assert pinned(opened) == ["superb"]
+    opened.keyboard.press("Escape")
+    assert pinned(opened) == []
+    server_pin(opened, None)
+
+
+def test_enter_pins_what_is_hovered(show):
+    opened = show(kind="worked")
+    opened.locator(".text").focus()
+    opened.locator(".u").nth(3).hover()
+    opened.keyboard.press("Enter")
+    assert pinned(opened) == ["superb"]
+
+
+def test_keys_show_one_method_alone_and_all_again(show):
+    opened = show(kind="worked")
+    opened.locator(".text").focus()
+    opened.keyboard.press("2")
+    assert opened.locator(".rv.alone .card[aria-pressed=true] .name").inner_text() == "ABC"
+    opened.locator(".u").nth(1).hover()
+    assert "RED" in opened.locator(".tip").inner_text()
+    opened.keyboard.press("0")
+    assert opened.locator(".rv.lanes").count() == 1
+    opened.keyboard.press("7")
+    assert opened.locator(".rv.lanes").count() == 1
+
+
+def test_streamlit_hears_none_of_the_keys_that_a_strip_has(show):
+    opened = show(kind="worked")
+    opened.locator(".text").focus()
+    for pressed in ("c", "r"):
+        opened.keyboard.press(pressed)
+    opened.wait_for_timeout(500)
+    assert opened.get_by_role("dialog").count() == 0
+
+
+def test_the_page_can_move_the_pin(show):
+    opened = show(kind="worked")
+    opened.locator(".u").nth(0).click()
+    server_pin(opened, 0)
+    wish = opened.get_by_label("Pin token")
+    wish.fill("2")
+    wish.press("Enter")
+    server_pin(opened, 2)
+    assert pinned(opened) == ["is"]
+
+
+def test_a_pin_outlives_a_change_of_granularity(show):
+    opened = show(kind="hostile")
+    opened.locator(".u").filter(has_text="🤩").click()
+    server_pin(opened, 13)
+    opened.get_by_text("sentence", exact=True).click()
+    opened.locator(".u.pin").filter(has_text="done🤩").wait_for()
+    server_pin(opened, 13)
+
+
+@pytest.mark.parametrize("layout", ["lanes", "stacked"])
+@pytest.mark.parametrize("granularity", ["token", "word"])
+def test_every_unit_of_hostile_text_can_be_pinned_and_nothing_runs(show, layout, granularity):
+    opened = show(kind="hostile", layout=layout, granularity=granularity)
+    assert "<script>alert(1)</script>" in opened.locator(".text").first.inner_text()
+    cells = opened.locator(".text").first.locator(".u")
+    for u in range(cells.count()):
+        corner = cells.nth(u).evaluate(
+            """cell => { cell.scrollIntoView({block: 'center'});
+                         const r = [...cell.getClientRects()].sort((a, b) => b.width - a.width)[0];
+                         return [r.x + r.width / 2, r.y + r.height / 2, r.width]; }"""
+        )
+        assert corner[2] >= 3, f"unit {u} is {corner[2]} pixels wide"
+        opened.mouse.click(corner[0], corner[1])
+        assert "pin" in cells.nth(u).get_attribute("class").split(), f"unit {u} was not pinned"
+    assert opened.errors == []
+
+
+def test_right_to_left_text_runs_from_the_right(show):
+    opened = show(kind="arabic")
+    at = [cell.bounding_box()["x"] for cell in opened.locator(".u").all()[:3]]
+    assert at == sorted(at, reverse=True)
+    box = opened.locator(".text").bounding_box()
+    first = opened.locator(".u").first.bounding_box()
+    assert first["x"] + first["width"] == pytest.approx(box["x"] + box["width"], abs=3)
+
+
+def test_a_screen_reader_is_told_what_is_pinned(show):
+    opened = show(kind="worked")
+    block = opened.get_by_role("listbox")
+    assert "RED, ABC, T-REG" in block.get_attribute("aria-label")
+    opened.locator(".u").nth(1).click()
+    chosen = opened.get_by_role("option", selected=True)
+    assert chosen.get_attribute("aria-label") == "film, token 2 of 4: RED −0.600, ABC +0.750, T-REG 0"
+    assert block.get_attribute("aria-activedescendant") == chosen.get_attribute("id")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_on_cells_is_readable_in_both_themes(show, dark):
+    embed = {"embed": "true", "embed_options": "dark_theme"} if dark else {}
+    opened = show(kind="long", n=120, layout="stacked", **embed)
+    worst = opened.evaluate(
+        """() => {
+          const all = (root, s) => [...root.querySelectorAll('*')].flatMap(
+            e => [...(e.matches(s) ? [e] : []), ...(e.shadowRoot ? all(e.shadowRoot, s) : [])]);
+          const paint = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+          const rgb = (...layers) => { for (const c of layers) { paint.fillStyle = c; paint.fillRect(0, 0, 1, 1); }
+            return [...paint.getImageData(0, 0, 1, 1).data].slice(0, 3); };
+          const lum = c => c.map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+            .reduce((s, v, i) => s + v * [.2126, .7152, .0722][i], 0);
+          const page = getComputedStyle(document.querySelector('.stApp')).backgroundColor;
+          return Math.min(...all(document, '.u').map(cell => {
+            const style = getComputedStyle(cell);
+            const ground = style.backgroundImage.match(/(rgba?|color)\\([^)]*\\)/)[0];
+            const [a, b] = [lum(rgb(page, ground)), lum(rgb(style.color))].sort((x, y) => y - x);
+            return (a + .05) / (b + .05); }));
+        }"""
+    )
+    assert worst >= 4.5
+
+
+def test_legends_leave_the_side_of_a_narrow_page(show):
+    opened = show(kind="long", n=60, viewport={"width": 700, "height": 900})
+    legend, text = opened.locator(".legend").first.bounding_box(), opened.locator(".text").bounding_box()
+    assert legend["y"] + legend["height"] <= text["y"]
+    assert opened.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_four_thousand_tokens_build_and_pin_fast(show):
+    opened = show(kind="long", n=4000)
+    opened.wait_for_function("window[Symbol.for('redviz.link')].size > 0")
+    took = opened.evaluate(
+        """() => {
+          const all = (root, s) => [...root.querySelectorAll('*')].flatMap(
+            e => [...(e.matches(s) ? [e] : []), ...(e.shadowRoot ? all(e.shadowRoot, s) : [])]);
+          const time = work => { const start = performance.now(); work(); return performance.now() - start; };
+          all(document, '.card')[0].click();
+          const build = time(() => { all(document, '.card')[0].click(); return all(document, '.text')[0].offsetHeight; });
+          const cells = all(document, '.u');
+          const pins = [...Array(21).keys()].map(i => time(() => cells[100 + 7 * i].click())).sort((a, b) => a - b);
+          return {cells: cells.length, build, pin: pins[10]};
+        }"""
+    )
+    assert took["cells"] == 4001
+    assert took["build"] < 2000  # about 550 ms on two slow cores, layout included
+    assert took["pin"] < 20  # about 0.3 ms

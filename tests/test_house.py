@@ -1,0 +1,187 @@
+"""The rules of the house that no linter knows."""
+
+import ast
+import doctest
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "redviz"
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def too_long(folder: str, limit: int) -> dict[str, int]:
+    lengths = {name(p): len(p.read_text().splitlines()) for p in (ROOT / folder).rglob("*.py")}
+    assert lengths, f"no files found in {folder}/"
+    return {path: n for path, n in lengths.items() if n > limit}
+
+
+def test_files_stay_small_enough_to_read():
+    assert too_long("redviz", 350) == {}
+
+
+def test_a_page_reads_like_its_screen():
+    assert too_long("pages", 200) == {}
+
+
+def test_files_are_named_after_what_they_hold():
+    vague = re.compile(r"(.*_)?(utils?|helpers?|misc|common|manager|handler)\.py")
+    assert [name(p) for p in PACKAGE.rglob("*.py") if vague.fullmatch(p.name)] == []
+
+
+def test_no_room_reaches_another_through_the_package_itself():
+    # import-linter sees `from redviz import analyze` as an import of redviz/__init__.py, which names every room.
+    above = {PACKAGE / "__init__.py", PACKAGE / "__main__.py", *(PACKAGE / "cli").rglob("*.py")}
+    rooms = {p.stem for p in PACKAGE.iterdir()}
+    taken = {
+        f"{name(p)}: {alias.name}"
+        for p in set(PACKAGE.rglob("*.py")) - above
+        for node in ast.walk(ast.parse(p.read_text()))
+        for alias in from_the_package(node)
+        if alias.name not in rooms | {"__version__"}
+    }
+    assert taken == set()
+
+
+def from_the_package(node: ast.AST) -> list[ast.alias]:
+    """What `import redviz` or `from redviz import ...` names."""
+    if isinstance(node, ast.ImportFrom) and node.module == "redviz":
+        return node.names
+    return [alias for alias in node.names if alias.name == "redviz"] if isinstance(node, ast.Import) else []
+
+
+def test_importing_redviz_is_light():
+    code = "import sys, redviz; print(redviz.__file__, *sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    file, *modules = out.split()
+    assert Path(file) == PACKAGE / "__init__.py"
+    assert {m.partition(".")[0] for m in modules} & {"streamlit", "plotly", "captum", "duckdb", "ray"} == set()
+
+
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
+def test_requirements_are_pinned_exactly(file):
+    lines = [line.partition("#")[0].strip() for line in (ROOT / file).read_text().splitlines()]
+    wanted = [line for line in lines if line and line != "-r requirements.txt"]
+    assert wanted, f"{file} asks for nothing"
+    exact = r"[A-Za-z0-9._-]+(\[[a-z,_-]+\])?==\d+(\.\d+)*((a|b|rc|\.post)\d+)?( *;.*)?"
+    assert [line for line in wanted if not re.fullmatch(exact, line)] == []
+
+
+def test_readme_names_the_two_commands_and_no_target_that_is_not_there():
+    readme = ROOT / "README.md"
+    if not readme.exists():
+        pytest.skip("no README.md yet")
+    named = set(re.findall(r"\bmake ([a-z][a-z-]*)(?=[`\s)])", "\n".join(code_of(readme.read_text()))))
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {"app", "test"} <= named
+    assert named <= targets
+
+
+def code_of(markdown: str) -> list[str]:
+    """Fenced blocks and inline code, so that 'make sure' in a sentence is no target."""
+    blocks = re.findall(r"^```.*?^```", markdown, re.MULTILINE | re.DOTALL)
+    rest = re.sub(r"^```.*?^```", "", markdown, flags=re.MULTILINE | re.DOTALL)
+    return blocks + [f"{code}\n" for code in re.findall(r"`([^`\n]+)`", rest)]
+
+
+def with_examples() -> list[str]:
+    """Modules whose docstrings hold an example (the training scripts beside the weights are nobody's to import)."""
+    files = [p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE / "embedded" and ">>> " in p.read_text()]
+    return sorted(".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for p in files)
+
+
+@pytest.mark.parametrize("module", with_examples())
+def test_examples_in_docstrings_run(module):
+    result = doctest.testmod(
+        importlib.import_module(module), optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    )
+    assert result.attempted > 0, "the example is in no docstring"
+    assert result.failed == 0
+
+
+# ---------------------------------------------------------------- what ships
+
+
+def test_every_data_file_of_the_package_is_in_the_wheel():
+    patterns = PYPROJECT["tool"]["setuptools"]["package-data"]["redviz"]
+    shipped = {p for pattern in patterns for p in PACKAGE.glob(pattern)}
+    data = {p for p in PACKAGE.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")}
+    assert sorted(name(p) for p in data - shipped) == []
+
+
+def test_every_file_of_the_app_is_in_the_wheel():
+    mapping = PYPROJECT["tool"]["setuptools"]["data-files"]
+    shipped = set()
+    for folder, patterns in mapping.items():
+        for p in (p for pattern in patterns for p in ROOT.glob(pattern)):
+            assert Path(folder) == Path("share/redviz") / p.relative_to(ROOT).parent, f"{name(p)} would land elsewhere"
+            shipped.add(p)
+    folders = [p for part in ("pages", "sample_data", ".streamlit") for p in (ROOT / part).rglob("*")]
+    wanted = {p for p in (ROOT / "app.py", *folders) if p.is_file() and p.suffix != ".pyc"}
+    wanted.discard(ROOT / ".streamlit" / "secrets.toml")
+    assert sorted(name(p) for p in wanted - shipped) == []
+
+
+@pytest.mark.slow
+def test_the_wheel_carries_the_app(tmp_path):
+    clone = shutil.copytree(
+        ROOT, tmp_path / "clone", ignore=shutil.ignore_patterns(".venv", ".git", "build", ".*_cache")
+    )
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(clone)]
+    subprocess.run(command, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    inside = {re.sub(r"^redviz-[^/]*\.data/data/share/redviz/", "", n) for n in zipfile.ZipFile(wheel).namelist()}
+    ours = [p for part in ("redviz", "pages", "sample_data") for p in (ROOT / part).rglob("*") if p.is_file()]
+    wanted = {name(p) for p in ours if p.suffix != ".pyc"} | {"app.py", ".streamlit/config.toml"}
+    assert wanted - inside == set()
+
+
+# ---------------------------------------------------------------- how it starts
+
+
+def test_streamlit_is_told_what_a_shared_server_must_not_do():
+    from streamlit import config
+
+    table = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
+    given = dict(flat(table))
+    known = config.get_config_options()
+    assert [key for key in given if key not in known] == [], "Streamlit would ignore these"
+    assert given["client.showErrorDetails"] == "none"  # no traceback with the server's paths
+    assert given["server.address"] == "localhost"  # not the whole network
+    assert given["browser.gatherUsageStats"] is False  # nothing leaves the machine
+    assert given["server.showEmailPrompt"] is False  # a fresh home would stop at a question
+
+
+def flat(table: dict, prefix: str = ""):
+    for key, value in table.items():
+        yield from flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+
+
+def test_make_refuses_an_older_python_in_one_sentence(tmp_path):
+    old = tmp_path / "python3.9"
+    old.write_text(f"#!{sys.executable}\nimport sys\nsys.version_info = (3, 9, 7, 'final', 0)\nexec(sys.argv[2])\n")
+    old.chmod(0o755)
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copy(ROOT / "requirements.txt", tmp_path)
+    made = subprocess.run(["make", "app", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True)
+    assert made.returncode != 0
+    sentence = made.stderr.splitlines()[0]
+    assert sentence == "redviz needs Python 3.11 or newer; this is 3.9: run make PYTHON=/path/to/python3.11"
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_ci_can_run_its_script():
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
