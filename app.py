@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from redviz.view.screens.sidebar import sidebar
+from redviz.view.screens.sidebar import STYLE, sidebar
 
 st.set_page_config(page_title="redviz", page_icon="🟥", layout="wide")
 page = st.navigation(
@@ -11,5 +11,6 @@ page = st.navigation(
         st.Page("pages/model.py", title="Model", icon=":material/fact_check:"),
     ]
 )
-sidebar()
+st.html(STYLE)
 page.run()
+sidebar()  # last, so that the model's check queues behind what the page waits for

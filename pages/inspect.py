@@ -11,26 +11,27 @@ from redviz.view.screens.waiting import wait_for
 from redviz.view.screens.workspace import workspace
 from redviz.view.session import NOTICE, allowed, asked, engine, example_of, remember, spec_of, view, write_link
 
-view()
-if problem := st.session_state.pop(NOTICE, ""):
-    st.warning(problem)
-try:
-    picker()
-    example = example_of(view())
-except RedvizError as error:
-    st.error(str(error))
-    st.stop()
 
-spec, wanted = spec_of(view()), view().recipes
-if not allowed(spec.name):
-    st.error(f"This server does not offer {spec.name}; choose a model at the left.")
-    st.stop()
-
-analysis, missing, refused = engine().cached(spec, example, wanted)
-if analysis is None:
-    key = ("observe", spec, repr(example))
-    wait_for([(key, asked(key, lambda: engine().observe(spec, example)))])
-else:
+def page() -> None:
+    """Draw the page; every early end is a return, so that the sidebar still follows."""
+    state = view()
+    if problem := st.session_state.pop(NOTICE, ""):
+        st.warning(problem)
+    try:
+        picker()
+        example = example_of(view())
+    except RedvizError as error:
+        st.error(str(error))
+        return
+    spec, wanted = spec_of(state), state.recipes
+    if not allowed(spec.name):
+        st.error(f"This server does not offer {spec.name}; choose a model at the left.")
+        return
+    analysis, missing, refused = engine().cached(spec, example, wanted)
+    if analysis is None:
+        key = ("observe", spec, repr(example))
+        wait_for([(key, asked(key, lambda: engine().observe(spec, example)))])
+        return
     remember(example, analysis.score)
     headline(analysis)
     methods_bar(engine().state(spec))
@@ -38,4 +39,7 @@ else:
     workspace(analysis, wanted)
     st.divider()
     details(analysis, spec, wanted)
+
+
+page()
 write_link()

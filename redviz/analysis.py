@@ -293,13 +293,18 @@ def _analyze_group(
     model: RewardModel, examples: Sequence[Example], encodings: Sequence[Encoding], wanted: Mapping[str, Recipe]
 ) -> Iterator[Analysis]:
     try:
-        observations: Sequence[Observation | RedvizError] = observe_examples(model, encodings)
+        observations = observe_examples(model, encodings)
     except RedvizError as error:
-        observations = [error] * len(encodings)
+        if len(encodings) == 1:
+            yield Analysis(examples[0], model.source, None, error=str(error))
+            return
+        for part in (
+            slice(len(encodings) // 2),
+            slice(len(encodings) // 2, None),
+        ):  # one too long must not take the others with it
+            yield from _analyze_group(model, examples[part], encodings[part], wanted)
+        return
     for example, observation in zip(examples, observations, strict=True):
-        if isinstance(observation, RedvizError):
-            yield Analysis(example, model.source, None, error=str(observation))
-            continue
         try:
             yield with_credits(model, example, observation, wanted)
         except RedvizError as error:

@@ -227,6 +227,7 @@ class Analysis:
             "prompt": prompt,
             "response": self.response,
             "score": self.score if self.observation else None,
+            "reading_column": self.observation.encoding.read if self.observation else None,
             "base": self.base if self.observation else None,
             "closing": self.closing if self.observation else None,
             "unit": self.unit,

@@ -89,6 +89,7 @@ def _starts_sentence(before: str, text: str) -> bool:
     return (
         bool(SENTENCE_END.search(before))
         and bool(text.strip())
+        and text[0] not in "。！？」』）"  # closes the sentence before it
         and (text[0].isspace() or before[-1] in " \n\t。！？」』）")
     )
 

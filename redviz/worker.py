@@ -37,16 +37,18 @@ class Job:
     error: str = ""
     finished: threading.Event = field(default_factory=threading.Event, repr=False)
     stop: threading.Event = field(default_factory=threading.Event, repr=False)
+    give_way: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def cancel(self) -> None:
         """Ask the job to stop: at once if it waits, else at its next micro-batch."""
         self.stop.set()
 
     def progress(self, done: int, total: int) -> None:
-        """Report progress; raises :class:`Cancelled` once the job was asked to stop."""
+        """Report progress and let shorter jobs pass; raises :class:`Cancelled` once the job was asked to stop."""
+        self.done, self.total = done, total
+        self.give_way()
         if self.stop.is_set():
             raise Cancelled(f"{self.title} was cancelled.")
-        self.done, self.total = done, total
 
     def wait(self, timeout: float | None = None) -> Any:
         """The result, or the error as RedvizError. For tests and scripts; screens poll ``state``."""
@@ -75,6 +77,7 @@ class Worker:
             if key is not None and key in self._pending:
                 return self._pending[key]
             job = Job(next(self._numbers), title, priority, work, key)
+            job.give_way = lambda: self._run_shorter(priority)
             self._jobs[job.id] = job
             while len(self._jobs) > KEPT_JOBS:
                 self._jobs.popitem(last=False)
@@ -105,6 +108,18 @@ class Worker:
             if job is None:
                 return
             self._run(job)
+
+    def _run_shorter(self, priority: int) -> None:
+        """Run what is more urgent than a running job, in its place: it waits at its micro-batch meanwhile."""
+        while True:
+            try:
+                waiting = self._queue.get_nowait()
+            except queue.Empty:
+                return
+            if waiting[0] >= priority or waiting[2] is None:
+                self._queue.put(waiting)
+                return
+            self._run(waiting[2])
 
     def _run(self, job: Job) -> None:
         job.started = time.monotonic()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser, Page, sync_playwright
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models on two workers: more threads only get in each other's way
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported, so before any test module
 
 # A shared machine may pause anywhere; under CI the same examples are tried every time.

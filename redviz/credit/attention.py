@@ -14,7 +14,7 @@ def abc(
     observation: Observation,
     *,
     layer: int = -1,
-    heads: Sequence[int] | None = None,
+    heads: int | Sequence[int] | None = None,
     b: float = 1.0,
     row: str = "response",
 ) -> Credit:
@@ -30,7 +30,7 @@ def abc(
     layer
         Which layer's attention; -1 is the last, the paper's choice.
     heads
-        Which heads to average; None takes all, the paper's choice.
+        Which head, or which heads to average; None takes all, the paper's choice.
     b
         The share of the score that is split; the rest stays on the last token. The paper's experiments use 0.8, its sweep is best at 1.
     row
@@ -52,7 +52,7 @@ def abc(
 
 
 def response_attention(
-    observation: Observation, *, layer: int = -1, heads: Sequence[int] | None = None, row: str = "response"
+    observation: Observation, *, layer: int = -1, heads: int | Sequence[int] | None = None, row: str = "response"
 ) -> Array:
     """Head-mean attention over the response's tokens, renormalised to sum 1: ``[T]`` float64."""
     if row not in ROWS:
@@ -64,10 +64,10 @@ def response_attention(
         )
     if not -len(rows) <= layer < len(rows):
         raise RedvizError(f"layer is {layer}; this model has layers 0 to {len(rows) - 1} (or -1 for the last).")
-    picked = range(rows.shape[1]) if heads is None else list(heads)
+    picked = list(range(rows.shape[1])) if heads is None else [heads] if isinstance(heads, int) else list(heads)
     if not picked or any(not 0 <= h < rows.shape[1] for h in picked):
         raise RedvizError(f"heads is {heads}; this model has heads 0 to {rows.shape[1] - 1} (None takes all).")
-    mean = rows[layer, list(picked)].astype(np.float64).mean(0)  # [L]
+    mean = rows[layer, picked].astype(np.float64).mean(0)  # [L]
     own = mean[observation.encoding.start : observation.encoding.stop]  # [T]
     mass = own.sum()
     if mass <= 0:

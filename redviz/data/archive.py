@@ -40,7 +40,9 @@ def save_analysis(analysis: Analysis, path: Path) -> None:
             arrays[name] = rows
     text = np.frombuffer(json.dumps(header, ensure_ascii=False, default=dict).encode(), np.uint8)
     with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, header=text, ids=encoding.ids, column_scores=observation.column_scores, **arrays)
+        np.savez_compressed(
+            file, allow_pickle=False, header=text, ids=encoding.ids, column_scores=observation.column_scores, **arrays
+        )
 
 
 def load_analysis(path: Path) -> Analysis:

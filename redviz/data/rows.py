@@ -36,7 +36,7 @@ def rows(analysis: Analysis, version: str) -> list[dict[str, Any]]:
         "fingerprint": source.fingerprint,
         "dtype": source.dtype,
         "template_hash": source.template_hash,
-        "reading_column": analysis.observation.encoding.read if analysis.observation else None,
+        "reading_column": record["reading_column"],
         "redviz_version": version,
     }
     empty: dict[str, Any] = {

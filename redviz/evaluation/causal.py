@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from redviz.analysis import observe_examples
 from redviz.errors import RedvizError
-from redviz.models.reward_model import RewardModel
 from redviz.records import Analysis, Credit, Encoding, Example
 from redviz.text import Unit, pool
+
+if TYPE_CHECKING:
+    from redviz.models.reward_model import RewardModel
 
 OPERATORS = ("delete", "pad", "replace")
 

@@ -192,10 +192,10 @@ def refuse_new_weights(report: dict[str, Any], name: str) -> None:
         for key in report["unexpected_keys"]
         if any(word in key for word in ("value_head", "v_head", "regression_head", "lm_head"))
     ]
-    hint = f" It does hold {', '.join(sorted(heads)[:2])}, another kind of head." if heads else ""
+    hint = f" (it holds {', '.join(sorted(heads)[:2])}, another kind of head)" if heads else ""
     raise RedvizError(
-        f"{name} lacks {len(missing) + len(mismatched)} weights ({listed}); they would be random and its scores noise.{hint} "
-        "Use the checkpoint that was trained as a reward model (AutoModelForSequenceClassification), saved whole."
+        f"{name} lacks {len(missing) + len(mismatched)} weights ({listed}); they would be random and its scores noise{hint}; "
+        "use the checkpoint that was trained as a reward model (AutoModelForSequenceClassification), saved whole."
     )
 
 

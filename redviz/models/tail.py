@@ -37,7 +37,9 @@ def prompt_cache(model: RewardModel, encoding: Encoding) -> PromptCache:
     layers = []
     for layer in cache.layers:
         if not (isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None):
-            raise RedvizError(f"{model.name} has layers without keys and values, so gradients cannot reuse its prompt; use red or abc.")
+            raise RedvizError(
+                f"{model.name} has layers without keys and values, so gradients cannot reuse its prompt; use red or abc."
+            )
         layers.append((layer.keys, layer.values))
     return PromptCache(tuple(layers), encoding.start)
 

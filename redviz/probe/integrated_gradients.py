@@ -53,6 +53,9 @@ def ig(
         raise RedvizError(f"steps is {steps}; give at least 1, or leave it out to let the residual decide.")
     encoding = observation.encoding
     length = encoding.stop - encoding.start
+    if encoding.read < encoding.start:  # a response of padding alone: the model reads before it
+        unread = {"steps": 0, "baseline": baseline, "tolerance": 0.0, "converged": True}
+        return Credit(np.zeros(length, np.float32), observation.score, observation.score, meta=unread)
     cache = prompt_cache(model, encoding)
     tail = tail_embeddings(model, encoding)  # [1, S, D]
     inputs, closing = tail[:, :length], tail[:, length:]  # [1, T, D], [1, S-T, D]

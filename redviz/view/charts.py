@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,8 @@ from redviz.view.lanes import number
 from redviz.view.panels import Panel, Series
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 900, 170, 52, 96, 8, 26
+
+INDEX = re.compile(r"\b([^\W\d_])_(\w)\b")
 
 
 def line_chart(panel: Panel, n: int, end: bool = False) -> str:
@@ -105,5 +108,14 @@ def legend(panel: Panel) -> str:
     items = []
     for series, colour in zip(panel.series, colours(panel.series), strict=True):
         style = f"border-top:3px {'dashed' if series.dashed else 'solid'} var(--rv-s{colour % 8})"
-        items.append(tag("span", tag("i", style=style) + escape(series.label), class_="item"))
+        items.append(tag("span", tag("i", style=style) + indexed(series.label), class_="item"))
     return tag("span", "".join(items), class_="legend")
+
+
+def indexed(text: str) -> str:
+    """Text as HTML in which P_t is written with its index set low.
+
+    >>> indexed("Return G_t")
+    'Return G<sub>t</sub>'
+    """
+    return INDEX.sub(r"\1<sub>\2</sub>", escape(text))

@@ -1,12 +1,13 @@
 // Line charts over tokens, drawn at the width they have. Token t (from 0) stands at x = t, P_0 at -1, the "end" cell at n.
 const drawn = new WeakMap();
-const LEFT = 52, RIGHT = 74, HEIGHT = 108, TOP = 8, AXIS = 36;
+const HEIGHT = 108, TOP = 8, AXIS = 36, DRAG = 12, LONG = 150;
 
 export default function ({ data, parentElement, setStateValue }) {
   let panel = drawn.get(parentElement);
   if (!panel) drawn.set(parentElement, (panel = mount(parentElement)));
   panel.send = (token) => setStateValue('pin', token);
   if (panel.sig !== data.sig) {
+    if (panel.data?.n !== data.n) panel.window = null;
     Object.assign(panel, { sig: data.sig, data });
     join(panel, link(data.group));
     draw(panel);
@@ -25,16 +26,15 @@ function mount(parent) {
   const root = el(parent, 'div', 'rv');
   root.tabIndex = 0;
   root.setAttribute('role', 'group');
-  const panel = { root, charts: [] };
+  const panel = { root, charts: [], window: null };
   panel.listen = () => point(panel);
   panel.observer = new ResizeObserver(() => root.clientWidth !== panel.width && draw(panel));
   panel.observer.observe(root);
-  root.addEventListener('pointermove', (e) => publish(panel.entry, 'hover', tokenAt(panel, e)));
+  root.addEventListener('pointermove', (e) => move(panel, e));
   root.addEventListener('pointerleave', () => publish(panel.entry, 'hover', null));
-  root.addEventListener('click', (e) => {
-    const token = tokenAt(panel, e);
-    if (token !== null) pinByHand(panel.entry, panel, token === panel.entry.pin ? null : token);
-  });
+  root.addEventListener('pointerdown', (e) => (panel.from = e.button ? null : tokenAt(panel, e)));
+  root.addEventListener('pointerup', (e) => release(panel, tokenAt(panel, e)));
+  root.addEventListener('dblclick', () => zoom(panel, null));
   root.addEventListener('keydown', (e) => key(panel, e));
   return panel;
 }
@@ -53,36 +53,16 @@ function svg(parent, name, attributes, text) {
   return node;
 }
 
-// ---- scales --------------------------------------------------------------------------------------------------------
-
-// Round steps of 1, 2 or 5 times a power of ten, about `wanted` of them.
-function ticks(low, high, wanted) {
-  const raw = (high - low) / wanted || 1;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].find((m) => m * power >= raw) * power;
-  const found = [];
-  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(k * step);
-  return { found, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
+// Text in which P_t is written with its index set low.
+function indexed(parent, text, low) {
+  text.split(/(?<!\p{L})(\p{L})_(\w)(?!\w)/u).forEach((part, i) => (i % 3 === 2 ? low(parent, part) : parent.append(part)));
 }
 
-// All values with a little air; zero too, unless the values are far from it.
-function extent(chart) {
-  let low = Infinity, high = -Infinity;
-  const take = (v) => { if (v !== null) { low = Math.min(low, v); high = Math.max(high, v); } };
-  for (const s of chart.series) for (const v of s.values) take(v);
-  for (const m of chart.marks) take(m.value);
-  if (low > high) [low, high] = [0, 1];
-  if (low > 0 && low < high - low) low = 0;
-  if (high < 0 && -high < high - low) high = 0;
-  const air = (high - low || Math.abs(high) || 1) * 0.06;
-  return [low - air, high + air];
-}
+const html = (parent, part) => el(parent, 'sub', '', part);
 
-function horizontal(panel) {
-  const { n, end } = panel.data;
-  const left = LEFT, right = panel.width - RIGHT, cells = n + 1 + (end ? 1 : 0); // P_0, the tokens, the end cell
-  const cell = (right - left) / cells;
-  return { left, right, cell, at: (token) => left + (token + 1.5) * cell, token: (x) => Math.floor((x - left) / cell) - 1 };
+function tspans(parent, part) {
+  svg(parent, 'tspan', { dy: 3, 'font-size': 9 }, part);
+  svg(parent, 'tspan', { dy: -3 }, '\u200b');
 }
 
 // ---- drawing -------------------------------------------------------------------------------------------------------
@@ -102,23 +82,25 @@ function draw(panel) {
 function drawChart(panel, chart, isLast) {
   const figure = el(panel.root, 'figure');
   const head = el(figure, 'figcaption');
-  el(head, 'b', '', chart.title);
+  indexed(el(head, 'b'), chart.title, html);
   if (chart.note) el(head, 'span', 'note', chart.note);
   const legend = el(head, 'span', 'legend');
   const height = TOP + HEIGHT + (isLast ? AXIS : 4);
   const picture = svg(figure, 'svg', { width: panel.width, height, 'aria-hidden': 'true' });
-  const [low, high] = extent(chart);
+  const [low, high] = extent(panel, chart);
   const y = (v) => TOP + (high - v) / (high - low) * HEIGHT;
   axes(panel, picture, low, high, y, isLast);
-  const cell = svg(picture, 'rect', { class: 'cell', y: TOP, height: HEIGHT, display: 'none' });
-  levels(panel, picture, chart.marks, y);
+  const plot = svg(picture, 'svg', { x: panel.x.left, y: TOP - 4, width: panel.x.right - panel.x.left, height: HEIGHT + 8,
+    viewBox: `${panel.x.left} ${TOP - 4} ${panel.x.right - panel.x.left} ${HEIGHT + 8}`, class: 'plot' });
+  const cell = svg(plot, 'rect', { class: 'cell', y: TOP, height: HEIGHT, display: 'none' });
+  levels(panel, picture, chart.marks.filter((m) => m.value >= low && m.value <= high), y);
   const values = chart.series.map((s) => {
-    svg(picture, 'path', { class: 'curve', d: path(panel, chart, s, y), stroke: `var(--rv-s${s.colour})`,
+    svg(plot, 'path', { class: 'curve', d: path(panel, chart, s, y), stroke: `var(--rv-s${s.colour})`,
       ...(s.dashed ? { 'stroke-dasharray': '6 4' } : {}) });
     return legendItem(legend, s, chart.series.length);
   });
-  const lines = ['hover', 'pin'].map((what) => svg(picture, 'line', { class: what, y1: TOP, y2: TOP + HEIGHT, display: 'none' }));
-  const dots = chart.series.map((s) => svg(picture, 'circle', { r: 3.5, fill: `var(--rv-s${s.colour})`, display: 'none' }));
+  const lines = ['hover', 'pin'].map((what) => svg(plot, 'line', { class: what, y1: TOP, y2: TOP + HEIGHT, display: 'none' }));
+  const dots = chart.series.map((s) => svg(plot, 'circle', { r: 3.5, fill: `var(--rv-s${s.colour})`, display: 'none' }));
   const where = isLast ? svg(picture, 'text', { class: 'where', y: TOP + HEIGHT + 32, 'text-anchor': 'middle' }) : null;
   return { chart, y, values, hover: lines[0], pin: lines[1], dots, cell, where };
 }
@@ -128,12 +110,12 @@ function legendItem(parent, series) {
   const line = svg(item, 'svg', { width: 18, height: 8 });
   svg(line, 'line', { x1: 0, x2: 18, y1: 4, y2: 4, stroke: `var(--rv-s${series.colour})`, 'stroke-width': 2.5,
     ...(series.dashed ? { 'stroke-dasharray': '6 4' } : {}) });
-  el(item, 'span', '', series.label);
+  indexed(el(item, 'span'), series.label, html);
   return el(item, 'output', '', '');
 }
 
 function axes(panel, picture, low, high, y, isLast) {
-  const { left, right, at } = panel.x;
+  const { left, right, at, from, to } = panel.x;
   const vertical = ticks(low, high, 3);
   for (const v of vertical.found) {
     const zero = Math.abs(v) < 1e-12;
@@ -141,23 +123,31 @@ function axes(panel, picture, low, high, y, isLast) {
     svg(picture, 'text', { x: left - 8, y: y(v) + 4, 'text-anchor': 'end' }, zero ? '0' : v.toFixed(vertical.digits).replace('-', '−'));
   }
   // Tokens are counted from 1 for people: the tick t stands where P_t does, and 0 where P_0 does.
-  const steps = ticks(0, panel.data.n, Math.min(panel.data.n, Math.max(2, (right - left) / 90))).found;
+  const { n, end } = panel.data, last = Math.min(n, to);
+  const steps = ticks(from + 1, last, Math.min(last - from, Math.max(2, (right - left) / 90))).found;
   for (const t of steps.filter(Number.isInteger)) {
     svg(picture, 'line', { class: 'grid', x1: at(t - 1), x2: at(t - 1), y1: TOP, y2: TOP + HEIGHT + (isLast ? 4 : 0) });
     if (isLast) svg(picture, 'text', { x: at(t - 1), y: TOP + HEIGHT + 16, 'text-anchor': 'middle' }, String(t));
   }
   if (!isLast) return;
   svg(picture, 'text', { x: LEFT - 8, y: TOP + HEIGHT + 16, 'text-anchor': 'end' }, 'token');
-  if (panel.data.end) svg(picture, 'text', { x: right + 6, y: TOP + HEIGHT + 16 }, 'end');
+  if (end && to > n) svg(picture, 'text', { x: Math.max(at(n), at(steps.at(-1) - 1) + 30), y: TOP + HEIGHT + 16, 'text-anchor': 'middle' }, 'end');
+  hint(panel, picture);
+}
+
+function hint(panel, picture) {
+  panel.hint = svg(picture, 'text', { y: TOP + HEIGHT + 32 });
+  if (panel.window) panel.hint.textContent = 'double-click for the whole response';
+  else if (panel.data.n >= LONG) panel.hint.textContent = 'drag to zoom in';
 }
 
 function levels(panel, picture, marks, y) {
   const { left, right } = panel.x;
   let free = -Infinity;
-  for (const m of marks.filter((m) => m.value !== null).sort((a, b) => b.value - a.value)) {
+  for (const m of marks.sort((a, b) => b.value - a.value)) {
     svg(picture, 'line', { class: 'level', x1: left, x2: right, y1: y(m.value), y2: y(m.value) });
     free = Math.max(y(m.value) + 4, free + 12);
-    svg(picture, 'text', { class: 'mark', x: right + 6, y: free }, `${m.label} ${number(m.value)}`);
+    indexed(svg(picture, 'text', { x: right + 6, y: free }), `${m.label} ${number(m.value)}`, tspans);
   }
 }
 
@@ -177,10 +167,36 @@ function path(panel, chart, series, y) {
 // ---- pointing ------------------------------------------------------------------------------------------------------
 
 function tokenAt(panel, e) {
-  if (!panel.x || !e.target.closest?.('svg')) return null;
+  if (!panel.x || !e.target.closest?.('figure > svg')) return null;
   const x = e.clientX - panel.root.getBoundingClientRect().left;
   if (x < panel.x.left - 4 || x > panel.x.right + 4) return null;
-  return Math.max(0, Math.min(panel.data.n - (panel.data.end ? 0 : 1), panel.x.token(x)));
+  return Math.max(0, Math.min(lastToken(panel), panel.x.to - 1, panel.x.token(x)));
+}
+
+const lastToken = (panel) => panel.data.n - (panel.data.end ? 0 : 1);
+
+function move(panel, e) {
+  const token = tokenAt(panel, e);
+  publish(panel.entry, 'hover', token);
+  const wide = panel.from !== null && panel.from !== undefined && token !== null && e.buttons === 1;
+  for (const { cell } of wide ? panel.charts : []) shade(panel, cell, ...ends(panel.from, token));
+}
+
+const ends = (a, b) => [Math.min(a, b), Math.max(a, b) + 1];
+
+// A click pins, a drag over several tokens zooms in on them.
+function release(panel, token) {
+  const { from, entry } = panel;
+  panel.from = null;
+  if (token === null || from === null || from === undefined) return;
+  if (Math.abs(panel.x.at(token) - panel.x.at(from)) >= DRAG && token !== from) zoom(panel, ends(from, token));
+  else pinByHand(entry, panel, token === entry.pin ? null : token);
+}
+
+function zoom(panel, range) {
+  if (panel.window === range) return;
+  panel.window = range;
+  draw(panel);
 }
 
 function point(panel) {
@@ -202,7 +218,7 @@ function point(panel) {
 }
 
 function place(panel, line, token) {
-  const inside = token !== null && token <= panel.data.n - (panel.data.end ? 0 : 1);
+  const inside = token !== null && token <= lastToken(panel);
   line.setAttribute('display', inside ? '' : 'none');
   if (inside) for (const end of ['x1', 'x2']) line.setAttribute(end, panel.x.at(span(panel.entry, token)[1] - 1));
 }
@@ -215,7 +231,12 @@ function shade(panel, cell, first, last) {
 
 function caption(panel, where, shown, first, last) {
   where.textContent = shown === null ? '' : panel.entry.nameOf?.(shown) ?? '';
-  where.setAttribute('x', Math.max(panel.x.left + 30, Math.min(panel.x.right - 30, panel.x.at(last - 1))));
+  const { left, right, at } = panel.x;
+  const x = Math.max(left + 30, Math.min(right - 30, at(last - 1)));
+  where.setAttribute('x', x);
+  const aside = shown !== null && x > (left + right) / 2; // the hint keeps out of the caption's way
+  panel.hint.setAttribute('x', aside ? left : right);
+  panel.hint.setAttribute('text-anchor', aside ? 'start' : 'end');
 }
 
 function key(panel, e) {
@@ -227,6 +248,16 @@ function key(panel, e) {
   e.preventDefault();
   e.stopPropagation();
   const [first, last] = entry.pin === null ? [-1, 0] : span(entry, entry.pin);
-  const next = by === undefined ? null : Math.max(0, Math.min(data.n - (data.end ? 0 : 1), by === 1 ? last : first + by));
+  const next = by === undefined ? null : Math.max(0, Math.min(lastToken(panel), by === 1 ? last : first + by));
   pinByHand(entry, panel, next);
+  follow(panel, next);
+}
+
+// A pin moved by key out of a zoomed window takes the window along.
+function follow(panel, token) {
+  if (!panel.window || token === null) return;
+  const [from, to] = panel.window;
+  if (token >= from && token < to) return;
+  const start = Math.max(-1, Math.min(token - Math.floor((to - from) / 2), lastToken(panel) + 1 - (to - from)));
+  zoom(panel, [start, start + to - from]);
 }

@@ -9,7 +9,7 @@ from redviz.view.panels import Mark, Panel, Series, curves_payload
 
 __all__ = ["Mark", "Panel", "Series", "curves"]
 
-_curves = component("curves", "curves.js")
+_curves = component("curves", "scales.js", "curves.js")
 
 
 def curves(panels: Sequence[Panel], *, n: int, pin: int | None = None, group: str = "main", key: str) -> int | None:

@@ -176,8 +176,8 @@ def strip_payload(
         "gaps": {str(i): text for i, text in strip.gaps.items()},
         "rest": strip.rest,
         "tokens": [flat(piece) for piece in analysis.tokens] if several else None,
-        "scores": [rounded(p) for p in analysis.prefix_scores],
-        "score": rounded(analysis.score),
+        "scores": [rounded(p, 8) for p in analysis.prefix_scores],  # their differences are shown too
+        "score": rounded(analysis.score, 8),
         "end": strip.has_end,
         "lanes": [
             {
@@ -200,9 +200,9 @@ def signature(payload: Mapping[str, Any]) -> str:
     return hashlib.blake2b(json.dumps(payload).encode(), digest_size=8).hexdigest()
 
 
-def rounded(value: float) -> float | None:
-    """Five significant digits, what a screen can show; None for a value that is not a number."""
-    return float(f"{value:.5g}") if math.isfinite(value) else None
+def rounded(value: float, digits: int = 5) -> float | None:
+    """As many significant digits as a screen can show; None for a value that is not a number."""
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
 
 
 def number(value: float) -> str:

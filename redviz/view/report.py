@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from redviz.records import Analysis, Credit
-from redviz.view.charts import legend, line_chart
+from redviz.view.charts import indexed, legend, line_chart
 from redviz.view.escape import escape, tag
 from redviz.view.lanes import Strip, number, signed, strip_of
 from redviz.view.panels import Mark, Panel, Series
@@ -118,18 +118,14 @@ def _prompt(analysis: Analysis) -> str:
 def _sums(strip: Strip) -> str:
     if not strip.lanes:
         return ""
-    heads = ("method", "reference", "Σ credits", "residual", "total", "options")
+    heads = ["method", "reference", "Σ credits", "residual", "total"]
+    options = {lane.label: _options(strip.analysis.credits[lane.label]) for lane in strip.lanes}
+    told = any(options.values())
     rows = []
     for lane in strip.lanes:
-        credit = strip.analysis.credits[lane.label]
-        rows.append(
-            tag(
-                "tr",
-                tag("th", escape(lane.name), scope="row")
-                + _promise(credit, lane.total)
-                + tag("td", _options(credit), class_="text"),
-            )
-        )
+        row = tag("th", escape(lane.name), scope="row") + _promise(strip.analysis.credits[lane.label], lane.total)
+        rows.append(tag("tr", row + (tag("td", escape(options[lane.label]), class_="text") if told else "")))
+    heads += ["options"] if told else []
     table = tag("table", tag("thead", _row("th", heads)) + tag("tbody", "".join(rows)), class_="sums")
     note = tag("p", "reference + Σ credits + residual = total, for every method that promises a sum.", class_="note")
     return tag("section", tag("h2", "Sums") + table + note)
@@ -145,10 +141,7 @@ def _promise(credit: Credit, total: float) -> str:
 
 
 def _options(credit: Credit) -> str:
-    options = credit.meta.get("options") or {}
-    return (
-        escape(", ".join(f"{key} = {value}" for key, value in options.items())) if isinstance(options, Mapping) else ""
-    )
+    return ", ".join(f"{key} = {value}" for key, value in (credit.meta.get("options") or {}).items())
 
 
 def _curves(strip: Strip) -> str:
@@ -167,7 +160,7 @@ def _curves(strip: Strip) -> str:
     figures = [
         tag(
             "figure",
-            tag("figcaption", tag("b", p.title) + tag("span", escape(p.note), class_="note") + legend(p))
+            tag("figcaption", tag("b", indexed(p.title)) + tag("span", escape(p.note), class_="note") + legend(p))
             + line_chart(p, n, strip.has_end),
         )
         for p in panels

@@ -1,5 +1,6 @@
 // Token strips. A unit is a token, a word or a sentence; the cell after the last unit is the "end" cell.
 const drawn = new WeakMap();
+const RIGHT_TO_LEFT = /^\P{L}*[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
 
 export default function ({ data, parentElement, setStateValue }) {
   let panel = drawn.get(parentElement);
@@ -26,7 +27,7 @@ function mount(parent) {
   panel.legend = el(root, 'div', 'legend');
   panel.body = el(root, 'div', 'body');
   panel.tip = el(root, 'div', 'tip');
-  panel.tip.hidden = true;
+  panel.tip.popover = 'manual'; // the top layer: nothing clips it, and it is placed in the window
   panel.live = el(root, 'div', 'unseen');
   panel.live.setAttribute('aria-live', 'polite');
   panel.listen = (what, token) => mark(panel, what, token);
@@ -35,7 +36,7 @@ function mount(parent) {
   root.addEventListener('pointerleave', () => hover(panel, null));
   root.addEventListener('click', (e) => click(panel, e.target.closest?.('.u')));
   root.addEventListener('keydown', (e) => key(panel, e));
-  root.addEventListener('focusout', () => (panel.tip.hidden = true));
+  root.addEventListener('focusout', () => hideTip(panel));
   return panel;
 }
 
@@ -64,7 +65,8 @@ function draw(panel) {
   const full = alone || data.layout === 'stacked';
   panel.marked = {};
   panel.observer.disconnect();
-  root.className = `rv ${full ? 'full' : 'lanes'}${alone ? ' alone' : ''}`;
+  panel.rtl = RIGHT_TO_LEFT.test(data.units.flat().join(''));
+  root.className = `rv ${full ? 'full' : 'lanes'}${alone ? ' alone' : ''}${panel.rtl ? ' rtl' : ''}`;
   const lane = Math.max(5, Math.round(data.size * 0.46));
   root.style.setProperty('--size', `${data.size}px`);
   root.style.setProperty('--lane', `${lane}px`);
@@ -183,7 +185,7 @@ function hover(panel, node) {
   const u = node ? +node.dataset.u : null;
   publish(panel.entry, 'hover', u === null ? null : panel.first(u));
   if (node) showTip(panel, node, u);
-  else panel.tip.hidden = true;
+  else hideTip(panel);
 }
 
 function click(panel, node) {
@@ -196,7 +198,8 @@ function click(panel, node) {
 
 function key(panel, e) {
   if (e.ctrlKey || e.metaKey || e.altKey) return;
-  const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
+  const on = panel.rtl ? -1 : 1;
+  const steps = { ArrowLeft: -on, ArrowRight: on, Home: -Infinity, End: Infinity };
   const used = e.key in steps ? () => step(panel, steps[e.key])
     : /^[1-9]$/.test(e.key) && e.key <= panel.data.lanes.length ? () => solo(panel, e.key - 1)
     : e.key === '0' ? () => solo(panel, null)

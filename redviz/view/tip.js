@@ -56,7 +56,7 @@ function showTip(panel, node, u) {
   el(path, 'span', '', '→');
   scoreAt(path, after, to);
   el(path, 'b', '', signed(to - from));
-  tip.hidden = false;
+  if (!tip.matches(':popover-open')) tip.showPopover();
   put(tip, [...node.getClientRects()].find((r) => r.width > 1) ?? node.getBoundingClientRect());
 }
 
@@ -64,6 +64,10 @@ function scoreAt(parent, t, value) {
   const node = el(parent, 'span', '', t === null ? 'score' : 'P');
   if (t !== null) el(node, 'sub', '', String(t));
   node.append(` ${number(value)}`);
+}
+
+function hideTip(panel) {
+  if (panel.tip.isConnected && panel.tip.matches(':popover-open')) panel.tip.hidePopover();
 }
 
 // Below the unit, above it where there is no room, and always inside the window.

@@ -78,10 +78,11 @@ def test_the_report_holds_what_a_reader_needs():
 
 
 def test_every_sum_is_shown_with_its_residual():
-    credits = {"red": Credit(np.array([0.5, 0.5], np.float32), total=1.5, reference=0.2)}
+    meta = {"options": {"beta_c": 1.0}}
+    credits = {"red": Credit(np.array([0.5, 0.5], np.float32), total=1.5, reference=0.2, meta=meta)}
     page = Page(report(analyses.analysis_of(("a", "b"), [0.2, 0.7, 1.5], credits)))
     row = "".join(page.words[page.words.index("options") + 1 :])
-    assert row.startswith("RED0.200+1.00+0.3001.50")
+    assert row.startswith("RED0.200+1.00+0.3001.50beta_c = 1.0")
 
 
 def test_a_cut_response_says_so_and_shows_what_was_never_read():

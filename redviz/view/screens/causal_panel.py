@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,6 @@ import streamlit as st
 
 from redviz.engine import ModelSpec
 from redviz.evaluation.causal import CausalCheck, causal_checks, most_credited
-from redviz.models.reward_model import RewardModel
 from redviz.records import Analysis
 from redviz.text import Unit, units
 from redviz.view.lanes import signed
@@ -18,6 +18,9 @@ from redviz.view.marks import flat
 from redviz.view.screens.waiting import result_of
 from redviz.view.session import view
 from redviz.worker import Job
+
+if TYPE_CHECKING:
+    from redviz.models.reward_model import RewardModel
 
 OPERATORS = {"delete": "delete it", "pad": "turn it into pad tokens", "replace": "put other text in its place"}
 SOURCES = ("Most credited by each method", "The pinned one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,6 @@ import streamlit as st
 
 from redviz.engine import ModelSpec, ModelState
 from redviz.methods import Recipe
-from redviz.models.reward_model import RewardModel
 from redviz.records import Analysis, Array
 from redviz.text import pool, units
 from redviz.view.colour import DARK, LIGHT, Theme
@@ -21,6 +21,9 @@ from redviz.view.screens.methods_bar import method_names
 from redviz.view.screens.waiting import result_of
 from redviz.view.session import engine, update, view
 from redviz.worker import Job
+
+if TYPE_CHECKING:
+    from redviz.models.reward_model import RewardModel
 
 PANELS = ("Causal check", "Attention map", "What the model read", "Token table", "Export and link")
 LARGEST_MAP = 400  # tokens; beyond it a map has more cells than a screen has pixels

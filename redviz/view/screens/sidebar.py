@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -16,6 +17,7 @@ from redviz.worker import IDLE, Job
 if TYPE_CHECKING:
     from redviz.models.reward_model import RewardModel
 
+STYLE = Path(__file__).with_name("page.css")
 OTHER = "Folder or Hub id …"
 READS = {"model": "where the model's own forward does", "last": "the last token"}
 LAMP = {"green": ("🟢", "all checks passed"), "amber": ("🟠", "read its cautions"), "red": ("🔴", "a check failed")}

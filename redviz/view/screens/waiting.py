@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from redviz.engine import ModelSpec
-from redviz.models.reward_model import RewardModel
 from redviz.view.session import ask_again, asked, engine
 from redviz.worker import Job
+
+if TYPE_CHECKING:
+    from redviz.models.reward_model import RewardModel
 
 
 def wait_for(jobs: Sequence[tuple[Hashable, Job]]) -> None:

@@ -41,9 +41,9 @@ def workspace(analysis: Analysis, wanted: Mapping[str, Recipe]) -> None:
         key="redviz.strips",
     )
     sums(analysis, names)
+    made = _knobs(analysis, labels, names)
     left, right = st.columns([5, 2], gap="large")
     with left:
-        made = _knobs(analysis, labels, names)
         drawn = curves(
             _panels(analysis, labels, names, made),
             n=len(analysis.tokens),

@@ -1,0 +1,159 @@
+"""``redviz analyze``: the credits of one response, as a table, as JSON or as a page."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from redviz.cli.files import read_text, write_text
+from redviz.cli.loading import (
+    AllowPickle,
+    Device,
+    Dtype,
+    Head,
+    MaxLength,
+    Model,
+    Read,
+    Revision,
+    TrustRemoteCode,
+    open_model,
+)
+from redviz.cli.options import methods_with_options
+from redviz.cli.terminal import BAR, bars, column, has_colour, numbers, shown, table
+from redviz.errors import RedvizError
+from redviz.records import Analysis
+from redviz.text import GRANULARITIES, pool, units
+
+
+def analyze(
+    model: Model,
+    prompt: Annotated[str | None, typer.Option("--prompt", help="The prompt, one user turn.")] = None,
+    prompt_file: Annotated[
+        Path | None, typer.Option("--prompt-file", help="A text file with the prompt; - is stdin.")
+    ] = None,
+    messages: Annotated[
+        str | None, typer.Option("--messages", help="A list of {role, content}: a JSON file, or the JSON itself.")
+    ] = None,
+    response: Annotated[str | None, typer.Option("--response", help="The response to explain.")] = None,
+    response_file: Annotated[
+        Path | None, typer.Option("--response-file", help="A text file with the response; - is stdin.")
+    ] = None,
+    methods: Annotated[
+        str, typer.Option("--methods", help="Names from redviz methods with commas, or a JSON object: label to options.")
+    ] = "red,abc,ig",
+    option: Annotated[list[str] | None, typer.Option("--option", help="METHOD.NAME=VALUE, as often as needed.")] = None,
+    granularity: Annotated[str, typer.Option("--granularity", help="token, word or sentence.")] = "token",
+    json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Also write a page that needs no network.")] = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    revision: Revision = None,
+    head: Head = None,
+    max_length: MaxLength = None,
+    read: Read = "model",
+    trust_remote_code: TrustRemoteCode = False,
+    allow_pickle: AllowPickle = False,
+) -> None:
+    """Score one response and split its score over its tokens."""
+    if granularity not in GRANULARITIES:
+        raise RedvizError(f"There is no granularity {granularity!r}; use one of {', '.join(GRANULARITIES)}.")
+    wanted = methods_with_options(methods, option or [])
+    asked = _prompt(prompt, prompt_file, messages)
+    answer = _response(response, response_file)
+    loaded = open_model(
+        model,
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        head=head,
+        max_length=max_length,
+        read=read,
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
+    )
+    from redviz.analysis import analyze as run
+
+    analysis = run(loaded, asked, answer, wanted)
+    if html is not None:
+        from redviz.view.report import report
+
+        write_text(html, report(analysis, granularity=granularity))
+    typer.echo(analysis.to_json() if json else analysis_text(analysis, granularity, has_colour()))
+
+
+def _prompt(prompt: str | None, file: Path | None, messages: str | None) -> str | list[dict[str, str]]:
+    if sum(given is not None for given in (prompt, file, messages)) != 1:
+        raise RedvizError("Give the prompt once: --prompt TEXT, --prompt-file FILE or --messages FILE.")
+    if file is not None:
+        return read_text(file)
+    if messages is None:
+        return prompt or ""
+    try:
+        found: Any = jsonlib.loads(messages if messages.lstrip().startswith("[") else read_text(Path(messages)))
+    except ValueError as error:
+        raise RedvizError(f"{messages} is not JSON ({error}); write a list of role and content.") from None
+    if not isinstance(found, list):
+        raise RedvizError(f"{messages} holds {type(found).__name__}; write a list of role and content.")
+    return found
+
+
+def _response(response: str | None, file: Path | None) -> str:
+    if (response is None) == (file is None):
+        raise RedvizError("Give the response once: --response TEXT or --response-file FILE.")
+    return read_text(file) if file is not None else response or ""
+
+
+def analysis_text(analysis: Analysis, granularity: str, colour: bool) -> str:
+    """The analysis for a person: a row per unit, a sums line per method, and what should be known beside it."""
+    source = analysis.source
+    heading = (
+        f"{source.model}  {source.dtype} on {source.device}  score {analysis.score:+.4g}  {len(analysis.tokens)} tokens"
+    )
+    notices = [f"note: {notice}" for notice in analysis.notices]
+    return "\n".join([heading, "", _rows(analysis, granularity, colour), "", *_sums(analysis), *notices])
+
+
+def _rows(analysis: Analysis, granularity: str, colour: bool) -> str:
+    """Before the response, its units, and the template's closing tokens where they add something."""
+    groups = units(analysis.response, analysis.offsets, granularity)
+    closes = (
+        analysis.observation is not None and analysis.observation.encoding.read >= analysis.observation.encoding.stop
+    )
+    names = ["(before)", *(shown(unit.text) for unit in groups), *(["(end)"] if closes else [])]
+    prefix = [
+        analysis.base,
+        *(analysis.prefix_scores[unit.last] for unit in groups),
+        *([analysis.score] if closes else []),
+    ]
+    columns = [
+        column("unit" if granularity == "token" else granularity, names),
+        column("P_t", numbers(prefix), right=True),
+    ]
+    for label, credit in analysis.credits.items():
+        pooled = pool(credit.values, groups)  # [U]
+        pooled[-1] -= credit.closing if closes else 0.0
+        values = [*pooled, *([credit.closing] if closes else [])]
+        blank = closes and not credit.closing  # a method that gives the closing tokens nothing
+        texts = ["", *numbers(values)]
+        columns.append(column(shown(label), [*texts[:-1], ""] if blank else texts, right=True))
+        if colour:
+            columns.append([" " * BAR, " " * BAR, *bars(values)])
+    return table(columns)
+
+
+def _sums(analysis: Analysis) -> list[str]:
+    """Reference + credits + residual = total, a line per method."""
+    lines = []
+    for label, credit in analysis.credits.items():
+        added = float(credit.values.sum(dtype=float))
+        if credit.total is None or credit.reference is None or credit.residual is None:
+            lines.append(f"{shown(label)}: credits {added:+.4g}; this method promises no sum")
+            continue
+        reference, credits, total = numbers([credit.reference, added, credit.total])
+        parts = f"reference {reference} + credits {credits} + residual {credit.residual:+.1e}"
+        steps = f"  ({credit.meta['steps']} steps)" if "steps" in credit.meta else ""
+        lines.append(f"{shown(label)}: {parts} = total {total}{steps}")
+    return lines

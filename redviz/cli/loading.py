@@ -1,0 +1,58 @@
+"""The flags that name and load a model, the same for every command."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from redviz.models.reward_model import RewardModel
+
+Model = Annotated[str, typer.Option("--model", help="embedded:sentiment, a folder, or a Hub id such as owner/model.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
+Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit on the Hub.")]
+Head = Annotated[str | None, typer.Option("--head", help="Which label is the reward: 0, a name, or 1-0.")]
+MaxLength = Annotated[
+    int | None, typer.Option("--max-length", help="Tokens to read at most; the model's context if not given.")
+]
+Read = Annotated[
+    str, typer.Option("--read", help="Where the score is read: model (as its own forward does) or last (token).")
+]
+TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the checkpoint.")]
+AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help="Read pickled weights, which can run code.")]
+
+
+def open_model(
+    name: str,
+    *,
+    device: str,
+    dtype: str,
+    revision: str | None,
+    head: str | None,
+    max_length: int | None,
+    read: str,
+    trust_remote_code: bool,
+    allow_pickle: bool,
+) -> RewardModel:
+    """Load a model, with what Transformers would say kept off the terminal."""
+    import transformers
+
+    from redviz.models.load import load_reward_model
+
+    warnings.filterwarnings("ignore")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    return load_reward_model(
+        name,
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        head=head,
+        max_length=max_length,
+        read=read,
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
+    )

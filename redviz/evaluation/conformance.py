@@ -1,0 +1,180 @@
+"""The conformance card: whether redviz reads a model right, and what a person should know before using it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from redviz import __version__
+from redviz.errors import RedvizError
+from redviz.evaluation.checks import VERDICTS, Finding, Subject, subject
+from redviz.evaluation.checks_of_scores import (
+    batching,
+    causality,
+    own_score,
+    padding,
+    prefix_consistency,
+    rounding,
+    sums,
+)
+from redviz.evaluation.checks_of_text import bos_tokens, closing_tokens, pad_is_eos, trained_length, weights
+from redviz.models.reward_model import RewardModel
+
+Progress = Callable[[int, int], None]
+
+CHECKS: dict[str, tuple[str, Callable[[Subject], Finding]]] = {
+    "weights": ("All weights come from the checkpoint", weights),
+    "own_score": ("Own score equals the model's own forward", own_score),
+    "causality": ("Every token sees only what stands before it", causality),
+    "batching": ("A batch of one equals a batch of many", batching),
+    "padding": ("Left padding equals right padding", padding),
+    "prefix_consistency": ("Prefix scores equal the scores of truncated texts", prefix_consistency),
+    "sums": ("Reference + credits + residual = score", sums),
+    "rounding": ("Rounding is small beside the credits", rounding),
+    "bos_tokens": ("One BOS token at most", bos_tokens),
+    "pad_is_eos": ("The score is read at the last token", pad_is_eos),
+    "closing_tokens": ("What the template writes after the response", closing_tokens),
+    "trained_length": ("Length the model was trained on", trained_length),
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the card.
+
+    Attributes
+    ----------
+    name, title
+        A fixed key, and the claim in words.
+    verdict
+        "green"; "amber": the numbers are the model's, but know this; "red": they are not the model's, or noise.
+    figure
+        What was measured, in words.
+    remedy
+        What to do about it; "" where nothing is needed.
+    """
+
+    name: str
+    title: str
+    verdict: str
+    figure: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class ConformanceCard:
+    """What :func:`check_model` found, with what identifies the model. Two runs on one machine give equal cards.
+
+    Attributes
+    ----------
+    reading_column, reading_token
+        Where the score is read, counted from the end of the text (-1 is the last token), and the token there.
+    verified_length
+        Tokens up to which prefix scores were compared with truncated texts and agreed.
+    """
+
+    model: str
+    revision: str
+    fingerprint: str
+    template_hash: str
+    reading_column: int
+    reading_token: str
+    verified_length: int
+    max_length: int
+    trained_length: int | None
+    dtype: str
+    device: str
+    checks: tuple[Check, ...]
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """The worst of all checks."""
+        return max((check.verdict for check in self.checks), key=VERDICTS.index)
+
+    def __getitem__(self, name: str) -> Check:
+        return next(check for check in self.checks if check.name == name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card as plain JSON types."""
+        return {
+            **vars(self),
+            "verdict": self.verdict,
+            "checks": [vars(check) for check in self.checks],
+            "versions": dict(self.versions),
+        }
+
+    def to_json(self) -> str:
+        """:meth:`to_dict` as JSON text."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=2)
+
+
+def check_model(model: RewardModel, progress: Progress | None = None) -> ConformanceCard:
+    """Measure whether redviz reads this model right: named checks, each with a verdict, a figure and a remedy.
+
+    Parameters
+    ----------
+    model
+        From :func:`redviz.load_reward_model`.
+    progress
+        Called with (checks done, checks in all) before each check and at the end; may raise to cancel.
+
+    Returns
+    -------
+    ConformanceCard
+        Deterministic: the texts are fixed, and nothing in it tells the time.
+
+    Raises
+    ------
+    RedvizError
+        Where not even a short text can be scored.
+
+    Examples
+    --------
+    >>> import redviz
+    >>> model = redviz.load_reward_model("embedded:sentiment", device="cpu")  # doctest: +SKIP
+    >>> redviz.check_model(model).verdict  # doctest: +SKIP
+    'green'
+    """
+    given = subject(model)
+    findings: dict[str, Finding] = {}
+    for done, (name, (_, check)) in enumerate(CHECKS.items()):
+        if progress is not None:
+            progress(done, len(CHECKS))
+        findings[name] = _guarded(check, given)
+    if progress is not None:
+        progress(len(CHECKS), len(CHECKS))
+    first = given.encodings[0]
+    return ConformanceCard(
+        checks=tuple(Check(name, CHECKS[name][0], f.verdict, f.figure, f.remedy) for name, f in findings.items()),
+        model=model.source.model,
+        revision=model.source.revision,
+        fingerprint=model.source.fingerprint,
+        template_hash=model.source.template_hash,
+        reading_column=first.read - len(first.ids),
+        reading_token=first.pieces[first.read],
+        verified_length=findings["prefix_consistency"].length,
+        max_length=model.max_length,
+        trained_length=model.trained_length,
+        dtype=model.source.dtype,
+        device=model.source.device,
+        versions={**model.source.versions, "redviz": __version__},
+    )
+
+
+def _guarded(check: Callable[[Subject], Finding], given: Subject) -> Finding:
+    """A check that cannot be made is a finding too."""
+    try:
+        return check(given)
+    except torch.OutOfMemoryError:
+        return Finding(
+            "amber", "not measured: memory ran out", "Use a smaller dtype or --max-length, or a larger machine."
+        )
+    except RedvizError as error:
+        return Finding(
+            "red", f"could not be measured: {error}", "Mend what the sentence names and run the check again."
+        )

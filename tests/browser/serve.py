@@ -1,0 +1,56 @@
+"""Serve a Streamlit script on a free port for the length of a test."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+STARTS_WITHIN = 60  # seconds
+FLAGS = {
+    "server.headless": "true",
+    "server.address": "localhost",
+    "server.fileWatcherType": "none",
+    "browser.gatherUsageStats": "false",
+}
+
+
+@contextmanager
+def serving(script: Path, folder: Path, **environment: str) -> Iterator[str]:
+    """The address at which the script is served from a folder."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    flags = [f"--{key}={value}" for key, value in FLAGS.items()]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}", *flags]
+    root = str(Path(__file__).parents[2])
+    server = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": root} | environment,
+    )
+    try:
+        _wait(f"http://localhost:{port}/_stcore/health", server)
+        yield f"http://localhost:{port}"
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
+
+
+def _wait(url: str, server: subprocess.Popen) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise RuntimeError(f"the page did not start: {server.stdout.read().decode()[-2000:]}")
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"the page did not start within {STARTS_WITHIN} s")

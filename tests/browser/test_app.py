@@ -1,0 +1,195 @@
+"""The app as a person meets it: open, pick, hover, pin, move a knob, export, copy a link, paste hostile text."""
+
+from pathlib import Path
+
+import pytest
+from serve import serving
+
+from redviz.data.gallery import load_gallery
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
+SLOW = 90_000  # ms: the first use of the model imports torch, on a machine that may be busy
+HOSTILE = "<script>alert(1)</script>\n\tمرحبا بالعالم 👨‍👩‍👧 fine.\n\n<img src=x onerror=alert(2)> a\u200bb  end & <b>bold</b>"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    with serving(ROOT / "app.py", ROOT, REDVIZ_HOME=str(home)) as url:
+        yield url
+
+
+@pytest.fixture
+def app(page, address):
+    """Open the app (a path with its query) in a fresh browser context and wait for its strips."""
+
+    def open_app(path="/", strips=True, **options):
+        opened = page(**options)
+        opened.errors = []
+        opened.on("pageerror", lambda error: opened.errors.append(str(error)))
+        opened.on("dialog", lambda dialog: (opened.errors.append("a dialog opened"), dialog.dismiss()))
+        opened.set_default_timeout(SLOW)
+        opened.goto(address + path)
+        if strips:
+            opened.wait_for_selector(".rv .text .u")
+        return opened
+
+    return open_app
+
+
+def strip_text(opened):
+    return "".join(opened.locator(".rv .text .u:not(.close)").all_text_contents())
+
+
+def paste(opened, response, prompt="Write a short review of the film."):
+    opened.get_by_role("radio", name="Paste").click()
+    opened.get_by_label("Prompt", exact=True).fill(prompt)
+    opened.get_by_label("Response", exact=True).fill(response)
+    opened.get_by_role("button", name="Show its tokens").click()
+
+
+def forward_passes(opened):
+    opened.get_by_role("link", name="Model").first.click()
+    opened.get_by_text(
+        "Download the card"
+    ).wait_for()  # the model's check runs passes of its own: wait until it is through
+    return int(opened.get_by_test_id("stMetricValue").first.inner_text())
+
+
+def back_to_inspect(opened):
+    opened.get_by_role("link", name="Inspect").first.click()
+    opened.wait_for_selector(".rv .text .u")
+
+
+def test_the_first_strips_appear_without_any_choice(app):
+    opened = app()
+    first = load_gallery()[0].responses[0].text
+    assert strip_text(opened).strip() == first
+    assert [card.split("\n")[1] for card in opened.locator(".rv .card").all_inner_texts()] == ["RED", "ABC", "IG"]
+    opened.locator("figure svg").nth(3).wait_for()
+    assert opened.errors == []
+
+
+def test_another_response_of_the_gallery(app):
+    opened = app()
+    opened.get_by_role("radio", name="B", exact=True).click()
+    wanted = load_gallery()[0].responses[1].text
+    opened.wait_for_function(
+        "wanted => document.querySelector('.rv .text')?.textContent.includes(wanted)", arg=wanted[:20]
+    )
+    assert strip_text(opened).strip() == wanted
+    opened.locator(".rv .card", has_text="IG").wait_for()
+
+
+def test_hover_and_pin_reach_strips_curves_and_panel(app):
+    opened = app()
+    cell = opened.locator(".rv .text .u").nth(5)
+    cell.hover()
+    assert opened.locator(".tip tr").count() == 3
+    cell.click()
+    assert opened.locator(".rv .u.pin").count() == 1
+    assert opened.locator("figure line.pin:not([display=none])").count() == 4
+    opened.get_by_text("Token 6 of").wait_for()
+    opened.wait_for_function("() => location.search.includes('pin=5')")
+    assert opened.errors == []
+
+
+def test_gamma_moves_the_curves_without_another_model_run(app):
+    opened = app()
+    before = forward_passes(opened)
+    back_to_inspect(opened)
+    returns = opened.locator("figure", has_text="Return").locator("path").first
+    shape = returns.get_attribute("d")
+    opened.get_by_role("slider", name="γ discount").focus()
+    for _ in range(8):
+        opened.keyboard.press("ArrowLeft")
+    opened.get_by_text("the best policy may change").wait_for()
+    assert returns.get_attribute("d") != shape
+    assert forward_passes(opened) == before
+
+
+def test_the_report_opens_offline_and_runs_nothing(app, chromium, tmp_path):
+    opened = app()
+    paste(opened, HOSTILE)
+    opened.wait_for_function("() => document.querySelector('.rv .text')?.textContent.includes('<script>')")
+    opened.get_by_role("radio", name="Export and link").click()
+    with opened.expect_download() as download:
+        opened.get_by_role("button", name="Report (HTML)").click()
+    file = tmp_path / "report.html"
+    download.value.save_as(file)
+    offline = chromium.new_context(offline=True)
+    report = offline.new_page()
+    problems = []
+    report.on("dialog", lambda dialog: (problems.append("a dialog opened"), dialog.dismiss()))
+    report.on("request", lambda request: problems.append(request.url) if not request.url.startswith("file:") else None)
+    report.goto(file.as_uri())
+    shown = report.locator("body").inner_text()
+    offline.close()
+    assert "<script>alert(1)</script>" in shown and "embedded:sentiment" in shown
+    assert problems == []
+
+
+def test_a_link_to_pasted_text_reopens_it_after_another_page(app):
+    opened = app()
+    text = "A quiet film, superb in its way, and then a tedious last act."
+    paste(opened, text)
+    opened.wait_for_function("() => document.querySelector('.rv .text')?.textContent.includes('superb in its way')")
+    opened.locator(".rv .text .u").nth(3).click()
+    opened.wait_for_function("() => location.search.includes('pin=3')")
+    opened.get_by_role("radio", name="Export and link").click()
+    opened.get_by_role("button", name="Copy link").click()
+    link = opened.locator("code", has_text="view=").inner_text()
+    opened.get_by_role("link", name="Model").first.click()
+    opened.get_by_text("Forward passes run").wait_for()
+    again = app(link.split("/", 3)[3].join(["/", ""]))
+    assert strip_text(again) == text
+    again.get_by_text("Token 4 of").wait_for()
+    assert again.locator(".rv .u.pin").count() == 1
+
+
+def test_hostile_text_is_shown_as_it_is_and_every_cell_can_be_pinned(app):
+    opened = app()
+    paste(opened, HOSTILE)
+    opened.wait_for_function("() => document.querySelector('.rv .text')?.textContent.includes('<script>')")
+    cells = opened.locator(".rv .text .u:not(.close)")
+    for i in range(cells.count()):
+        cell = cells.nth(i)
+        box = cell.bounding_box()
+        assert box and box["width"] > 0 and box["height"] > 0, cell.inner_text()
+        cell.click(position={"x": min(2.0, box["width"] / 2), "y": box["height"] / 2})
+        assert opened.locator(".rv .text .u.pin").get_attribute("data-u") == str(i)
+    shown = strip_text(opened)
+    for mark in "↵→·∅":
+        assert mark in shown
+    assert "👨‍👩‍👧" in shown and "مرحبا" in shown
+    assert opened.errors == []
+
+
+def test_four_thousand_tokens(app):
+    opened = app()
+    paste(opened, "The film is superb and dull in turns. " * 500)
+    opened.wait_for_function("() => document.querySelectorAll('.rv .text .u').length > 4000", timeout=180_000)
+    opened.get_by_text("was trained on lengths up to").wait_for()
+    last = opened.locator(".rv .text .u:not(.close)").last
+    last.scroll_into_view_if_needed()
+    last.click()
+    assert opened.locator(".rv .u.pin").count() == 1
+    assert opened.errors == []
+
+
+@pytest.mark.parametrize(
+    ("response", "sentence"),
+    [("   ", "The response is empty"), ("", "The response is empty")],
+)
+def test_an_empty_response_is_refused_in_one_sentence(app, response, sentence):
+    opened = app()
+    paste(opened, response)
+    opened.get_by_text(sentence).wait_for()
+
+
+def test_a_model_that_is_none_is_refused_in_one_sentence(app, tmp_path):
+    opened = app(f"/?model={tmp_path}", strips=False)
+    opened.get_by_text("is no model folder").first.wait_for()
+    assert "Traceback" not in opened.locator("body").inner_text()

@@ -1,0 +1,412 @@
+"""The command line: what it prints, and the one sentence that it says of every bad input."""
+
+import io
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from safetensors.torch import load_file, save_file
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+
+import redviz
+from redviz.cli import main
+from redviz.cli.analyze import analysis_text
+from redviz.cli.options import methods_with_options
+from redviz.cli.terminal import bars, column, has_colour, shown, table
+from redviz.errors import RedvizError
+from redviz.models.attention import FAST
+
+PROMPT, RESPONSE = "Review the film.", "A superb film. I did not like it."
+ASK = ("--prompt", PROMPT, "--response", RESPONSE, "--device", "cpu")
+
+
+def checkpoint() -> Path:
+    """The folder that ``tiny.model()`` was loaded from."""
+    return Path(tiny.model().name)
+
+
+@pytest.fixture
+def run(capsys):
+    """Run redviz in this process: (exit code, stdout, stderr)."""
+
+    def command(*args: object) -> "tuple[int, str, str]":
+        code = main([str(arg) for arg in args])
+        return code, *capsys.readouterr()
+
+    return command
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A checkpoint of one's own, to break."""
+    return shutil.copytree(checkpoint(), tmp_path / "model")
+
+
+def sentence(result: "tuple[int, str, str]", code: int = 2) -> str:
+    """The one line on stderr of a command that failed with this code and printed nothing else."""
+    found, out, err = result
+    assert (found, out) == (code, "")
+    assert "Traceback" not in err and err.startswith("redviz: ") and err.endswith(".\n") and err.count("\n") == 1
+    return err.strip()
+
+
+# ---------------------------------------------------------------- start
+
+
+def test_help_and_methods_come_without_torch():
+    code = "import sys; from redviz.cli import main; main(['--help']); main(['methods']); print(*sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "analyze" in out and "doctor" in out and "serve" in out
+    assert {"torch", "transformers", "pandas", "streamlit"} & set(out.splitlines()[-1].split()) == set()
+
+
+def test_version_and_bare_command(run):
+    assert run("--version") == (0, f"redviz {redviz.__version__}\n", "")
+    assert run()[0] == 0 and "Usage: redviz" in run()[1]
+
+
+def test_every_method_and_option_is_listed(run):
+    _, out, _ = run("methods")
+    for name, info in redviz.methods().items():
+        assert info.paper in out and info.sums_to in out
+        assert all(f"{name}.{key}" in out and option.help in out for key, option in info.options.items())
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["analyze"], "Missing option '--model'; see redviz analyze --help."),
+        (["analyse"], "No such command 'analyse'"),
+        (["analyze", "--model", "m", "--max-length", "many"], "Invalid value for '--max-length'"),
+        (["serve", "--port", "70000"], "less than or equal to 65535"),
+        (["analyze", "--model", "m", "--response", "r"], "Give the prompt once"),
+        (["analyze", "--model", "m", "--response", "r", "--prompt", "p", "--prompt-file", "f"], "Give the prompt once"),
+        (["analyze", "--model", "m", "--prompt", "p"], "Give the response once"),
+        (["analyze", "--model", "m", *ASK, "--granularity", "letter"], "use one of token, word, sentence"),
+        (["analyze", "--model", "m", *ASK, "--methods", "red,blue"], "There is no method 'blue'; use one of red, abc"),
+        (["analyze", "--model", "m", *ASK, "--methods", ","], "--methods names none"),
+        (["analyze", "--model", "m", *ASK], "m is not in the local Hub cache"),
+        (["analyze", "--model", "m", "--prompt", "p", "--response-file", "/no/such"], "/no/such could not be read"),
+        (["doctor", "--model", "m", "card.json"], "write --json card.json"),
+    ],
+)
+def test_bad_usage_is_one_sentence(run, args, said):
+    assert said in sentence(run(*args))
+
+
+# ---------------------------------------------------------------- bad models
+
+
+def drop(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).unlink()
+
+
+def weights_missing(folder: Path) -> None:
+    kept = {k: v for k, v in load_file(folder / "model.safetensors").items() if not k.startswith("score")}
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+
+
+def pickle_only(folder: Path) -> None:
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    drop(folder, "model.safetensors")
+
+
+def lora(folder: Path) -> None:
+    drop(folder, "config.json", "model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "owner/base"}))
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+
+
+def unknown(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "mamba9"}))
+
+
+def corrupt(folder: Path) -> None:
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+
+
+BROKEN = {
+    "no model": (
+        lambda folder: drop(folder, "config.json"),
+        "is no model folder: it has no config.json; give a folder",
+    ),
+    "no weights": (lambda folder: drop(folder, "model.safetensors"), "has no weights (*.safetensors); save the model"),
+    "weights missing": (weights_missing, "lacks 1 weights (score.weight)"),
+    "pickle only": (pickle_only, "--allow-pickle"),
+    "lora": (lora, "holds a LoRA adapter of owner/base, not a whole model; merge it into its base"),
+    "unknown architecture": (unknown, "unknown architecture 'mamba9'; update transformers"),
+    "corrupt weights": (corrupt, "download or save the model again"),
+    "config no JSON": (lambda folder: (folder / "config.json").write_text("{"), "config.json is not JSON"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("command", ["analyze", "doctor"])
+def test_a_broken_model_is_one_sentence_with_its_remedy(run, folder, kind, command):
+    break_it, said = BROKEN[kind]
+    break_it(folder)
+    asked = ASK if command == "analyze" else ()
+    told = sentence(run(command, "--model", folder, *asked))
+    assert said in told and str(folder) in told
+
+
+def test_pickled_weights_are_read_when_allowed(run, folder):
+    pickle_only(folder)
+    code, out, _ = run("analyze", "--model", folder, *ASK, "--methods", "red", "--allow-pickle", "--json")
+    assert code == 0 and json.loads(out)["score"] == pytest.approx(tiny_analysis().score, abs=1e-6)
+
+
+def test_six_labels_ask_for_a_head(run):
+    six = tiny.checkpoint("Llama", labels=6)
+    assert "has 6 labels" in sentence(run("analyze", "--model", six, *ASK))
+    assert "--head 0" in sentence(run("doctor", "--model", six))
+    scores = [
+        json.loads(run("analyze", "--model", six, *ASK, "--methods", "red", "--json", "--head", head)[1])["score"]
+        for head in ("1", "0", "1-0")
+    ]
+    assert scores[2] == pytest.approx(scores[0] - scores[1], abs=1e-5) and abs(scores[2]) > 1e-3
+
+
+def test_a_failure_while_running_is_one_sentence_too(run, monkeypatch):
+    def fail(*args, **options):
+        raise RuntimeError("the kernel\nfell over")
+
+    monkeypatch.setattr("redviz.analysis.analyze", fail)
+    told = sentence(run("analyze", "--model", checkpoint(), *ASK), code=1)
+    assert "RuntimeError: the kernel fell over" in told
+
+
+# ---------------------------------------------------------------- bad and long texts
+
+
+def test_an_empty_response_is_one_sentence(run):
+    told = sentence(run("analyze", "--model", checkpoint(), "--prompt", PROMPT, "--response", ""))
+    assert "response is empty; give at least one character" in told
+
+
+def test_a_long_response_is_cut_at_its_end_and_says_how_much(run):
+    args = ("analyze", "--model", checkpoint(), "--prompt", PROMPT, "--methods", "red")
+    whole = json.loads(run(*args, "--response", RESPONSE * 9, "--json")[1])
+    args = (*args, "--max-length", 64)
+    code, out, err = run(*args, "--response", RESPONSE * 9)
+    cut = json.loads(run(*args, "--response", RESPONSE * 9, "--json")[1])
+    assert code == 0 and err == "" and cut["truncated"] == len(whole["tokens"]) - len(cut["tokens"]) > 0
+    assert f"note: The response was cut: its last {cut['truncated']} of {len(whole['tokens'])} tokens" in out
+    assert cut["base"] == pytest.approx(whole["base"], abs=1e-5)  # the prompt is whole
+    assert cut["tokens"] == whole["tokens"][: len(cut["tokens"])]
+
+
+def test_a_prompt_that_fills_the_context_is_one_sentence(run):
+    args = ("analyze", "--model", checkpoint(), "--prompt", PROMPT * 9, "--response", "x", "--max-length", 20)
+    assert "shorten the prompt" in sentence(run(*args))
+
+
+# ---------------------------------------------------------------- analyze
+
+
+def tiny_analysis(**options):
+    return redviz.analyze(tiny.model(), PROMPT, RESPONSE, options.pop("methods", ["red", "abc"]), **options)
+
+
+def test_json_is_the_analysis_and_nothing_else_is_printed():
+    command = [sys.executable, "-m", "redviz", "analyze", "--model", str(checkpoint()), *ASK, "--json"]
+    done = subprocess.run([*command, "--methods", "red,abc"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == json.loads(tiny_analysis().to_json())
+
+
+def test_options_reach_the_method(run):
+    args = ("analyze", "--model", checkpoint(), *ASK, "--methods", "red,abc", "--json")
+    got = json.loads(run(*args, "--option", "red.beta_c=0.5", "--option", "abc.layer=0")[1])["credits"]
+    want = tiny_analysis(methods={"red": {"beta_c": 0.5}, "abc": {"layer": 0}}).to_dict()["credits"]
+    assert got["red"]["reference"] == pytest.approx(want["red"]["reference"])
+    assert got["abc"]["values"] == pytest.approx(want["abc"]["values"])
+    assert got["abc"]["values"] != pytest.approx(tiny_analysis().to_dict()["credits"]["abc"]["values"])
+
+
+def test_option_values_take_the_option_s_type():
+    given = ["red.initial=zero_first", "abc.heads=0,2", "abc.b=1", "ig.steps=32"]
+    found = methods_with_options("red, abc, ig", given)
+    assert found == {"red": {"initial": "zero_first"}, "abc": {"heads": [0, 2], "b": 1.0}, "ig": {"steps": 32}}
+    assert methods_with_options("abc", ["abc.heads=[1]"]) == {"abc": {"heads": [1]}}
+    assert methods_with_options("abc", ["abc.heads=3"]) == {"abc": {"heads": [3]}}
+    assert methods_with_options("abc", ["abc.heads=none"]) == {"abc": {"heads": None}}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("beta_c=0.5", "write it like red.beta_c=0.5"),
+        ("red.beta_c", "write it like red.beta_c=0.5"),
+        ("red.beta_c=half", "give a number"),
+        ("red.gamma=1", "red has no option gamma; its options: beta_c, initial"),
+        ("red.initial=none", "use one of prefix, zero_first, zero_base"),
+        ("abc.layer=last", "give a whole number"),
+        ("abc.heads=all", "give a whole number"),
+        ("abc.heads=0.5", "give a whole number"),
+        ("ig.steps=16", "is for ig, which --methods does not name (red, abc)"),
+    ],
+)
+def test_a_bad_option_says_what_would_do(given, said):
+    with pytest.raises(RedvizError) as caught:
+        methods_with_options("red,abc", [given])
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("granularity", ["token", "word", "sentence"])
+def test_the_table_adds_up_line_by_line(granularity):
+    analysis = tiny_analysis()
+    head, *lines = analysis_text(analysis, granularity, colour=False).split("\n\n")[1].splitlines()
+    assert head.split()[1:] == ["P_t", "red", "abc"]
+    assert float(lines[0].split()[-1]) == pytest.approx(analysis.base, abs=1e-3)
+    units = [line.split()[-3:] for line in lines[1:-1]]
+    steps = [float(red) for _, red, _ in units]
+    prefix = [analysis.base, *(float(p) for p, _, _ in units)]
+    assert steps == pytest.approx([b - a for a, b in zip(prefix, prefix[1:], strict=False)], abs=2e-3)
+    assert sum(float(abc) for *_, abc in units) == pytest.approx(analysis.score, abs=len(units) * 1e-3)
+    assert lines[-1].split() == ["(end)", f"{analysis.score:+.3f}", f"{analysis.closing:+.3f}"]
+    assert len(units) == {"token": len(analysis.tokens), "word": 10, "sentence": 2}[granularity]
+
+
+def test_the_sums_line_names_all_four_numbers():
+    analysis = tiny_analysis()
+    line = next(x for x in analysis_text(analysis, "token", False).splitlines() if x.startswith("red: "))
+    reference, credits, residual, total = (float(w) for w in line.split() if w[0] in "+-" and len(w) > 1)
+    assert reference == pytest.approx(analysis.base, abs=1e-3) and total == pytest.approx(analysis.score, abs=1e-3)
+    assert reference + credits + residual == pytest.approx(total, abs=2e-3)
+
+
+def test_prompt_and_response_come_from_files_stdin_and_messages(run, tmp_path, monkeypatch):
+    (tmp_path / "prompt.txt").write_text(PROMPT + "\n")
+    (tmp_path / "chat.json").write_text(json.dumps([{"role": "user", "content": PROMPT}]))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(RESPONSE.encode() + b"\n")))
+    args = ("analyze", "--model", checkpoint(), "--methods", "red", "--json")
+    from_files = json.loads(run(*args, "--prompt-file", tmp_path / "prompt.txt", "--response-file", "-")[1])
+    from_chat = json.loads(run(*args, "--messages", tmp_path / "chat.json", "--response", RESPONSE)[1])
+    assert from_files["prompt"] == PROMPT and from_files["response"] == RESPONSE
+    assert from_files["score"] == from_chat["score"] == pytest.approx(tiny_analysis().score)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[", "is not JSON"),
+        (b'{"role": "user"}', "holds dict; write a list of role and content"),
+        (b'[{"role": "user"}]', "A message needs a role and a content"),
+        (b"\xff", "is not UTF-8 text"),
+    ],
+)
+def test_bad_messages_are_one_sentence(run, tmp_path, content, said):
+    (tmp_path / "chat.json").write_bytes(content)
+    args = ("analyze", "--model", checkpoint(), "--messages", tmp_path / "chat.json", "--response", "x")
+    assert said in sentence(run(*args))
+
+
+def test_html_is_written(run, tmp_path):
+    args = ("analyze", "--model", checkpoint(), *ASK, "--methods", "red", "--html")
+    code, out, _ = run(*args, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert code == 0 and "red: reference" in out
+    assert page.startswith("<!doctype html>") and "superb" in page and "<script" not in page
+    assert "could not be written" in sentence(run(*args, tmp_path / "no" / "report.html"))
+
+
+# ---------------------------------------------------------------- terminal
+
+
+def test_what_people_write_cannot_drive_the_terminal(run):
+    args = ("analyze", "--model", checkpoint(), "--prompt", PROMPT, "--methods", "red")
+    _, out, _ = run(*args, "--response", "a\x1b[31mred\x07\u202eb\r\nc")
+    assert "↵" in out and not {"\x1b", "\x07", "\u202e", "\r"} & set(out)
+
+
+def test_wide_and_hidden_characters_keep_their_columns():
+    assert shown("日\u202e\x9b") == "日\\u202e\\x9b" and shown("\n") == "↵"
+    lines = table([column("unit", ["日本", "ab", "x" * 99]), column("n", ["1", "22", "3"], right=True)]).splitlines()
+    assert lines[1] == "日本" + " " * 58 + " 1" and lines[3] == "x" * 59 + "…" + "   3"
+
+
+def test_bars_are_for_colour_terminals_only(monkeypatch):
+    plain, coloured = (analysis_text(tiny_analysis(), "word", colour) for colour in (False, True))
+    assert "▇" not in plain and "\x1b" not in plain and "▇" in coloured
+    assert [bar.count("▇") for bar in bars([1.0, -0.5, 0.0])] == [8, 4, 0]
+    assert bars([1.0])[0][:5] != bars([-1.0])[0][:5]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert has_colour()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not has_colour()
+
+
+# ---------------------------------------------------------------- doctor and serve
+
+
+def test_doctor_prints_the_card_in_words_and_writes_it(run, tmp_path):
+    code, out, err = run("doctor", "--model", checkpoint(), "--device", "cpu", "--json", tmp_path / "card.json")
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert (code, err) == (0, "") and card["verdict"] == "green" and out.endswith("green  over all\n")
+    source = tiny.model().source
+    assert (card["fingerprint"], card["template_hash"]) == (source.fingerprint, source.template_hash)
+    assert card["reading_column"] == -1 and source.fingerprint in out
+    assert all(f"{check['verdict']}  {check['title']}" in out for check in card["checks"])
+    code, out, _ = run("doctor", "--model", checkpoint(), "--device", "cpu", "--json")
+    assert code == 0 and json.loads(out) == card
+
+
+def test_an_amber_check_shows_its_remedy_and_is_no_failure(run):
+    trap = tiny.checkpoint("Llama", "ends", pad="<|end|>")
+    code, out, _ = run("doctor", "--model", trap, "--device", "cpu")
+    assert code == 0 and "amber  The score is read at the last token" in out and "→ redviz follows the model" in out
+    assert "amber" not in run("doctor", "--model", trap, "--device", "cpu", "--read", "last")[1]
+
+
+def test_a_red_check_is_a_failure(run, monkeypatch):
+    monkeypatch.setitem(ALL_MASK_ATTENTION_FUNCTIONS, FAST, lambda *args, **kwargs: None)
+    code, out, _ = run("doctor", "--model", tiny.checkpoint("Mistral"), "--device", "cpu")
+    assert code == 1 and "red    Own score equals the model's own forward" in out and out.endswith("red    over all\n")
+
+
+def test_serve_says_what_is_missing(run, monkeypatch, tmp_path):
+    monkeypatch.setattr("redviz.settings.PACKAGE", tmp_path / "redviz")
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    assert "app.py was not found beside the redviz package; reinstall" in sentence(run("serve"))
+
+
+def test_serve_serves_the_app_that_ships(tmp_path):
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+    (tmp_path / "app.py").write_text("import streamlit as st\nst.write('here')\n")
+    code = (
+        "import sys, pathlib, redviz.settings as s; from redviz.cli import main;"
+        f"s.PACKAGE = pathlib.Path({str(tmp_path / 'redviz')!r}); sys.exit(main(['serve', '--port', '{port}']))"
+    )
+    options = ["STREAMLIT_SERVER_HEADLESS=true", "STREAMLIT_BROWSER_GATHER_USAGE_STATS=false"]
+    server = subprocess.Popen(["env", *options, sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+    try:
+        assert answer(f"http://localhost:{port}/_stcore/health", server) == b"ok"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def answer(url: str, server: subprocess.Popen) -> bytes:
+    for _ in range(240):
+        assert server.poll() is None, "the server has stopped"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as reply:
+                return reply.read()
+        except OSError:
+            time.sleep(0.25)
+    raise AssertionError("no answer within a minute")

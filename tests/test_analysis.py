@@ -1,0 +1,296 @@
+"""The one chain from text to credits: input order, bad examples, batches, memory, options."""
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from bag import bag, encoding
+
+import redviz
+from redviz import analysis as chain
+from redviz.analysis import analyze, analyze_batch, as_example, as_prompt, credit_of, return_curves
+from redviz.errors import RedvizError
+from redviz.methods import METHODS, methods, recipes
+from redviz.models import observe as observing
+from redviz.records import Example
+
+FAST = ["red", "abc", "sparse", "uniform"]
+GOOD = [{"prompt": "The film opens", "response": "A superb film, " * k, "id": str(k)} for k in (4, 1, 7, 2, 3)]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny.model()
+
+
+def close(one, two):
+    assert one.tokens == two.tokens and list(one.credits) == list(two.credits)
+    np.testing.assert_allclose(one.prefix_scores, two.prefix_scores, rtol=0, atol=1e-5)
+    for label in one.credits:
+        np.testing.assert_allclose(one.credits[label].values, two.credits[label].values, rtol=0, atol=1e-5)
+
+
+# ---------------------------------------------------------------- one
+
+
+def test_the_public_names_are_these():
+    assert redviz.analyze is analyze and redviz.analyze_batch is analyze_batch
+    with pytest.raises(AttributeError, match="no attribute 'analyse'"):
+        redviz.analyse  # noqa: B018
+
+
+def test_one_forward_serves_every_method_that_needs_no_more(model):
+    before = model.forwards
+    found = analyze(model, "The film opens", "A superb film.", FAST)
+    assert model.forwards == before + 1
+    assert list(found.credits) == FAST
+    for credit in found.credits.values():
+        assert credit.reference + credit.values.sum(dtype=np.float64) + credit.residual == pytest.approx(found.score)
+        assert credit.total == found.score
+
+
+def test_every_method_keeps_its_promise(model):
+    found = analyze(
+        model,
+        "The film opens",
+        "A superb, moving film.",
+        {"red": {}, "abc": {}, "ig": {"steps": 64}} | {"sparse": {}, "uniform": {}},
+    )
+    assert set(found.credits) == set(METHODS)
+    scale = np.ptp(found.prefix_scores)
+    for label, credit in found.credits.items():
+        assert abs(credit.residual) < (0.05 * scale if label == "ig" else 1e-5)
+
+
+def test_a_label_takes_options(model):
+    wanted = {"red": {"beta_c": 0.5}, "abc L0": {"method": "abc", "layer": 0, "heads": [1]}, "again": {"method": "red"}}
+    found = analyze(model, "The film opens", "A superb film.", wanted)
+    assert found.credits["red"].meta["options"] == {"beta_c": 0.5, "initial": "prefix"}
+    assert found.credits["abc L0"].meta["method"] == "abc"
+    assert found.credits["abc L0"].meta["options"]["b"] == 1.0
+    row = found.observation.response_row[0, 1, found.observation.encoding.start : found.observation.encoding.stop]
+    np.testing.assert_allclose(found.credits["abc L0"].values, found.score * row / row.sum(), atol=1e-5)
+    assert found.credits["again"].reference == pytest.approx(2 * found.credits["red"].reference)
+
+
+def test_progress_reaches_the_methods_that_take_long(model):
+    told = []
+    analyze(model, "Hi", "A superb film.", {"red": {}, "ig": {"steps": 4}}, progress=lambda *done: told.append(done))
+    assert told[-1] == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (["red", "redd"], "no method 'redd'; use one of red, abc, ig"),
+        ({"mine": {}}, "no method 'mine'"),
+        ({"red": {"beta": 1}}, "red has no option beta; its options: beta_c, initial"),
+        ({"sparse": {"b": 1}}, "its options: none"),
+        ("red", "give a list"),
+    ],
+)
+def test_methods_that_make_no_sense(model, wanted, message):
+    before = model.forwards
+    for call in (lambda: analyze(model, "Hi", "A film.", wanted), lambda: list(analyze_batch(model, GOOD, wanted))):
+        with pytest.raises(RedvizError, match=message):
+            call()
+    assert model.forwards == before  # refused before any work
+
+
+def test_ingredients_that_no_method_takes_are_refused(model):
+    with pytest.raises(RedvizError, match="policy"):
+        analyze(model, "Hi", "A film.", ["red"], policy=model)
+
+
+def test_a_method_that_needs_the_model_says_so(model):
+    found = analyze(model, "Hi", "A film.", ["red"])
+    again = credit_of(None, found.observation, recipes(["red"])["red"])
+    np.testing.assert_array_equal(again.values, found.credits["red"].values)
+    with pytest.raises(RedvizError, match="calls the model again"):
+        credit_of(None, found.observation, recipes(["ig"])["ig"])
+
+
+def test_the_table_of_methods():
+    table = methods()
+    assert {"red", "abc", "ig", "sparse", "uniform"} <= set(table)
+    table.clear()
+    assert methods()  # a copy
+    assert METHODS["red"].causal and not METHODS["abc"].causal
+    for info in METHODS.values():
+        assert info.needs in ("observation", "attention", "model")
+        assert all(o.choices is None or o.default in o.choices for o in info.options.values())
+
+
+# ---------------------------------------------------------------- many
+
+
+def test_a_batch_gives_what_one_by_one_gives_in_input_order(model):
+    found = list(analyze_batch(model, GOOD, FAST))
+    assert [a.example.id for a in found] == [g["id"] for g in GOOD]
+    for got, given in zip(found, GOOD, strict=True):
+        close(got, analyze(model, given["prompt"], given["response"], FAST))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 64])
+def test_the_batch_size_changes_nothing_but_the_passes(model, batch_size):
+    before = model.forwards
+    found = list(analyze_batch(model, GOOD, FAST, batch_size=batch_size))
+    assert model.forwards - before == -(-len(GOOD) // batch_size)
+    for one, two in zip(found, analyze_batch(model, GOOD, FAST), strict=True):
+        close(one, two)
+
+
+BAD = [
+    ({"prompt": "Hi", "response": ""}, "empty"),
+    ({"prompt": "Hi"}, "needs a prompt and a response; found prompt"),
+    ({"prompt": "Hi", "response": 3}, "int, not text"),
+    ({"prompt": ["Hi"], "response": "A film."}, "needs a role and a content"),
+    ({"prompt": 3, "response": "A film."}, "neither text nor a list"),
+    ({"prompt": "word " * 600, "response": "A film."}, "prompt alone takes"),
+    ({"prompt": "Hi", "response": "\ud83d"}, "surrogate"),
+    (None, "NoneType"),
+    ("text", "found str"),
+]
+
+
+def test_bad_examples_have_their_error_and_the_rest_goes_on(model):
+    mixed = [GOOD[0], *(bad for bad, _ in BAD), Example("The film opens", "A dull mess", "last")]
+    found = list(analyze_batch(model, mixed, FAST))
+    assert len(found) == len(mixed)
+    assert [a.error is None for a in found] == [True, *[False] * len(BAD), True]
+    for (_, message), got in zip(BAD, found[1:-1], strict=True):
+        assert message in got.error
+        assert got.credits == {} and np.isnan(got.score)
+    assert found[-1].example.id == "last" and list(found[-1].credits) == FAST
+
+
+def test_a_method_that_fails_fails_its_example_only(model):
+    found = list(analyze_batch(model, GOOD[:2], {"abc": {"layer": 9}}))
+    assert all("layers 0 to 2" in a.error and a.credits == {} for a in found)
+    assert all(np.isfinite(a.score) for a in found)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5, "all", None])
+def test_a_batch_size_that_makes_no_sense(model, batch_size):
+    with pytest.raises(RedvizError, match="whole number"):
+        next(analyze_batch(model, GOOD, FAST, batch_size=batch_size))
+
+
+def test_it_reads_ahead_one_window_and_no_further(model, monkeypatch):
+    monkeypatch.setattr(chain, "WINDOW", 2)
+    taken = []
+    stream = (taken.append(i) or GOOD[0] for i in itertools.count())
+    found = analyze_batch(model, stream, ["sparse"])
+    next(found)
+    assert taken == [0, 1]
+    next(found), next(found)
+    assert taken == [0, 1, 2, 3]
+
+
+def test_auto_fills_a_number_of_tokens(model, monkeypatch):
+    widths = []
+    run = observing.observe
+
+    def counted(model, encodings, **options):
+        widths.append((len(encodings), max(len(e.ids) for e in encodings)))
+        return run(model, encodings, **options)
+
+    monkeypatch.setattr(observing, "observe", counted)
+    monkeypatch.setitem(chain.TOKENS_AT_ONCE, "cpu", 120)
+    list(analyze_batch(model, GOOD * 3, ["sparse"]))
+    assert sum(rows for rows, _ in widths) == len(GOOD) * 3
+    assert all(rows * width <= 120 or rows == 1 for rows, width in widths)
+    assert max(rows for rows, _ in widths) > 1
+    assert [width for _, width in widths] == sorted(width for _, width in widths)
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(model, monkeypatch):
+    wanted = list(analyze_batch(model, GOOD, FAST))
+    run, sizes = observing.observe, Counter()
+
+    def small(model, encodings, **options):
+        sizes[len(encodings)] += 1
+        if len(encodings) > 2:
+            raise torch.OutOfMemoryError("no more")
+        return run(model, encodings, **options)
+
+    monkeypatch.setattr(observing, "observe", small)
+    for one, two in zip(analyze_batch(model, GOOD, FAST), wanted, strict=True):
+        close(one, two)
+    assert sizes == {5: 1, 2: 2, 3: 1, 1: 1}
+
+
+def test_one_that_fits_no_memory_is_an_error_of_its_own(model, monkeypatch):
+    run = observing.observe
+    lengths = [len(model.encode(as_example(given)).ids) for given in GOOD]
+    limit = sorted(lengths)[-2]
+
+    def short_only(model, encodings, **options):
+        if any(len(e.ids) > limit for e in encodings):
+            raise torch.OutOfMemoryError("no more")
+        return run(model, encodings, **options)
+
+    monkeypatch.setattr(observing, "observe", short_only)
+    found = list(analyze_batch(model, GOOD, FAST))
+    for length, got in zip(lengths, found, strict=True):
+        assert ("Memory ran out on one response" in (got.error or "")) == (length > limit)
+        assert length > limit or list(got.credits) == FAST
+    assert sum(a.error is not None for a in found) == 1
+
+
+def test_nothing_gives_nothing(model):
+    assert list(analyze_batch(model, [], FAST)) == []
+
+
+# ---------------------------------------------------------------- what comes in
+
+
+def test_examples_and_prompts():
+    assert as_example(Example("Hi", "A film.", "7")) == Example("Hi", "A film.", "7")
+    assert as_example({"prompt": "Hi", "response": "A film.", "id": 7}).id == "7"
+    said = [{"role": "user", "content": "Hi", "extra": 1}]
+    assert as_prompt(said) == ({"role": "user", "content": "Hi"},)
+
+
+# ---------------------------------------------------------------- returns of credits
+
+
+@pytest.fixture(scope="module")
+def worked():
+    """P = 0.2, 0.5, -0.1, 0.9, 1.4 from a bag of tokens whose embedding is its credit."""
+    toy = bag([[0.0], [0.0], [0.2], [0.3], [-0.6], [1.0], [0.5]], [1.0])
+    (seen,) = observing.observe(toy, [encoding([2], [3, 4, 5, 6])])
+    example = Example("c", "defg")
+    return chain.with_credits(
+        toy, example, seen, recipes({"red": {}, "half": {"method": "red", "beta_c": 0.5}, "sparse": {}})
+    )
+
+
+def near(actual, expected):
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-6)
+
+
+def test_curves_of_the_worked_numbers(worked):
+    near(worked.prefix_scores, [0.2, 0.5, -0.1, 0.9, 1.4])
+    curves = return_curves(worked, "red", gamma=0.9)
+    near(curves.rewards, [0.3, -0.6, 1.0, 0.5])
+    near(curves.returns, [0.9345, 0.705, 1.45, 0.5])
+    near(return_curves(worked, "red").returns, [1.2, 0.9, 1.5, 0.5])
+    near(return_curves(worked, "red", baseline="prefix score").advantages, [1.0, 0.4, 1.6, -0.4])
+    near(return_curves(worked, "sparse", baseline="prefix score").advantages, [1.2, 0.9, 1.5, 0.5])
+    near(return_curves(worked, "half").returns, 1.4 - 0.5 * worked.prefix_scores[:-1])
+    constant = return_curves(worked, "sparse", baseline="constant", constant=0.4, lam=0.0)
+    near(constant.values, [0.4] * 4)
+    near(constant.advantages, [0, 0, 0, 1.0])
+
+
+def test_curves_warn_where_a_guarantee_is_lost(worked):
+    assert return_curves(worked, "red").cautions == ()
+    assert "twice" in return_curves(worked, "red", baseline="prefix score").cautions[0]
+    assert "best policy may change" in return_curves(worked, "half", gamma=0.99).cautions[0]
+    assert return_curves(worked, "sparse", gamma=0.9, baseline="prefix score").cautions == ()
+    with pytest.raises(RedvizError, match="zero, constant, prefix score"):
+        return_curves(worked, "red", baseline="median")
