@@ -30,6 +30,7 @@ from redviz.models.observe import observe
 from redviz.models.reward_model import RewardModel
 from redviz.records import Encoding
 
+ALL = 129  # up to T = 128 every prefix is run
 MEMORY_LENGTHS = (1024, 2048, 4096)
 STATUS = Path("/proc/self/status")
 
@@ -61,7 +62,7 @@ def prefixes(model: RewardModel, example: Encoding, most: int) -> tuple[float, i
     """Seconds of all T + 1 truncated forwards, and how many of them were run."""
     set_kernel(model, "sdpa")
     cuts = range(example.start, example.stop + 1)
-    chosen = cuts if len(cuts) <= most else [cuts[i * (len(cuts) - 1) // (most - 1)] for i in range(most)]
+    chosen = cuts if len(cuts) <= ALL else [cuts[i * (len(cuts) - 1) // (most - 1)] for i in range(most)]
     ids = torch.as_tensor(example.ids[None], device=model.device)
 
     def run() -> None:
@@ -108,7 +109,7 @@ def memory_table(options: argparse.Namespace) -> None:
     for length in MEMORY_LENGTHS:
         for way in ("plain", "red + abc", "eager"):
             command = [sys.executable, __file__, "--measure", way, "--lengths", str(length)]
-            command += [f"--{name}={getattr(options, name)}" for name in ("layers", "hidden", "prompt")]
+            command += [f"--{name}={getattr(options, name)}" for name in ("layers", "hidden", "prompt", "threads")]
             runs = range(1 if way == "eager" else options.processes)
             peaks = [float(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in runs]
             found[way, length] = median(peaks)
@@ -128,13 +129,15 @@ def main() -> None:
     parser.add_argument("--prompt", type=int, default=64)
     parser.add_argument("--lengths", type=int, nargs="+", default=[128, 512, 1024])
     parser.add_argument("--repeats", type=int, default=15, help="rounds of the timing")
-    parser.add_argument("--prefixes", type=int, default=129, help="truncated forwards to run at most")
+    parser.add_argument("--prefixes", type=int, default=24, help="truncated forwards to run where T is over 128")
+    parser.add_argument("--threads", type=int, default=1, help="more than one gives noise where other programs run")
     parser.add_argument(
         "--processes", type=int, default=3, help="fresh processes for each figure of memory; 0 leaves memory out"
     )
     parser.add_argument("--device", default="cpu", help="for the times; memory is measured on the CPU")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     if options.measure:
         measure(options.measure, options.lengths[0], options)
         return

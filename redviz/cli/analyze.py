@@ -42,7 +42,8 @@ def analyze(
         Path | None, typer.Option("--response-file", help="A text file with the response; - is stdin.")
     ] = None,
     methods: Annotated[
-        str, typer.Option("--methods", help="Names from redviz methods with commas, or a JSON object: label to options.")
+        str,
+        typer.Option("--methods", help="Names from redviz methods with commas, or a JSON object: label to options."),
     ] = "red,abc,ig",
     option: Annotated[list[str] | None, typer.Option("--option", help="METHOD.NAME=VALUE, as often as needed.")] = None,
     granularity: Annotated[str, typer.Option("--granularity", help="token, word or sentence.")] = "token",

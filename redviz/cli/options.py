@@ -40,7 +40,9 @@ def _from_json(listed: str, given: Sequence[str]) -> dict[str, dict[str, Any]]:
     try:
         wanted: dict[str, dict[str, Any]] = json.loads(listed)
     except ValueError as error:
-        raise RedvizError(f'--methods is not JSON ({error}); write it like {{"abc L2": {{"method": "abc", "layer": 2}}}}.') from None
+        raise RedvizError(
+            f'--methods is not JSON ({error}); write it like {{"abc L2": {{"method": "abc", "layer": 2}}}}.'
+        ) from None
     if not wanted or not all(isinstance(options, dict) for options in wanted.values()):
         raise RedvizError("--methods as JSON is an object of labels, each with an object of options.")
     recipes(wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def load_analysis(path: Path) -> Analysis:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         header = json.loads(arrays["header"].tobytes())
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise RedvizError(f"{path.name} is not a saved analysis ({error}); save it again with redviz.") from error
     if header["format"] != FORMAT:
         raise RedvizError(f"{path.name} has format {header['format']}, this redviz reads {FORMAT}; save it again.")

@@ -46,7 +46,7 @@ def read_examples(source: bytes | str | Path, filename: str) -> tuple[list[Examp
 
     Examples
     --------
-    >>> pasted = '{"prompt": "How was it?", "response": "Superb."}\\n{"prompt": "And'
+    >>> pasted = '{"prompt": "How was it?", "response": "Superb."}\n{"prompt": "And'
     >>> examples, problems = read_examples(pasted, "pasted.jsonl")
     >>> examples[0].response, problems[0].line
     ('Superb.', 2)

@@ -40,7 +40,7 @@ def prompt_of(value: Any, name: str = "prompt") -> Prompt:
 
 
 def text_of(value: Any, name: str) -> str:
-    r"""Check a text from a file: a string that can be written as UTF-8 (JSON can spell half an emoji, ``\\ud83d``)."""
+    r"""Check a text from a file: a string that can be written as UTF-8 (JSON can spell half an emoji, ``\ud83d``)."""
     if not isinstance(value, str):
         raise BadValue(f"{name} is {KINDS[type(value)]}, expected text")
     if any("\ud800" <= character <= "\udfff" for character in value):

@@ -35,16 +35,16 @@ def attention_rows_figure(
     Returns
     -------
     plotly.graph_objects.Figure
-        Layer 1 on top; a thin gap parts the layers; hovering names layer, head, unit and share.
+        Layer 0 on top; a thin gap parts the layers; hovering names layer, head, unit and share.
     """
     layers, heads, count = rows.shape
-    names = [f"layer {k + 1} · head {h + 1}" for k in range(layers) for h in range(heads)]
+    names = [f"layer {k} · head {h}" for k in range(layers) for h in range(heads)]
     values = np.asarray(rows, dtype=np.float64).reshape(layers * heads, count)
     figure = _map(values, [flat(t) for t in unit_texts], theme, "%{customdata[0]}<br>%{customdata[1]}: %{z:.3f}", names)
     for k in range(1, layers):
         figure.add_hline(y=k * heads - 0.5, line={"color": theme.background, "width": 2})
     at = [k * heads + (heads - 1) / 2 for k in range(layers)]
-    figure.update_yaxes(tickvals=at, ticktext=[f"layer {k + 1}" for k in range(layers)])
+    figure.update_yaxes(tickvals=at, ticktext=[f"layer {k}" for k in range(layers)])
     if pin is not None and 0 <= pin < count:
         figure.add_vrect(
             x0=pin - 0.5, x1=pin + 0.5, line={"color": theme.text, "width": 1.5}, fillcolor="rgba(0,0,0,0)"

@@ -74,8 +74,8 @@ def _attention(analysis: Analysis, spec: ModelSpec, state: ModelState | None) ->
         attention_rows_figure(rows, texts, pin=pin, theme=theme()), width="stretch", key="redviz.attention.rows"
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        layer = st.selectbox("Layer", range(rows.shape[0]), index=rows.shape[0] - 1, format_func=lambda i: str(i + 1))
-        head = st.selectbox("Head", range(rows.shape[1]), format_func=lambda i: str(i + 1))
+        layer = st.selectbox("Layer", range(rows.shape[0]), index=rows.shape[0] - 1)
+        head = st.selectbox("Head", range(rows.shape[1]))
         full = st.toggle("Full map of this head", help="Every token's attention, computed on demand")
         st.button("Use this layer and head in ABC", on_click=_use_in_abc, args=(layer, head))
     if not full:
@@ -105,7 +105,7 @@ def _matrix_work(analysis: Analysis, layer: int, head: int) -> Callable[[RewardM
 
 
 def _use_in_abc(layer: int, head: int) -> None:
-    label = f"ABC L{layer + 1} H{head + 1}"
+    label = f"ABC L{layer} H{head}"
     methods = {**view().methods, label: {"method": "abc", "layer": layer, "heads": [head]}}
     update(methods=methods)
 

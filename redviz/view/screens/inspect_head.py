@@ -11,7 +11,7 @@ from redviz.methods import Recipe
 from redviz.records import Analysis, Example
 from redviz.view.screens.methods_bar import method_names
 from redviz.view.screens.waiting import wait_for
-from redviz.view.session import asked, engine
+from redviz.view.session import asked, engine, recent
 
 
 def headline(analysis: Analysis) -> None:
@@ -22,6 +22,7 @@ def headline(analysis: Analysis) -> None:
         st.metric(
             "Score",
             f"{analysis.score:+.3f}",
+            _change(analysis),
             width="content",
             help="What the model's own forward pass returns for this conversation",
         )
@@ -38,6 +39,14 @@ def headline(analysis: Analysis) -> None:
             help="What the template's closing tokens add after the last response token",
         )
         st.metric("Tokens", len(analysis.tokens), width="content")
+
+
+def _change(analysis: Analysis) -> str | None:
+    """The change from the response looked at before, where it answers the same prompt (an edit, say)."""
+    seen = recent()
+    if len(seen) < 2 or seen[1][0].prompt != analysis.prompt:
+        return None
+    return f"{analysis.score - seen[1][1]:+.3f} from the response before"
 
 
 def missing_credits(

@@ -35,7 +35,7 @@ def methods_bar(state: ModelState | None) -> None:
                 st.button(
                     info.label, help=info.paper, key=f"redviz.add.{name}", on_click=_add, args=(name,), type="tertiary"
                 )
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(horizontal=True, gap="medium"):
         choice("Split by", "granularity", ["token", "word", "sentence"])
         choice(
             "Layout",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import streamlit as st
 
@@ -28,18 +30,11 @@ def card(spec: ModelSpec) -> None:
         wait_for([((CARD, spec), card_job(spec))])
         return
     rows = [
-        {"verdict": WORDS[c.verdict], "check": c.title, "measured": c.figure, "what to do": c.remedy}
+        {"verdict": WORDS[c.verdict], "check": c.title, "measured": _plain(c.figure), "what to do": _plain(c.remedy)}
         for c in found.checks
     ]
-    st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        height=38 * (len(rows) + 1),
-        column_config={
-            "measured": st.column_config.TextColumn(width="large"),
-            "what to do": st.column_config.TextColumn(width="large"),
-        },
-    )
+    frame = pd.DataFrame(rows).set_index("verdict")
+    st.table(frame if any(c.remedy for c in found.checks) else frame.drop(columns="what to do"))
     with st.container(horizontal=True):
         st.download_button("Download the card (JSON)", found.to_json(), "redviz-conformance.json", "application/json")
         st.button("Check again", on_click=_again, args=(spec,))
@@ -48,6 +43,11 @@ def card(spec: ModelSpec) -> None:
         st.caption(
             f"Fingerprint of the weights {source.source.fingerprint} · template {source.source.template_hash or 'none'}"
         )
+
+
+def _plain(text: str) -> str:
+    """Text for a table that reads Markdown: what a model's files spell is shown, not interpreted."""
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|~$:-])", r"\\\1", text)
 
 
 def _again(spec: ModelSpec) -> None:

@@ -16,7 +16,7 @@ SOURCES = ("Gallery", "Paste", "Upload", "Edit", "Recent")
 
 def picker() -> None:
     """Draw the prompt and the ways to choose a response."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(horizontal=True, gap="medium"):
         source = _source()
         note = _gallery() if source == "Gallery" else ""
     if note:

@@ -89,7 +89,7 @@ def _knobs(analysis: Analysis, labels: list[str], names: Mapping[str, str]) -> R
         return None
     if view().rewards not in labels:
         update(rewards=labels[0])
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(horizontal=True, gap="medium"):
         bound(
             st.selectbox,
             "Token rewards",
