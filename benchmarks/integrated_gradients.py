@@ -51,12 +51,16 @@ def main() -> None:
     parser.add_argument("--prompt", type=int, default=384)
     parser.add_argument("--response", type=int, default=128)
     parser.add_argument("--steps", type=int, default=16)
+    parser.add_argument(
+        "--sharpness", type=float, default=1.0, help="scales the embeddings; sharper models need more steps"
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1, help="more than one gives noise where other programs run")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     model = build(options.layers, options.hidden, options.device)
+    model.module.get_input_embeddings().weight.mul_(options.sharpness)
     example = encoding(options.prompt, options.response)
     set_kernel(model, FAST)
     (seen,) = observe(model, [example])

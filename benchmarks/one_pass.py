@@ -7,13 +7,14 @@ On a random Llama (8 layers of 512) and a prompt of 64 tokens, for responses of 
 * prefixes: T + 1 truncated forwards, what RED costs without the one pass; where T is large only some of them are run, and the row says so;
 * eager: the plain forward with ``output_attentions=True``, what ABC costs without reading single rows.
 
-Then the peak memory of each over the model at rest, every figure from a fresh process. Target: what red + abc adds to plain grows
-linearly, from T = 2048 to 4096 by at most 2.5 times its growth from 1024 to 2048.
+Then the peak memory of each over the model at rest, for a batch of four (eager: of one), every figure from a fresh process. Target:
+what red + abc adds to plain grows linearly, from T = 2048 to 4096 by at most 2.5 times its growth from 1024 to 2048.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,23 +33,28 @@ from redviz.records import Encoding
 
 ALL = 129  # up to T = 128 every prefix is run
 MEMORY_LENGTHS = (1024, 2048, 4096)
+MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": "65536",
+    "MALLOC_TRIM_THRESHOLD_": "65536",
+    "MALLOC_ARENA_MAX": "1",
+}  # freed at once
 STATUS = Path("/proc/self/status")
 
 
-def ways(model: RewardModel, example: Encoding) -> dict[str, Callable[[], object]]:
-    ids = torch.as_tensor(example.ids[None], device=model.device)
+def ways(model: RewardModel, example: Encoding, batch: int = 1) -> dict[str, Callable[[], object]]:
+    ids = torch.as_tensor(example.ids[None], device=model.device).expand(batch, -1)
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "use_cache": False}
 
     def plain() -> None:
         set_kernel(model, "sdpa")
         with torch.inference_mode():
-            model.module(**inputs).logits.item()
+            model.module(**inputs).logits.tolist()
 
     def ours() -> None:
         set_kernel(model, FAST)
-        (seen,) = observe(model, [example])
-        red(seen)
-        abc(seen)
+        for seen in observe(model, [example] * batch):
+            red(seen)
+            abc(seen)
 
     def eager() -> None:
         set_kernel(model, "eager")
@@ -96,7 +102,7 @@ def measure(way: str, length: int, options: argparse.Namespace) -> None:
     """In a fresh process: print the peak of one call over the model at rest, in MiB."""
     model = build(options.layers, options.hidden, "cpu")
     ways(model, encoding(options.prompt, 16))[way]()
-    run = ways(model, encoding(options.prompt, length))[way]
+    run = ways(model, encoding(options.prompt, length), options.batch)[way]
     rest = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     run()
@@ -105,21 +111,26 @@ def measure(way: str, length: int, options: argparse.Namespace) -> None:
 
 def memory_table(options: argparse.Namespace) -> None:
     found: dict[tuple[str, int], float] = {}
-    print(f"\n{'T':>5}  {'plain MiB':>10} {'red + abc':>10} {'eager':>10} {'red + abc adds':>15}")
+    print(
+        f"\n{'T':>5}  {'plain MiB':>10} {'red + abc':>10} {'eager':>10} {'red + abc adds':>15}   batch of {options.batch}, eager: of 1"
+    )
     for length in MEMORY_LENGTHS:
         for way in ("plain", "red + abc", "eager"):
             command = [sys.executable, __file__, "--measure", way, "--lengths", str(length)]
             command += [f"--{name}={getattr(options, name)}" for name in ("layers", "hidden", "prompt", "threads")]
+            command.append(f"--batch={1 if way == 'eager' else options.batch}")
             runs = range(1 if way == "eager" else options.processes)
-            peaks = [float(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in runs]
+            peaks = [float(subprocess.check_output(command, text=True, env=os.environ | MALLOC)) for _ in runs]
             found[way, length] = median(peaks)
-        adds = found["red + abc", length] - found["plain", length]
+        more = found["red + abc", length] - found["plain", length]
         row = "".join(f" {found[way, length]:>10.1f}" for way in ("plain", "red + abc", "eager"))
-        print(f"{length:>5} {row} {adds:>15.1f}", flush=True)
-    for name, base in (("red + abc adds", "plain"), ("eager adds", "plain")):
-        way = name.removesuffix(" adds")
-        one, two, four = (found[way, n] - found[base, n] for n in MEMORY_LENGTHS)
-        print(f"{name}: {two - one:+.1f} MiB from 1024 to 2048, {four - two:+.1f} MiB from 2048 to 4096")
+        print(f"{length:>5} {row} {more:>15.1f}", flush=True)
+    own, eager = ({n: found[way, n] for n in MEMORY_LENGTHS} for way in ("red + abc", "eager"))
+    adds = {n: own[n] - found["plain", n] for n in MEMORY_LENGTHS}
+    for name, at in (("red + abc", own), ("what it adds to plain", adds), ("eager", eager)):
+        first, second = at[2048] - at[1024], at[4096] - at[2048]
+        grown = f"by {first:.1f} MiB from 1024 to 2048 and by {second:.1f} from 2048 to 4096"
+        print(f"{name} grows {grown}: {second / first:.2f} times")
 
 
 def main() -> None:
@@ -131,6 +142,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15, help="rounds of the timing")
     parser.add_argument("--prefixes", type=int, default=24, help="truncated forwards to run where T is over 128")
     parser.add_argument("--threads", type=int, default=1, help="more than one gives noise where other programs run")
+    parser.add_argument("--batch", type=int, default=4, help="responses at once where memory is measured")
     parser.add_argument(
         "--processes", type=int, default=3, help="fresh processes for each figure of memory; 0 leaves memory out"
     )

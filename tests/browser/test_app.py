@@ -160,7 +160,7 @@ def test_a_link_to_pasted_text_reopens_it_after_another_page(app):
 
 
 def test_hostile_text_is_shown_as_it_is_and_every_cell_can_be_pinned(app):
-    opened = app()
+    opened = app(viewport={"width": 1280, "height": 2000})  # every line on the screen, so that a click finds it
     paste(opened, HOSTILE)
     shows(opened, "<script>")
     settled(opened)
