@@ -239,7 +239,7 @@ def test_the_templates_hash_follows_the_template():
 @example(prompt="a", response="👩‍👩‍👧‍👦 مرحبا é 漢字\u200b\x00\r\n")
 @settings(max_examples=60)
 def test_offsets_cover_any_response(template, prompt, response):
-    encoding = encoded(prompt, response, template)
+    encoding = encoded(f"Hi {prompt}", response, template)  # the first token may straddle, but not be the very first
     assert len(encoding.offsets) == encoding.stop - encoding.start
     starts, ends = np.array(encoding.offsets).T
     assert starts.min() == 0 and ends[-1] == ends.max() == len(response)

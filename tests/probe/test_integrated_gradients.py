@@ -69,6 +69,16 @@ def test_where_the_score_is_read_inside_the_response():
     check("Llama", "ends", pad="<|end|>")
 
 
+def test_where_the_model_skips_padding_inside_the_response():
+    model = tiny.model("Llama", "open")
+    (seen,) = observe(model, [model.encode(Example("The film", "A superb film.<|pad|><|pad|>"))])
+    assert seen.encoding.read == seen.encoding.stop - 3
+    whole, _ = stock(model, seen.encoding, 6, model.tokenizer.eos_token_id)
+    credit = ig(model, seen, steps=6, baseline="eos")
+    np.testing.assert_allclose(credit.values, whole[seen.encoding.start :], rtol=0, atol=1e-3 * abs(whole).max())
+    assert (credit.values[-2:] == 0).all() and abs(credit.values[:-2]).max() > 0.01
+
+
 def test_padding_of_the_batch_it_was_observed_in_changes_nothing():
     model = tiny.model("Mistral")
     encodings = [model.encode(EXAMPLE), model.encode(Example("Hi", "A dull mess"))]
@@ -179,9 +189,9 @@ def test_steps_stop_at_the_cap_and_say_so():
 
 
 def test_the_tolerance_is_the_larger_of_two():
-    credit, seen = credits(TABLE, lambda h: 100 * torch.sin(torch.pi * h[..., 1] / 2), [B, NOTHING, B], steps=1)
+    credit, seen = credits(TABLE, lambda h: 100 * torch.sin(torch.pi * h[..., 1] / 4), [B, NOTHING, B], steps=1)
     assert abs(seen.score - credit.reference) < 1e-3  # the score ends where the baseline is
-    assert credit.meta["tolerance"] == pytest.approx(0.01 * seen.prefix_scores.std(), abs=1e-5)
+    assert credit.meta["tolerance"] == pytest.approx(0.01 * seen.prefix_scores.std()) == pytest.approx(0.5)
 
 
 def test_progress_counts_up_and_may_cancel(monkeypatch):

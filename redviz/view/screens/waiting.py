@@ -21,6 +21,8 @@ def wait_for(jobs: Sequence[tuple[Hashable, Job]]) -> None:
         if job.finished.is_set() and job.state != "done":
             with st.container(horizontal=True, vertical_alignment="center"):
                 (st.info if job.state == "cancelled" else st.error)(job.error)
+                if " --" in job.error:
+                    st.caption("What the sentence calls --head, --dtype or --read is under Loading options, at the left.")
                 st.button("Try again", key=f"redviz.again.{job.id}", on_click=ask_again, args=(key,))
     running = [job for _, job in jobs if not job.finished.is_set()]
     if running:
