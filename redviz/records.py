@@ -90,6 +90,11 @@ class Observation:
         return float(self.column_scores[self.encoding.read])
 
     @property
+    def has_end(self) -> bool:
+        """Whether the score is read after the response, at a closing token that has a share of its own."""
+        return self.encoding.read >= self.encoding.stop
+
+    @property
     def closing(self) -> float:
         """What the template's closing tokens add: score - P_T."""
         return self.score - float(self.prefix_scores[-1])
@@ -116,6 +121,14 @@ class Credit:
     reference: float | None
     closing: float = 0.0
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def own(self) -> Array:
+        """The values without the closing tokens' share: what screens draw on the response's text, ``[T]`` float64."""
+        own = self.values.astype(np.float64)
+        if len(own):
+            own[-1] -= self.closing
+        return own
 
     @property
     def residual(self) -> float | None:
