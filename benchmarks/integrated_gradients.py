@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--response", type=int, default=128)
     parser.add_argument("--steps", type=int, default=16)
     parser.add_argument(
-        "--sharpness", type=float, default=1.0, help="scales the embeddings; sharper models need more steps"
+        "--sharpness", type=float, default=1.0, help="scales every weight; sharper models need more steps"
     )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1, help="more than one gives noise where other programs run")
@@ -60,7 +60,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     model = build(options.layers, options.hidden, options.device)
-    model.module.get_input_embeddings().weight.mul_(options.sharpness)
+    for layer in model.module.model.layers:
+        for parameter in layer.parameters():
+            parameter.mul_(options.sharpness if parameter.dim() > 1 else 1)
     example = encoding(options.prompt, options.response)
     set_kernel(model, FAST)
     (seen,) = observe(model, [example])

@@ -3,42 +3,53 @@
 import streamlit as st
 
 from redviz.errors import RedvizError
-from redviz.view.screens.details import details
+from redviz.view.markdown import plain
 from redviz.view.screens.inspect_head import headline, missing_credits
 from redviz.view.screens.methods_bar import methods_bar
 from redviz.view.screens.picker import picker
 from redviz.view.screens.waiting import wait_for
 from redviz.view.screens.workspace import workspace
-from redviz.view.session import NOTICE, allowed, asked, engine, example_of, remember, spec_of, view, write_link
+from redviz.view.session import (
+    NOTICE,
+    allowed,
+    asked,
+    confirmed,
+    engine,
+    example_of,
+    remember,
+    spec_of,
+    view,
+    write_link,
+)
 
 
 def page() -> None:
     """Draw the page; every early end is a return, so that the sidebar still follows."""
     state = view()
     if problem := st.session_state.pop(NOTICE, ""):
-        st.warning(problem)
+        st.warning(plain(problem))
     try:
         picker()
         example = example_of(view())
     except RedvizError as error:
-        st.error(str(error))
+        st.error(plain(error))
         return
     spec, wanted = spec_of(state), state.recipes
     if not allowed(spec.name):
-        st.error(f"This server does not offer {spec.name}; choose a model at the left.")
+        st.error(f"This server does not offer {plain(spec.name)}; choose a model at the left.")
+        return
+    if not confirmed(spec.name):
         return
     analysis, missing, refused = engine().cached(spec, example, wanted)
     if analysis is None:
         key = ("observe", spec, repr(example))
         wait_for([(key, asked(key, lambda: engine().observe(spec, example)))])
         return
-    remember(example, analysis.score)
+    remember(example, spec, analysis.score)
     headline(analysis)
     methods_bar(engine().state(spec))
     missing_credits(spec, example, missing, refused)
-    workspace(analysis, wanted)
-    st.divider()
-    details(analysis, spec, wanted)
+    workspace(analysis, spec, wanted)
 
 
 page()

@@ -100,7 +100,8 @@ def analyze_batch(
     Yields
     ------
     Analysis
-        One per example; a bad one has ``error`` set, and the rest goes on.
+        One per example, and the rest goes on where one is bad. An example that cannot be scored has ``error`` set, a nan score and
+        no credits; where only some methods fail, it keeps its score and the other credits, and ``error`` says which failed and why.
     """
     if batch_size != "auto" and (not isinstance(batch_size, int) or batch_size < 1):
         raise RedvizError(f'batch_size is {batch_size!r}; give a whole number from 1, or "auto".')
@@ -305,7 +306,17 @@ def _analyze_group(
             yield from _analyze_group(model, examples[part], encodings[part], wanted)
         return
     for example, observation in zip(examples, observations, strict=True):
+        yield _with_what_works(model, example, observation, wanted)
+
+
+def _with_what_works(
+    model: RewardModel, example: Example, observation: Observation, wanted: Mapping[str, Recipe]
+) -> Analysis:
+    credits: dict[str, Credit] = {}
+    failed = []
+    for label, recipe in wanted.items():
         try:
-            yield with_credits(model, example, observation, wanted)
+            credits[label] = credit_of(model, observation, recipe)
         except RedvizError as error:
-            yield Analysis(example, model.source, observation, error=str(error))
+            failed.append(f"{label}: {str(error).rstrip('.')}")
+    return Analysis(example, model.source, observation, credits, error="; ".join(failed) + "." if failed else None)

@@ -10,17 +10,21 @@ import gc
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from redviz.analysis import credit_of
 from redviz.errors import RedvizError
 from redviz.methods import Recipe
 from redviz.models.files import fingerprint, resolve
+from redviz.models.memory import capacity, free_memory, place
 from redviz.records import Analysis, Credit, Example, Observation, Source
 from redviz.settings import memory_limit_bytes
-from redviz.worker import LONG, SHORT, Job, Worker
+from redviz.worker import IDLE, LONG, SHORT, Job, Worker
 
 if TYPE_CHECKING:
     from redviz.models.reward_model import RewardModel
@@ -49,7 +53,6 @@ class ModelState:
     source: Source
     bytes: int
     max_length: int
-    trained_length: int | None
     layers: int
     heads: int
     free_bytes: int  # memory left on its device after loading
@@ -93,13 +96,16 @@ class Engine:
     Parameters
     ----------
     memory_limit
-        Bytes of weights to keep loaded; by default ``REDVIZ_MODEL_MEMORY_GB``, else half of the machine's memory.
+        Bytes of weights to keep loaded; by default ``REDVIZ_MODEL_MEMORY_GB``, else nine tenths of each GPU's memory, and half of
+        the machine's for the CPU. Models that a job is using stay beyond it.
     """
 
     def __init__(self, memory_limit: int | None = None) -> None:
-        self.limit = memory_limit or memory_limit_bytes() or _half_of_memory()
+        self.limit = memory_limit or memory_limit_bytes()  # None: by device
         self.worker = Worker()
         self._models: OrderedDict[ModelSpec, RewardModel] = OrderedDict()
+        self._lock = threading.Lock()  # of _models and _runs_of_gone: the worker writes them, screens read them
+        self._in_use: list[ModelSpec] = []  # by the running job, and by those that it overtook; the worker's own
         self._states: dict[ModelSpec, ModelState] = {}
         self._sources: dict[ModelSpec, Source] = {}
         self._results = Results()
@@ -169,12 +175,14 @@ class Engine:
 
     def loaded(self) -> list[ModelState]:
         """The models in memory, the least recently used first."""
-        return [self._states[spec] for spec in list(self._models)]
+        with self._lock:
+            return [self._states[spec] for spec in self._models]
 
     @property
     def runs(self) -> int:
         """Forward passes since the app started."""
-        return self._runs_of_gone + sum(model.forwards for model in list(self._models.values()))
+        with self._lock:
+            return self._runs_of_gone + sum(model.forwards for model in self._models.values())
 
     def prime(self, spec: ModelSpec, analysis: Analysis) -> bool:
         """Take a stored analysis as result, if the weights it came from are the ones here."""
@@ -194,7 +202,7 @@ class Engine:
 
     def unload(self, spec: ModelSpec) -> Job:
         """Free a model's memory, in the worker, after the jobs before it."""
-        return self.worker.submit(f"Unloading {spec.name}", lambda job: self._release(spec))
+        return self.worker.submit(f"Unloading {spec.name}", lambda job: self._release(spec), IDLE)
 
     def close(self) -> None:
         """Stop the worker."""
@@ -202,22 +210,26 @@ class Engine:
 
     # What follows runs in the worker thread.
 
+    @contextmanager
+    def _using(self, spec: ModelSpec) -> Iterator[RewardModel]:
+        """The model, loaded if need be, and kept until the work on it is over: a shorter job may load another meanwhile."""
+        self._in_use.append(spec)
+        try:
+            yield self._model(spec)
+        finally:
+            if spec in self._models:
+                self._make_room(place(self._states[spec].source.device))
+            self._in_use.remove(spec)
+
     def _model(self, spec: ModelSpec) -> RewardModel:
         if spec in self._models:
-            self._models.move_to_end(spec)
+            with self._lock:
+                self._models.move_to_end(spec)
             return self._models[spec]
-        from redviz.models.load import load_reward_model
+        from redviz.models.load import pick_device
 
-        self._make_room(_bytes_on_disk(spec))
-        model = load_reward_model(
-            spec.name,
-            device=spec.device,
-            dtype=spec.dtype,
-            revision=spec.revision,
-            head=spec.head,
-            max_length=spec.max_length,
-            read=spec.read,
-        )
+        self._make_room(place(pick_device(spec.device)), _bytes_on_disk(spec))
+        model = self._load(spec)
         config = model.module.config.get_text_config()
         size = sum(p.numel() * p.element_size() for p in model.module.parameters())
         self._sources[spec] = model.source
@@ -226,31 +238,47 @@ class Engine:
             model.source,
             size,
             model.max_length,
-            model.trained_length,
             config.num_hidden_layers,
             config.num_attention_heads,
-            _free_memory(model.device),
+            free_memory(model.device),
         )
-        self._models[spec] = model
-        self._make_room(0, keep=spec)
+        with self._lock:
+            self._models[spec] = model
+        self._make_room(place(model.device))
         return model
 
-    def _make_room(self, coming: int, keep: ModelSpec | None = None) -> None:
-        """Release the least recently used models until what is held and what comes fits the limit."""
-        held = {spec: self._states[spec].bytes for spec in self._models}
-        for spec in list(self._models):
-            if sum(held.values()) + coming <= self.limit:
-                return
-            if spec != keep:
-                held.pop(spec)
+    def _load(self, spec: ModelSpec) -> RewardModel:
+        """Load; where memory runs out, once more with nothing else loaded."""
+        import torch
+
+        from redviz.models.load import load_reward_model
+
+        options = {name: value for name, value in vars(spec).items() if name != "name"}
+        try:
+            return load_reward_model(spec.name, **options)
+        except RedvizError as error:
+            others = [other for other in self._models if other not in self._in_use]
+            if not others or not isinstance(error.__cause__, (torch.OutOfMemoryError, MemoryError)):
+                raise
+        for other in others:  # outside of the except block, whose error holds what was half loaded
+            self._release(other)
+        return load_reward_model(spec.name, **options)
+
+    def _make_room(self, where: str, coming: int = 0) -> None:
+        """Release the least recently used models that no job is using, until what is held there and what comes fits the limit."""
+        limit = self.limit or capacity(where)
+        sharing = [s for s in self._models if self.limit or place(self._states[s].source.device) == where]
+        held = coming + sum(self._states[spec].bytes for spec in sharing)
+        for spec in sharing:
+            if held > limit and spec not in self._in_use:
+                held -= self._states[spec].bytes
                 self._release(spec)
 
     def _release(self, spec: ModelSpec) -> None:
-        model = self._models.pop(spec, None)
-        if model is None:
+        if spec not in self._models:
             return
-        self._runs_of_gone += model.forwards
-        del model
+        with self._lock:
+            self._runs_of_gone += self._models.pop(spec).forwards
         gc.collect()
         import torch
 
@@ -260,28 +288,29 @@ class Engine:
     def _observe(self, job: Job, spec: ModelSpec, example: Example) -> Observation:
         from redviz.analysis import observe_examples
 
-        model = self._model(spec)
-        job.progress(0, 1)
-        key = _key(model.source, spec, example)
-        found: Observation | None = self._results.get(key)
-        if found is None:
-            found = observe_examples(model, [model.encode(example)])[0]
-            self._results.put(key, found, _size(found))
-        return found
+        with self._using(spec) as model:
+            job.progress(0, 1)
+            key = _key(model.source, spec, example)
+            found: Observation | None = self._results.get(key)
+            if found is None:
+                found = observe_examples(model, [model.encode(example)])[0]
+                self._results.put(key, found, _size(found))
+            return found
 
     def _credit(self, job: Job, spec: ModelSpec, example: Example, recipe: Recipe) -> Credit:
-        observation = self._observe(job, spec, example)
-        model = self._model(spec)
-        key = _key(model.source, spec, example, recipe)
-        credit: Credit | None = self._results.get(key)
-        if credit is None:
-            credit = credit_of(model, observation, recipe, job.progress)
-            self._results.put(key, credit, credit.values.nbytes)
-        return credit
+        with self._using(spec) as model:
+            observation = self._observe(job, spec, example)
+            key = _key(model.source, spec, example, recipe)
+            credit: Credit | None = self._results.get(key)
+            if credit is None:
+                credit = credit_of(model, observation, recipe, job.progress)
+                self._results.put(key, credit, credit.values.nbytes)
+            return credit
 
     def _kept_work(self, spec: ModelSpec, job: Job, key: Any, work: Callable[[RewardModel, Job], Any]) -> Any:
-        result = work(self._model(spec), job)
-        self._results.put(key, result, 65536)
+        with self._using(spec) as model:
+            result = work(model, job)
+        self._results.put(key, result, 65536 + _array_bytes(result))
         return result
 
 
@@ -305,17 +334,11 @@ def _bytes_on_disk(spec: ModelSpec) -> int:
     return sum(path.stat().st_size for path in resolve(spec.name, spec.revision).glob("*.safetensors"))
 
 
-def _half_of_memory() -> int:
-    import psutil
-
-    return int(psutil.virtual_memory().total // 2)
-
-
-def _free_memory(device: Any) -> int:
-    if device.type == "cuda":
-        import torch
-
-        return int(torch.cuda.mem_get_info(device)[0])
-    import psutil
-
-    return int(psutil.virtual_memory().available)
+def _array_bytes(result: Any) -> int:
+    """Bytes of the arrays in a result, a record of arrays, or a collection of either."""
+    if isinstance(result, np.ndarray):
+        return result.nbytes
+    if is_dataclass(result):
+        result = vars(result)
+    parts = result.values() if isinstance(result, Mapping) else result if isinstance(result, (list, tuple)) else ()
+    return sum(map(_array_bytes, parts))

@@ -150,13 +150,16 @@ class Source:
     template_hash: str = ""
     heads: tuple[str, ...] = ("score",)
     versions: Mapping[str, str] = field(default_factory=dict)
+    head: str = ""  # which of several heads is the reward, as it was asked for
+    read: str = "model"  # where the score is read: "model" or "last"
 
 
 @dataclass(frozen=True)
 class Analysis:
     """One response under one model: its score, its prefix scores and its credits, with where they came from.
 
-    A failed example has ``error`` set, a ``nan`` score and empty arrays.
+    A failed example has ``error`` set, a ``nan`` score and empty arrays. Where only a method failed (in a batch), ``error`` names
+    it, and the score and the other credits are there.
     """
 
     example: Example

@@ -6,8 +6,7 @@ import itertools
 import logging
 import queue
 import threading
-import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,12 +16,12 @@ from redviz.errors import Cancelled, RedvizError
 log = logging.getLogger("redviz")
 
 SHORT, LONG, IDLE = 0, 1, 2  # priorities
-KEPT_JOBS = 200
+KEPT_JOBS, KEPT_RESULTS = 200, 8  # results live in the engine's cache; a job itself holds its own only for a while
 
 
 @dataclass
 class Job:
-    """One piece of work in the queue. Screens read its fields; only the worker writes them."""
+    """One piece of work in the queue. Screens read its fields and may cancel it; only the worker runs it."""
 
     id: int
     title: str
@@ -32,16 +31,28 @@ class Job:
     state: str = "queued"  # queued, running, done, failed, cancelled
     done: int = 0
     total: int = 0
-    started: float = 0.0
     result: Any = None
+    forgotten: bool = False  # whether the result was dropped, after KEPT_RESULTS later jobs
     error: str = ""
     finished: threading.Event = field(default_factory=threading.Event, repr=False)
     stop: threading.Event = field(default_factory=threading.Event, repr=False)
     give_way: Callable[[], None] = field(default=lambda: None, repr=False)
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)  # a job is begun or cancelled, never both
 
     def cancel(self) -> None:
         """Ask the job to stop: at once if it waits, else at its next micro-batch."""
         self.stop.set()
+        with self.lock:
+            if self.state == "queued":
+                self.state, self.error, self.work = "cancelled", f"{self.title} was cancelled.", _spent
+                self.finished.set()
+
+    def begin(self) -> bool:
+        """Take the job out of waiting, unless it was cancelled there."""
+        with self.lock:
+            if self.state == "queued":
+                self.state = "running"
+            return self.state == "running"
 
     def progress(self, done: int, total: int) -> None:
         """Report progress and let shorter jobs pass; raises :class:`Cancelled` once the job was asked to stop."""
@@ -56,7 +67,14 @@ class Job:
             raise RedvizError(f"{self.title} has not finished after {timeout} seconds.")
         if self.state != "done":
             raise RedvizError(self.error)
-        return self.result
+        result = self.result
+        if result is None and self.forgotten:
+            raise RedvizError(f"The result of {self.title} is no longer kept; ask for it again.")
+        return result
+
+
+def _spent(job: Job) -> None:
+    """The work of a job that is over: what it was made from can be freed."""
 
 
 class Worker:
@@ -67,15 +85,17 @@ class Worker:
         self._numbers = itertools.count(1)
         self._pending: dict[Any, Job] = {}
         self._jobs: OrderedDict[int, Job] = OrderedDict()
+        self._holding: deque[Job] = deque()  # the last jobs that are done, which hold their results
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._serve, name="redviz-worker", daemon=True)
         self._thread.start()
 
     def submit(self, title: str, work: Callable[[Job], Any], priority: int = SHORT, key: Any = None) -> Job:
-        """Queue work; the same key while one is pending gives the same job."""
+        """Queue work; the same key while one is pending gives the same job, unless that was cancelled."""
         with self._lock:
-            if key is not None and key in self._pending:
-                return self._pending[key]
+            pending = self._pending.get(key) if key is not None else None
+            if pending is not None and not pending.stop.is_set():
+                return pending
             job = Job(next(self._numbers), title, priority, work, key)
             job.give_way = lambda: self._run_shorter(priority)
             self._jobs[job.id] = job
@@ -122,9 +142,9 @@ class Worker:
             self._run(waiting[2])
 
     def _run(self, job: Job) -> None:
-        job.started = time.monotonic()
-        job.state = "running"
         try:
+            if not job.begin():
+                return
             job.progress(0, 0)
             job.result = job.work(job)
             job.state = "done"
@@ -138,5 +158,11 @@ class Worker:
             job.error = f"{job.title} failed inside redviz ({type(error).__name__}); the server's log has the details."
         finally:
             with self._lock:
-                self._pending.pop(job.key, None)
+                if self._pending.get(job.key) is job:
+                    del self._pending[job.key]
+            job.work = _spent
+            self._holding.append(job)
+            if len(self._holding) > KEPT_RESULTS:
+                oldest = self._holding.popleft()
+                oldest.forgotten, oldest.result = oldest.result is not None, None
             job.finished.set()

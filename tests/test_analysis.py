@@ -1,7 +1,9 @@
 """The one chain from text to credits: input order, bad examples, batches, memory, options."""
 
+import copy
 import itertools
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -171,6 +173,23 @@ def test_a_method_that_fails_fails_its_example_only(model):
     found = list(analyze_batch(model, GOOD[:2], {"abc": {"layer": 9}}))
     assert all("layers 0 to 2" in a.error and a.credits == {} for a in found)
     assert all(np.isfinite(a.score) for a in found)
+
+
+def test_a_method_that_fails_takes_no_other_with_it(model):
+    [found] = analyze_batch(model, GOOD[:1], {"abc": {"layer": 9}, "red": {}, "deep": {"method": "abc", "layer": 7}})
+    [want] = analyze_batch(model, GOOD[:1], ["red"])
+    np.testing.assert_array_equal(found.credits["red"].values, want.credits["red"].values)
+    assert list(found.credits) == ["red"] and found.score == want.score
+    assert found.error.startswith("abc: layer is 9;") and "; deep: layer is 7;" in found.error
+
+
+def test_the_default_methods_serve_a_tokenizer_without_pad_token(model):
+    bare = replace(model, tokenizer=copy.deepcopy(model.tokenizer))
+    bare.tokenizer.pad_token = None
+    found = analyze(bare, "The film opens", "A superb film.")
+    want = analyze(model, "The film opens", "A superb film.", {"ig": {"baseline": "mean"}})
+    assert found.credits["ig"].meta["baseline"] == "mean"
+    np.testing.assert_array_equal(found.credits["ig"].values, want.credits["ig"].values)
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 2.5, "all", None])

@@ -4,14 +4,16 @@ import gc
 import threading
 import weakref
 
+import numpy as np
 import pytest
 import tiny
+import torch
 
 from redviz.engine import Engine, ModelSpec, Results
 from redviz.errors import RedvizError
 from redviz.methods import recipes
 from redviz.records import Example
-from redviz.worker import IDLE, LONG, SHORT, Worker
+from redviz.worker import IDLE, KEPT_RESULTS, LONG, SHORT, Worker
 
 EXAMPLE = Example("Review the film.", "A superb, moving film.\nBut dull.")
 WAIT = 120
@@ -115,6 +117,41 @@ def test_the_same_key_while_pending_is_one_job_and_afterwards_a_new_one(worker):
     assert worker.submit("a", lambda job: 2, key="k").wait(WAIT) == 2
 
 
+def test_a_cancelled_job_is_not_handed_to_the_next_asker(worker):
+    release, _ = hold(worker)
+    first = worker.submit("a", lambda job: 1, key="k")
+    first.cancel()
+    assert first.state == "cancelled" and first.finished.is_set()  # at once, the worker is still busy
+    second = worker.submit("a", lambda job: 2, key="k")
+    assert second is not first and worker.submit("a", lambda job: 3, key="k") is second
+    release.set()
+    assert second.wait(WAIT) == 2
+
+
+def test_a_cancelled_job_takes_no_other_job_of_its_key_with_it(worker):
+    release, _ = hold(worker)
+    first = worker.submit("a", lambda job: 1, key="k")
+    first.cancel()
+    second = worker.submit("a", lambda job: 2, LONG, key="k")
+    between = []
+    worker.submit("asks", lambda job: between.append(worker.submit("a", lambda job: 3, key="k")), SHORT)
+    release.set()
+    assert second.wait(WAIT) == 2
+    assert between == [second]  # the first was already taken from the queue
+
+
+def test_only_the_last_jobs_hold_what_they_made(worker):
+    made = weakref.ref(first := worker.submit("array", lambda job: np.ones(3)).wait(WAIT))
+    jobs = [worker.submit(str(i), lambda job, i=i: i) for i in range(KEPT_RESULTS)]
+    assert [job.wait(WAIT) for job in jobs] == list(range(KEPT_RESULTS))
+    del first
+    gc.collect()
+    assert made() is None
+    worker.submit("one more", lambda job: 0).wait(WAIT)
+    with pytest.raises(RedvizError, match="no longer kept"):
+        jobs[0].wait(WAIT)
+
+
 def test_an_unexpected_error_is_one_sentence_and_the_worker_goes_on(worker):
     job = worker.submit("Scoring", lambda job: 1 / 0)
     with pytest.raises(RedvizError, match=r"Scoring failed inside redviz \(ZeroDivisionError\)"):
@@ -202,6 +239,75 @@ def test_two_models_stay_where_they_fit_and_unload_frees_one(engine, folders):
     engine.unload(specs[0]).wait(WAIT)
     assert [state.spec for state in engine.loaded()] == specs[1:]
     assert engine.runs == passes  # what has run stays counted
+
+
+def test_a_model_stays_while_a_job_that_was_overtaken_uses_it(folders):
+    engine = Engine(memory_limit=1)
+    try:
+        one, two = (ModelSpec(str(folder), device="cpu") for folder in folders)
+        entered, step = threading.Event(), threading.Event()
+        seen = []
+
+        def long(model, job):
+            entered.set()
+            step.wait(WAIT)
+            job.progress(1, 2)  # the other model is loaded and run here
+            seen.append([state.spec for state in engine.loaded()])
+            model.forwards += 100
+
+        first = engine.with_model(one, "long", long, key="k", priority=LONG)
+        assert entered.wait(WAIT)
+        second = engine.observe(two, EXAMPLE)
+        step.set()
+        first.wait(WAIT), second.wait(WAIT)
+        engine.worker.submit("after", lambda job: None).wait(WAIT)
+        assert seen == [[one, two]]
+        assert [state.spec for state in engine.loaded()] == [one]
+        assert engine.runs == 101  # also those of the model that had to go
+    finally:
+        engine.close()
+
+
+def test_unloading_waits_for_the_jobs_before_it(engine, folders):
+    spec = ModelSpec(str(folders[0]), device="cpu")
+    engine.observe(spec, EXAMPLE).wait(WAIT)
+    release, _ = hold(engine.worker)
+    order = []
+    long = engine.with_model(spec, "long", lambda model, job: order.append(model.forwards), key="k", priority=LONG)
+    unload = engine.unload(spec)
+    release.set()
+    long.wait(WAIT), unload.wait(WAIT)
+    assert order == [1] and engine.loaded() == []  # not loaded anew for the long job
+
+
+def test_where_memory_runs_out_the_others_go_and_it_is_tried_once_more(engine, folders, monkeypatch):
+    from redviz.models import load
+
+    one, two = (ModelSpec(str(folder), device="cpu") for folder in folders)
+    engine.observe(one, EXAMPLE).wait(WAIT)
+    whole, held = load._from_pretrained, []
+
+    def full(*args):
+        held.append([state.spec for state in engine.loaded()])
+        if len(held) == 2 and not always:
+            return whole(*args)
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(load, "_from_pretrained", full)
+    always = False
+    engine.observe(two, EXAMPLE).wait(WAIT)
+    assert held == [[one], []]
+    always = True
+    with pytest.raises(RedvizError, match=r"Memory ran out while .* was loaded on cpu; use"):
+        engine.observe(one, EXAMPLE).wait(WAIT)
+    assert len(held) == 4
+
+
+def test_kept_arrays_count_with_their_size(engine, folders):
+    spec = ModelSpec(str(folders[0]), device="cpu")
+    array = np.zeros(1000, np.float64)
+    engine.with_model(spec, "map", lambda model, job: {"rows": [array]}, key="k").wait(WAIT)
+    assert engine._results._held == 65536 + 8000
 
 
 def test_torch_runs_only_in_the_worker(engine, folders, monkeypatch):

@@ -47,7 +47,7 @@ def test_an_analysis_reads_like_its_observation(analysis):
     assert analysis.base == analysis.prefix_scores[0]
     assert analysis.score == pytest.approx(analysis.prefix_scores[-1] + analysis.closing)
     assert analysis.score == pytest.approx(tiny.own_score(tiny.model(), encoding.ids), abs=1e-5)
-    assert analysis.heads == ("score",) and analysis.unit == "token" and analysis.error is None
+    assert analysis.heads == ("LABEL_0",) and analysis.unit == "token" and analysis.error is None
 
 
 def test_json_holds_everything_but_the_attention(analysis):

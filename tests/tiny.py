@@ -21,6 +21,8 @@ from redviz.models.load import load_reward_model
 from redviz.models.reward_model import RewardModel
 from redviz.records import Array, Encoding
 
+transformers.utils.logging.disable_progress_bar()  # else it lands in what a test of the command line captures
+
 TEXTS = [
     "The film opens on a quiet street and the lead is superb , moving and funny .",
     "A dull , tedious mess . I did not like it , but the photography is glorious .",

@@ -120,9 +120,7 @@ def analysis_text(analysis: Analysis, granularity: str, colour: bool) -> str:
 def _rows(analysis: Analysis, granularity: str, colour: bool) -> str:
     """Before the response, its units, and the template's closing tokens where they add something."""
     groups = units(analysis.response, analysis.offsets, granularity)
-    closes = (
-        analysis.observation is not None and analysis.observation.encoding.read >= analysis.observation.encoding.stop
-    )
+    closes = analysis.observation is not None and analysis.observation.has_end
     names = ["(before)", *(shown(unit.text) for unit in groups), *(["(end)"] if closes else [])]
     prefix = [
         analysis.base,
@@ -134,9 +132,7 @@ def _rows(analysis: Analysis, granularity: str, colour: bool) -> str:
         column("P_t", numbers(prefix), right=True),
     ]
     for label, credit in analysis.credits.items():
-        pooled = pool(credit.values, groups)  # [U]
-        pooled[-1] -= credit.closing if closes else 0.0
-        values = [*pooled, *([credit.closing] if closes else [])]
+        values = [*pool(credit.own, groups), *([credit.closing] if closes else [])]
         blank = closes and not credit.closing  # a method that gives the closing tokens nothing
         texts = ["", *numbers(values)]
         columns.append(column(shown(label), [*texts[:-1], ""] if blank else texts, right=True))

@@ -29,7 +29,8 @@ def methods_with_options(listed: str, given: Sequence[str]) -> dict[str, dict[st
             raise RedvizError(f"--option {text} is not METHOD.NAME=VALUE; write it like red.beta_c=0.5.")
         if name not in wanted:
             raise RedvizError(f"--option {text} is for {name}, which --methods does not name ({', '.join(wanted)}).")
-        recipes({name: {key: None}})  # an unknown option is refused with the known ones
+        if key not in METHODS[name].options:
+            recipes({name: {key: value}})  # refuses, and names the known ones
         wanted[name][key] = _value(METHODS[name].options[key], value.strip(), text)
     return wanted
 
@@ -50,25 +51,15 @@ def _from_json(listed: str, given: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def _value(option: Option, value: str, text: str) -> Any:
-    """The option's own type, told by its choices, its range or its default."""
-    if option.choices is not None:
-        if value not in option.choices:
-            raise RedvizError(f"--option {text}: use one of {', '.join(map(str, option.choices))}.")
-        return value
-    try:
-        if option.range is not None:
-            return float(value)
-        if isinstance(option.default, int):
-            return int(value)
-        return None if value in ("", "none") else _whole(value, option)
-    except ValueError:
-        kind = "a number" if option.range is not None else "a whole number"
-        raise RedvizError(f"--option {text}: give {kind} ({option.help.rstrip('.')}).") from None
-
-
-def _whole(value: str, option: Option) -> int | list[int]:
-    """A whole number, or several: ``16``, ``0,2`` or ``[0, 2]``. What speaks of heads always takes a list."""
-    found = json.loads(f"[{value.strip('[]')}]")
-    if not found or any(type(n) is not int for n in found):
-        raise ValueError(value)
-    return found if len(found) > 1 or "Heads" in option.help else found[0]
+    """The option's own type, told by its choices, its range, or whether it takes several: ``16``, ``0,2`` or ``[0, 2]``."""
+    read: Any = value
+    if option.default is None and value in ("", "none"):
+        read = None
+    elif option.choices is None:
+        try:
+            listed = option.many and not value.startswith("[")
+            read = float(value) if option.range is not None else json.loads(f"[{value}]" if listed else value)
+        except ValueError:
+            kind = "a number" if option.range is not None else "whole numbers" if option.many else "a whole number"
+            raise RedvizError(f"--option {text}: give {kind} ({option.help.rstrip('.')}).") from None
+    return option.check(text.partition("=")[0], read)

@@ -10,6 +10,7 @@ from redviz.records import Analysis
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 SCHEMA_VERSION = "1"
 
@@ -36,6 +37,8 @@ def rows(analysis: Analysis, version: str) -> list[dict[str, Any]]:
         "fingerprint": source.fingerprint,
         "dtype": source.dtype,
         "template_hash": source.template_hash,
+        "head": source.head,
+        "read": source.read,
         "reading_column": record["reading_column"],
         "redviz_version": version,
     }
@@ -64,13 +67,35 @@ def rows(analysis: Analysis, version: str) -> list[dict[str, Any]]:
     return found or [shared | empty]
 
 
+def schema() -> pa.Schema:
+    """The types of the columns of :func:`rows`, the same for every file, so that files concatenate. Every column may be null."""
+    import pyarrow as pa
+
+    text, real, whole = pa.string(), pa.float64(), pa.int64()
+    columns = {
+        **dict.fromkeys(("example_id", "response_id", "prompt", "response"), text),
+        **dict.fromkeys(("score", "base", "closing"), real),
+        "tokens": pa.list_(text),
+        "token_ids": pa.list_(whole),
+        "offsets": pa.list_(pa.list_(pa.int32())),
+        "unit": text,
+        "prefix_scores": pa.list_(pa.float32()),
+        "truncated": whole,
+        **dict.fromkeys(("error", "model", "revision", "fingerprint", "dtype", "template_hash", "head", "read"), text),
+        "reading_column": whole,
+        **dict.fromkeys(("redviz_version", "label", "method", "options"), text),
+        "credits": pa.list_(pa.float32()),
+        **dict.fromkeys(("total", "reference", "residual"), real),
+    }
+    return pa.schema(columns, metadata={"schema_version": SCHEMA_VERSION})
+
+
 def to_parquet(analysis: Analysis, version: str) -> bytes:
     """The rows as a Parquet file, ``schema_version`` in its metadata."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pylist(rows(analysis, version))
-    table = table.replace_schema_metadata({"schema_version": SCHEMA_VERSION})
+    table = pa.Table.from_pylist(rows(analysis, version), schema=schema())
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
     return buffer.getvalue()
@@ -92,8 +117,16 @@ def to_csv(analysis: Analysis) -> str:
     }
     for name, value in constant.items():
         frame[name] = value
-    frame["token"] = [_not_a_formula(text) for text in frame["token"]]
-    return str(frame.to_csv(index=False))
+    return str(without_formulas(frame).to_csv(index=False))
+
+
+def without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same table with no cell or heading that a spreadsheet would run."""
+    safe = frame.rename(columns=lambda name: _not_a_formula(str(name)))
+    for name in safe.columns:
+        if safe[name].dtype.kind not in "iuf":
+            safe[name] = [_not_a_formula(cell) if isinstance(cell, str) else cell for cell in safe[name]]
+    return safe
 
 
 def _not_a_formula(text: str) -> str:

@@ -49,15 +49,12 @@ class CausalCheck:
 
     def predicted(self, credit: Credit) -> float:
         """The change a method predicts: minus the span's credit, the closing tokens' share left out."""
-        own = credit.values[self.unit.first : self.unit.last].sum(dtype=np.float64)
-        return -(float(own) - (credit.closing if self.unit.last == len(credit.values) else 0.0))
+        return -float(pool(credit.own, [self.unit])[0])
 
 
 def most_credited(credit: Credit, units: Sequence[Unit]) -> Unit:
     """The unit with the largest credit in absolute value, the closing tokens' share left out."""
-    pooled = pool(credit.values, units)  # [U]
-    pooled[-1] -= credit.closing
-    return units[int(np.argmax(np.abs(pooled)))]
+    return units[int(np.argmax(np.abs(pool(credit.own, units))))]
 
 
 def causal_checks(

@@ -26,12 +26,12 @@ from redviz.evaluation.checks import (
 from redviz.methods import Recipe, recipes
 from redviz.models.observe import observe
 from redviz.models.reward_model import RewardModel
+from redviz.probe.choices import STEP_CAP
 from redviz.records import Array, Encoding, Observation
 
 OPERATIONS = {"cpu": 1e12, "cuda": 1e15, "mps": 2e13}  # spent on one expensive check: some ten seconds
 LENGTH = 1024  # verified where the context allows, if nothing asks for more
 COPY_BYTES = 8 * 2**30  # the largest float32 copy made to measure rounding
-CAP = 256  # steps of integrated gradients, as in redviz.probe
 
 
 def own_score(given: Subject) -> Finding:
@@ -208,18 +208,17 @@ def sums(given: Subject) -> Finding:
 
 def _summing(given: Subject) -> dict[str, Recipe | None]:
     """The methods whose sum is checked; integrated gradients with as many steps as this machine can afford, or None."""
-    kind = "pad" if given.model.tokenizer.pad_token_id is not None else "mean"
     found: dict[str, Recipe | None] = dict(recipes(["sparse", "uniform", "red", "abc"]))
     tail = len(given.encodings[0].ids) - given.encodings[0].start
     one = 6.0 * _parameters(given.model) * tail  # a forward and a backward pass
     affordable = int(OPERATIONS[given.model.device.type] / one)
-    if affordable >= 2 * CAP:
+    if affordable >= 2 * STEP_CAP:
         steps = None
     elif affordable >= 16:
-        steps = min(affordable, CAP)
+        steps = min(affordable, STEP_CAP)
     else:
         return {**found, "ig": None}
-    return {**found, **recipes({"ig": {"baseline": kind, "steps": steps}})}
+    return {**found, **recipes({"ig": {"steps": steps}})}
 
 
 def _reads_natively(given: Subject) -> bool:

@@ -89,6 +89,7 @@ def encode(
         notices += (
             f"The response was cut: its last {cut} of {stop - start} tokens do not fit the model's {max_length} tokens.",
         )
+        rendered = rendered[: spans[keep - 1][1]] + rendered[spans[stop - 1][1] :]
         ids, pieces = np.delete(ids, slice(keep, stop)), pieces[:keep] + pieces[stop:]
         offsets, stop = offsets[: keep - start], keep
     column = len(ids) - 1
@@ -114,8 +115,8 @@ def render(tokenizer: Any, example: Example) -> tuple[str, str, str]:
     rendered = apply_template(tokenizer, example.prompt, example.response)
     if with_sentinel.count(sentinel) != 1:
         raise RedvizError(
-            f"The chat template writes the response {with_sentinel.count(sentinel)} times; redviz needs it once. "
-            "Save a template with the tokenizer that writes the last assistant turn exactly once."
+            f"The chat template writes the response {with_sentinel.count(sentinel)} times, and redviz needs it once; "
+            "save a template with the tokenizer that writes the last assistant turn exactly once."
         )
     prefix, suffix = with_sentinel.split(sentinel)
     if not (rendered.startswith(prefix) and rendered.endswith(suffix) and len(rendered) >= len(prefix) + len(suffix)):

@@ -9,7 +9,7 @@ from redviz.errors import RedvizError
 from redviz.settings import PACKAGE
 
 EMBEDDED = PACKAGE / "embedded"
-FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py", "*.bin")
+FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py")
 CHUNK = 2**20
 WHOLE = 256 * CHUNK  # files up to this size are hashed whole, larger ones by samples
 
@@ -26,9 +26,10 @@ def embedded_reward_models() -> tuple[str, ...]:
     )
 
 
-def resolve(name: str, revision: str | None = None) -> Path:
+def resolve(name: str, revision: str | None = None, allow_pickle: bool = False) -> Path:
     """The local folder of a model; Hub ids are fetched into (or found in) the Hub's own cache.
 
+    Pickled weights (``*.bin``) are fetched only where ``allow_pickle`` is set.
     ``HF_HOME``, ``HF_TOKEN`` and ``HF_HUB_OFFLINE`` work as they do everywhere.
     """
     if not name.strip():
@@ -43,10 +44,10 @@ def resolve(name: str, revision: str | None = None) -> Path:
         return local
     if local.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise RedvizError(f"{name} is no folder on this machine; check the path.")
-    return _from_hub(name, revision)
+    return _from_hub(name, revision, allow_pickle)
 
 
-def _from_hub(name: str, revision: str | None) -> Path:
+def _from_hub(name: str, revision: str | None, allow_pickle: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -56,8 +57,13 @@ def _from_hub(name: str, revision: str | None) -> Path:
         RevisionNotFoundError,
     )
 
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
+    patterns = [*FILES, "*.bin"] if allow_pickle else list(FILES)
+    try:  # a * also stands for folders there, so weights in folders (other formats, training states) are named apart
+        return Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*.bin", "*/*.safetensors"]
+            )
+        )
     except HFValidationError as error:
         raise RedvizError(f"{name!r} is neither a folder nor a Hub id; a Hub id looks like owner/model.") from error
     except GatedRepoError as error:
@@ -79,9 +85,10 @@ def _from_hub(name: str, revision: str | None) -> Path:
 
 
 def fingerprint(folder: Path) -> str:
-    """A hash of the weights, config and tokenizer files: two folders with one fingerprint give one score.
+    """A hash of the weights, config and tokenizer files: folders with one fingerprint give one score, as far as it looks.
 
-    Files over 256 MiB are hashed by their size and one MiB of every 64; in the Hub's cache the blob's name is its hash.
+    Files over 256 MiB are sampled: their size and one MiB of every 64 are hashed. Another training run changes every sample; an edit
+    of a few weights between the samples is not seen. In the Hub's cache the blob's name is the hash of the whole file.
     """
     digest = hashlib.sha256()
     for path in sorted(

@@ -6,6 +6,7 @@ import copy
 import importlib.util
 import json
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from redviz import __version__
 from redviz.errors import RedvizError
 from redviz.models.attention import FAST, PLAIN
 from redviz.models.encode import template_hash
@@ -23,6 +25,7 @@ from redviz.records import Source
 log = logging.getLogger("redviz")
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 SMALL = 1_000_000_000  # parameters; below this float32 costs little even on a GPU, and differences of scores keep their digits
 
 
@@ -82,7 +85,7 @@ def load_reward_model(
         raise RedvizError(
             f'read is {read!r}; use "model" (where the model\'s own forward reads) or "last" (the last token).'
         )
-    folder = resolve(name, revision)
+    folder = resolve(name, revision, allow_pickle)
     config = read_config(folder, name, trust_remote_code)
     if not allow_pickle:
         refuse_pickle(folder, name)
@@ -93,16 +96,21 @@ def load_reward_model(
         options["quantization_config"] = _quantization(quantization)
     if device_map is not None:
         options["device_map"] = device_map
-    module, report = _from_pretrained(folder, name, allow_pickle, pick_dtype(wanted, target), options)
-    refuse_new_weights(report, name)
-    if not hasattr(module, "score"):
+    try:
+        module, report = _from_pretrained(folder, name, allow_pickle, pick_dtype(wanted, target), options)
+        refuse_new_weights(report, name)
+        if not hasattr(module, "score"):
+            raise RedvizError(
+                f"{name} is a {type(module).__name__}; redviz reads causal sequence-classification models with a head called score."
+            )
+        if wanted == "auto" and quantization is None and _small(module):
+            module = module.float()
+        if device_map is None and quantization is None:
+            module = module.to(target)
+    except OUT_OF_MEMORY as error:
         raise RedvizError(
-            f"{name} is a {type(module).__name__}; redviz reads causal sequence-classification models with a head called score."
-        )
-    if wanted == "auto" and quantization is None and _small(module):
-        module = module.float()
-    if device_map is None and quantization is None:
-        module = module.to(target)
+            f"Memory ran out while {name} was loaded on {target}; use --dtype bfloat16, another --device or a smaller model."
+        ) from error
     module.eval().requires_grad_(False)
     module.set_attn_implementation(FAST if module._supports_sdpa else PLAIN)
     tokenizer = load_tokenizer(folder, name, trust_remote_code)
@@ -117,7 +125,10 @@ def load_reward_model(
         dtype=str(next(module.parameters()).dtype).removeprefix("torch."),
         device=str(next(module.parameters()).device),
         template_hash=template_hash(tokenizer),
+        heads=labels,
         versions=_versions(),
+        head="" if head is None else str(head),
+        read=read,
     )
     log.info("loaded %s (%s, %s)", name, source.dtype, source.device)
     return RewardModel(
@@ -177,7 +188,10 @@ def refuse_pickle(folder: Path, name: str) -> None:
             f"{name} has only pickled weights, which can run code when read; convert them to safetensors "
             "(load and save_pretrained), or pass --allow-pickle if you trust their source."
         )
-    raise RedvizError(f"{name} has no weights (*.safetensors); save the model again, or download all of its files.")
+    raise RedvizError(
+        f"{name} has no weights (*.safetensors); save the model again, download all of its files, or pass --allow-pickle "
+        "if it has only pickled weights on the Hub and you trust their source."
+    )
 
 
 def refuse_new_weights(report: dict[str, Any], name: str) -> None:
@@ -236,6 +250,10 @@ def pick_device(device: str) -> torch.device:
         raise RedvizError(f"There is no device {device!r}; use auto, cpu, cuda, cuda:0 or mps.") from error
     if picked.type == "cuda" and not torch.cuda.is_available():
         raise RedvizError("CUDA was asked for, but this machine offers none; use --device auto or cpu.")
+    if picked.type == "cuda" and picked.index is not None and picked.index >= torch.cuda.device_count():
+        raise RedvizError(f"There is no {device}; this machine's last one is cuda:{torch.cuda.device_count() - 1}.")
+    if picked.type == "mps" and not torch.backends.mps.is_available():
+        raise RedvizError("MPS was asked for, but this machine offers none; use --device auto or cpu.")
     return picked
 
 
@@ -286,6 +304,8 @@ def _from_pretrained(
         module, report = AutoModelForSequenceClassification.from_pretrained(
             folder, dtype=dtype, use_safetensors=None if allow_pickle else True, output_loading_info=True, **options
         )
+    except OUT_OF_MEMORY:
+        raise
     except Exception as error:  # one door for everything Transformers and safetensors raise
         if "ignore_mismatched_sizes" in str(error):
             raise RedvizError(
@@ -315,9 +335,13 @@ def _quantization(kind: str) -> Any:
 
 
 def _versions() -> dict[str, str]:
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    return {package: version(package) for package in ("torch", "transformers", "captum", "streamlit")}
+    found = {"redviz": __version__}
+    for package in ("torch", "transformers", "captum", "streamlit"):
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def _first_line(error: Exception) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -45,9 +44,7 @@ class RewardModel:
     source: Source
     trained_length: int | None = None
     read: str = "model"
-    notes: tuple[str, ...] = ()
     forwards: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def trunk(self) -> Any:

@@ -12,10 +12,9 @@ from torch import Tensor
 from redviz.errors import RedvizError
 from redviz.models.reward_model import RewardModel
 from redviz.models.tail import prompt_cache, tail_embeddings, tail_scores
+from redviz.probe.choices import BASELINES, FIRST_STEPS, MOST_STEPS, STEP_CAP
 from redviz.records import Credit, Observation
 
-BASELINES = ("pad", "eos", "mean", "zero")
-FIRST_STEPS, STEP_CAP = 16, 256
 TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 32768, "mps": 8192}  # rows x columns of one forward and backward
 
 Progress = Callable[[int, int], None]
@@ -36,9 +35,10 @@ def ig(
     model, observation
         The model and its forward pass over the example.
     baseline
-        What every response token starts from: the "pad" or "eos" embedding, the "mean" embedding, or "zero".
+        What every response token starts from: the "pad" or "eos" embedding, the "mean" embedding, or "zero". Where the tokenizer
+        has no pad token, "pad" (the default) is "mean", and ``meta["baseline"]`` says so.
     steps
-        Gauss-Legendre nodes. None doubles them from 16 until the residual is within
+        Gauss-Legendre nodes, at most 1024. None doubles them from 16 until the residual is within
         ``max(1 % of |score - reference|, 0.01 x the standard deviation of the prefix scores)``, or 256.
     progress
         Called with (steps done, steps of this round) between micro-batches; may raise to cancel.
@@ -46,11 +46,15 @@ def ig(
     Returns
     -------
     Credit
-        ``[T]``; sums to ``score - R(baseline)`` up to the residual, which is always reported. ``meta`` has ``steps`` and
-        ``converged``.
+        ``[T]``; sums to ``score - R(baseline)`` up to the residual, which is always reported. ``meta`` has ``steps``,
+        ``converged`` and the ``baseline`` that was used.
     """
-    if steps is not None and steps < 1:
-        raise RedvizError(f"steps is {steps}; give at least 1, or leave it out to let the residual decide.")
+    if steps is not None and not 1 <= steps <= MOST_STEPS:
+        raise RedvizError(
+            f"steps is {steps}; give at least 1 and at most {MOST_STEPS}, or leave it out to let the residual decide."
+        )
+    if baseline == "pad" and model.tokenizer.pad_token_id is None:
+        baseline = "mean"
     encoding = observation.encoding
     length = encoding.stop - encoding.start
     if encoding.read < encoding.start:  # a response of padding alone: the model reads before it

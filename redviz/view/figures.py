@@ -39,11 +39,11 @@ def attention_rows_figure(
     """
     layers, heads, count = rows.shape
     names = [f"layer {k} · head {h}" for k in range(layers) for h in range(heads)]
-    values = np.asarray(rows, dtype=np.float64).reshape(layers * heads, count)
-    figure = _map(values, [flat(t) for t in unit_texts], theme, "%{customdata[0]}<br>%{customdata[1]}: %{z:.3f}", names)
+    values = np.asarray(rows, dtype=np.float32).reshape(layers * heads, count)
+    figure = _map(values, _numbered(unit_texts), names, theme, "%{y}<br>%{x}: %{z:.3f}")
     for k in range(1, layers):
         figure.add_hline(y=k * heads - 0.5, line={"color": theme.background, "width": 2})
-    at = [k * heads + (heads - 1) / 2 for k in range(layers)]
+    at = [k * heads + heads / 2 - 0.25 for k in range(layers)]  # between rows: Plotly hovers a tick's text on its row
     figure.update_yaxes(tickvals=at, ticktext=[f"layer {k}" for k in range(layers)])
     if pin is not None and 0 <= pin < count:
         figure.add_vrect(
@@ -69,13 +69,10 @@ def attention_matrix_figure(matrix: Array, texts: Sequence[str], *, theme: Theme
     -------
     plotly.graph_objects.Figure
     """
-    shown = [flat(t) for t in texts]
-    names = [f"{t + 1} {text}" for t, text in enumerate(shown)]
-    values = np.asarray(matrix, dtype=np.float64)
-    figure = _map(values, shown, theme, "%{customdata[0]} looks at %{customdata[1]}: %{z:.3f}", names)
-    if len(shown) <= NAMED:
-        figure.update_yaxes(tickvals=list(range(len(shown))), ticktext=[_plain(t) for t in shown])
-    figure.update_layout(height=_height(len(shown)))
+    names = _numbered(texts)
+    figure = _map(np.asarray(matrix, dtype=np.float32), names, names, theme, "%{y} looks at %{x}: %{z:.3f}")
+    figure.update_yaxes(dtick=_every(names))
+    figure.update_layout(height=_height(len(names)))
     return figure
 
 
@@ -83,17 +80,24 @@ def _height(rows: int) -> int:
     return min(MOST_PIXELS, max(LEAST_PIXELS, 120 + ROW_PIXELS * rows))
 
 
-def _map(values: Array, texts: Sequence[str], theme: Theme, hover: str, names: Sequence[str]) -> go.Figure:
-    columns = [f"{i + 1} {_plain(text)}" for i, text in enumerate(texts)]
-    data = np.empty((*values.shape, 2), dtype=object)
-    data[..., 0] = np.array([_plain(n) for n in names], dtype=object)[:, None]
-    data[..., 1] = np.array(columns, dtype=object)[None, :]
+def _numbered(texts: Sequence[str]) -> list[str]:
+    """A category for every unit: its place keeps equal texts apart."""
+    return [f"{i + 1} {_plain(flat(text))}" for i, text in enumerate(texts)]
+
+
+def _every(names: Sequence[str]) -> int | None:
+    return 1 if len(names) <= NAMED else None
+
+
+def _map(values: Array, columns: Sequence[str], rows: Sequence[str], theme: Theme, hover: str) -> go.Figure:
+    """A map whose hover reads the names of its rows and columns: text sent once per row, not once per cell."""
     shades = [[0, theme.background], [1, theme.positive]]
     bar = {"thickness": 10, "outlinewidth": 0, "title": {"text": "share", "side": "top"}}
     top = float(np.nanquantile(values, 0.995)) if values.size else 1.0  # one sink token must not wash out the rest
     heat = go.Heatmap(
         z=values,
-        customdata=data,
+        x=columns,
+        y=rows,
         hovertemplate=hover + "<extra></extra>",
         colorscale=shades,
         zmin=0,
@@ -101,16 +105,8 @@ def _map(values: Array, texts: Sequence[str], theme: Theme, hover: str, names: S
         colorbar=bar,
     )
     figure = go.Figure(heat)
-    named = len(texts) <= NAMED
-    figure.update_xaxes(
-        tickvals=list(range(len(texts))) if named else None,
-        ticktext=[_plain(t) for t in texts] if named else None,
-        tickangle=60,
-        title=None if named else "token",
-        showgrid=False,
-        zeroline=False,
-    )
-    figure.update_yaxes(autorange="reversed", showgrid=False, zeroline=False)
+    figure.update_xaxes(type="category", dtick=_every(columns), tickangle=60, showgrid=False, zeroline=False)
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, zeroline=False)
     figure.update_layout(
         template="plotly_dark" if theme is DARK else "plotly_white",
         paper_bgcolor=theme.background,

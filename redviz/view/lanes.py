@@ -60,10 +60,8 @@ class Strip:
 
     @property
     def has_end(self) -> bool:
-        """Whether anything follows the response that can earn a share."""
-        return self.analysis.observation is not None and (
-            self.analysis.closing != 0 or any(lane.end for lane in self.lanes)
-        )
+        """Whether the score is read at a closing token, which then has a cell of its own."""
+        return self.analysis.observation is not None and self.analysis.observation.has_end
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
@@ -126,7 +124,7 @@ def strip_of(
     for label in chosen:
         _check("method label", label, tuple(analysis.credits))
     groups = units(analysis.response, analysis.offsets, granularity)
-    pooled = {label: pool(_without_closing(analysis, label), groups) for label in chosen}
+    pooled = {label: pool(analysis.credits[label].own, groups) for label in chosen}
     everything = np.concatenate(list(pooled.values())) if pooled else np.zeros(0)
     lanes = []
     for label in chosen:
@@ -227,15 +225,6 @@ def signed(value: float) -> str:
     '+0.500'
     """
     return ("+" if value > 0 else "") + number(value)
-
-
-def _without_closing(analysis: Analysis, label: str) -> Array:
-    credit = analysis.credits[label]
-    values = np.asarray(credit.values, dtype=np.float64)  # [T]
-    if credit.closing and len(values):
-        values = values.copy()
-        values[-1] -= credit.closing
-    return values
 
 
 def _check(what: str, value: str, allowed: Sequence[str]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from redviz import __version__
 from redviz.records import Analysis, Credit
 from redviz.view.charts import indexed, legend, line_chart
 from redviz.view.escape import escape, tag
@@ -18,7 +20,13 @@ TITLE = "Which tokens earn the reward"
 OPEN_TABLE = 400  # tokens up to which the token table starts unfolded
 
 
-def report(analysis: Analysis, *, labels: Sequence[str] | None = None, granularity: str = "token") -> str:
+def report(
+    analysis: Analysis,
+    *,
+    labels: Sequence[str] | None = None,
+    granularity: str = "token",
+    card: Mapping[str, Any] | None = None,
+) -> str:
     """One analysis as a self-contained HTML page.
 
     Parameters
@@ -29,19 +37,27 @@ def report(analysis: Analysis, *, labels: Sequence[str] | None = None, granulari
         Which credits, in drawing order; all by default.
     granularity
         Of the strips: "token", "word" or "sentence". The table always has one row per token.
+    card
+        The model's conformance card as plain types (``ConformanceCard.to_dict()``): its verdict, and what is not green.
 
     Returns
     -------
     str
         A complete HTML document without scripts and without links to other files.
     """
-    return reports([analysis], labels=labels, granularity=granularity)
+    return reports([analysis], labels=labels, granularity=granularity, card=card)
 
 
-def reports(analyses: Iterable[Analysis], *, labels: Sequence[str] | None = None, granularity: str = "token") -> str:
+def reports(
+    analyses: Iterable[Analysis],
+    *,
+    labels: Sequence[str] | None = None,
+    granularity: str = "token",
+    card: Mapping[str, Any] | None = None,
+) -> str:
     """Several analyses, one after the other, as one self-contained HTML page (see :func:`report`)."""
     given = list(analyses)
-    articles = "".join(_article(a, labels, granularity) for a in given)
+    articles = "".join(_article(a, labels, granularity, card) for a in given)
     title = TITLE if len(given) != 1 or not given[0].example.id else f"{given[0].example.id}: {TITLE}"
     # The page may load nothing at all: even a response that breaks out of its cell could not call anywhere.
     policy = tag("meta", http_equiv="Content-Security-Policy", content="default-src 'none'; style-src 'unsafe-inline'")
@@ -54,20 +70,24 @@ def reports(analyses: Iterable[Analysis], *, labels: Sequence[str] | None = None
 
 def strips_html(analysis: Analysis) -> str:
     """The strips alone, as a fragment of HTML for a notebook."""
-    body = _failure(analysis) if analysis.error else lanes_html(strip_of(analysis))
-    score = "" if analysis.error else tag("p", f"score {tag('b', number(analysis.score))}", class_="score")
+    body = _failure(analysis) if analysis.observation is None else lanes_html(strip_of(analysis))
+    score = (
+        "" if analysis.observation is None else tag("p", f"score {tag('b', number(analysis.score))}", class_="score")
+    )
     style = tag("style", stylesheet("strip.css", "report.css"))
     return style + tag("div", score + body, class_="redviz notebook")
 
 
-def _article(analysis: Analysis, labels: Sequence[str] | None, granularity: str) -> str:
-    if analysis.error:
-        return tag("article", _head(analysis) + _failure(analysis) + _prompt(analysis) + _provenance(analysis))
+def _article(analysis: Analysis, labels: Sequence[str] | None, granularity: str, card: Mapping[str, Any] | None) -> str:
+    if analysis.observation is None:
+        said = [_head(analysis), _failure(analysis), _conformance(card), _prompt(analysis), _provenance(analysis)]
+        return tag("article", "".join(said))
     strip = strip_of(analysis, labels=labels, granularity=granularity)
     parts = [
         _head(analysis),
         _figures(analysis),
         _notices(analysis),
+        _conformance(card),
         _prompt(analysis),
         tag("section", tag("h2", "Credit of each " + granularity) + lanes_html(strip)),
         _sums(strip),
@@ -90,7 +110,7 @@ def _failure(analysis: Analysis) -> str:
 
 def _figures(analysis: Analysis) -> str:
     shown = {"score": analysis.score, "P₀, before the response": analysis.base}
-    if analysis.closing:
+    if analysis.observation and analysis.observation.has_end:
         shown["closing tokens"] = analysis.closing
     figures = [tag("dt", name) + tag("dd", number(value)) for name, value in shown.items()]
     figures.append(tag("dt", escape(analysis.unit) + "s") + tag("dd", str(len(analysis.offsets))))
@@ -98,11 +118,23 @@ def _figures(analysis: Analysis) -> str:
 
 
 def _notices(analysis: Analysis) -> str:
-    notices = list(analysis.notices)
-    if analysis.truncated:
-        cut = f"The last {analysis.truncated} tokens of the response did not fit the model: they were cut off."
-        notices.insert(0, cut)
-    return "".join(tag("p", escape(notice), class_="notice") for notice in notices)
+    return "".join(tag("p", escape(notice), class_="notice") for notice in analysis.notices)
+
+
+def _conformance(card: Mapping[str, Any] | None) -> str:
+    """Whether redviz reads this model right: the verdict, and every check that a reader should know of."""
+    if card is None:
+        return ""
+    verdict = tag("p", escape(f"conformance: {card['verdict']}, verified up to {card['verified_length']} tokens"))
+    rows = [
+        tag(
+            "li",
+            tag("b", escape(f"{check['verdict']}: {check['title']}")) + escape(f" {check['figure']} {check['remedy']}"),
+        )
+        for check in card["checks"]
+        if check["verdict"] != "green"
+    ]
+    return tag("section", verdict + (tag("ul", "".join(rows)) if rows else ""), class_="conformance")
 
 
 def _prompt(analysis: Analysis) -> str:
@@ -153,9 +185,8 @@ def _curves(strip: Strip) -> str:
     marks = [Mark("P₀", analysis.base), Mark("score", analysis.score)]
     panels = [Panel("Prefix score", [prefix], marks, x0=-1, note="the score if the response ended here")]
     if strip.lanes:
-        sums = [
-            Series(lane.name, np.cumsum(analysis.credits[lane.label].values), i) for i, lane in enumerate(strip.lanes)
-        ]
+        shares = [[*analysis.credits[lane.label].own, *([lane.end] if after else [])] for lane in strip.lanes]
+        sums = [Series(lane.name, np.cumsum(s), i) for i, (lane, s) in enumerate(zip(strip.lanes, shares, strict=True))]
         panels.append(Panel("Cumulative credit", sums))
     figures = [
         tag(
@@ -171,21 +202,28 @@ def _curves(strip: Strip) -> str:
 def _table(strip: Strip) -> str:
     analysis, n = strip.analysis, len(strip.analysis.offsets)
     heads = ("", analysis.unit, "id", "P", *(lane.name for lane in strip.lanes))
+    own = [analysis.credits[lane.label].own for lane in strip.lanes]  # [method][T]
     rows = []
     for t, (token, id, score) in enumerate(
         zip(analysis.tokens, analysis.token_ids, analysis.prefix_scores[1:], strict=True)
     ):
-        cells = [tag("th", str(t + 1), scope="row"), tag("td", marked(token), class_="text", dir="auto")]
-        cells += [tag("td", str(id)), tag("td", number(float(score)))]
-        for lane in strip.lanes:
-            value = float(analysis.credits[lane.label].values[t])
-            cells.append(
-                tag("td", signed(value) + tag("i", class_="swatch", style=f"background:{shade(value, lane.limit)}"))
-            )
-        rows.append(tag("tr", "".join(cells)))
+        head = tag("th", str(t + 1), scope="row") + tag("td", marked(token), class_="text", dir="auto")
+        rows.append(_credited(strip, head + tag("td", str(id)), float(score), [float(values[t]) for values in own]))
+    if strip.has_end:
+        head = tag("th", "", scope="row") + tag("td", tag("i", "end"), class_="text") + tag("td")
+        rows.append(_credited(strip, head, analysis.score, [lane.end for lane in strip.lanes]))
     table = tag("table", tag("thead", _row("th", heads)) + tag("tbody", "".join(rows)), class_="by-token rv")
     summary = tag("summary", tag("h2", "Token table"))
     return tag("details", summary + table, open="" if n <= OPEN_TABLE else None)
+
+
+def _credited(strip: Strip, head: str, score: float, values: Sequence[float]) -> str:
+    """A row of the token table: what stands there, the score up to it, and what each method gives it."""
+    cells = [
+        tag("td", signed(value) + tag("i", class_="swatch", style=f"background:{shade(value, lane.limit)}"))
+        for lane, value in zip(strip.lanes, values, strict=True)
+    ]
+    return tag("tr", head + tag("td", number(score)) + "".join(cells))
 
 
 def _read(analysis: Analysis) -> str:
@@ -203,6 +241,7 @@ def _read(analysis: Analysis) -> str:
 
 def _provenance(analysis: Analysis) -> str:
     source = analysis.source
+    encoding = analysis.observation.encoding if analysis.observation else None
     rows = {
         "model": source.model,
         "revision": source.revision,
@@ -210,7 +249,9 @@ def _provenance(analysis: Analysis) -> str:
         "dtype": source.dtype,
         "device": source.device,
         "template hash": source.template_hash,
+        "reading column": f"{encoding.read} of 0 to {len(encoding.ids) - 1}" if encoding else "",
         "heads": ", ".join(source.heads),
+        "report by": f"redviz {__version__}",
         **source.versions,
     }
     body = "".join(

@@ -13,12 +13,15 @@ from redviz.data.archive import load_analysis
 from redviz.data.gallery import GalleryItem, load_gallery
 from redviz.engine import Engine, ModelSpec
 from redviz.errors import RedvizError
+from redviz.models.files import embedded_reward_models
 from redviz.records import Example
+from redviz.view.markdown import plain
 from redviz.view.state import DEFAULT, ViewState, from_query, to_query
 from redviz.worker import Job
 
 RECENT = 20
 VIEW, NOTICE, SEEN, STORED = "redviz.view", "redviz.notice", "redviz.recent", "redviz.stored"
+UNCONFIRMED = "redviz.unconfirmed"
 CARD = "Checking the model"
 JOBS, JOBS_KEPT = "redviz.jobs", 100
 
@@ -41,9 +44,14 @@ def view() -> ViewState:
     """What this browser session looks at. The link is read once, when the session begins."""
     if VIEW not in st.session_state:
         asked, problem = from_query(st.query_params.to_dict())
+        if not asked.example and not asked.response:
+            asked = replace(asked, example=DEFAULT.example)
+            problem = problem or "Your own text is not in the address bar; paste it again, or copy a link next time."
         st.session_state[VIEW] = asked
         st.session_state[NOTICE] = problem
         st.session_state[STORED] = st.query_params.get("view") if not problem else None
+        if offered() is None and not asked.model.startswith("embedded:"):
+            st.session_state[UNCONFIRMED] = asked.model
     state: ViewState = st.session_state[VIEW]
     return state
 
@@ -60,22 +68,43 @@ def update(**changes: Any) -> None:
 def write_link() -> None:
     """Put the view into the address bar (a page change empties it)."""
     stored = st.session_state.get(STORED)
-    wanted = {"view": stored} if stored else to_query(view())
+    query = to_query(view())
+    wanted = {"view": stored, **{name: query[name] for name in ("pin",) if name in query}} if stored else query
     if st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)
 
 
 def spec_of(state: ViewState) -> ModelSpec:
-    """Which model the view names, and how it is loaded."""
+    """Which model the view names, and how it is loaded. A shared server decides revision, device and dtype itself."""
+    if offered() is not None:
+        return ModelSpec(state.model, head=state.head or None, read=state.read)
     return ModelSpec(
         state.model, state.device, state.dtype, state.revision or None, state.head or None, None, state.read
     )
 
 
+def offered() -> tuple[str, ...] | None:
+    """The models a shared server offers: those on its list, or the embedded ones of a public server; None offers any."""
+    return settings.allowed_models() or (embedded_reward_models() if settings.demo_mode() else None)
+
+
 def allowed(name: str) -> bool:
-    """Whether this server may load the model: any, or those on its list."""
-    listed = settings.allowed_models()
+    """Whether this server may load the model."""
+    listed = offered()
     return listed is None or name in listed
+
+
+def confirmed(name: str) -> bool:
+    """Whether a person here asked for the model; a link alone does not make this machine fetch or read a folder."""
+    if st.session_state.get(UNCONFIRMED) != name:
+        return True
+    st.info(
+        f"The link asks for the model {plain(name)}. Loading it reads its files, and fetches them where they are not here."
+    )
+    if st.button("Load this model", type="primary"):
+        st.session_state[UNCONFIRMED] = None
+        st.rerun()
+    return False
 
 
 def example_of(state: ViewState) -> Example:
@@ -90,18 +119,16 @@ def example_of(state: ViewState) -> Example:
     raise RedvizError(f"The gallery has no {state.example!r}; pick another response.")
 
 
-def remember(example: Example, score: float) -> None:
-    """Keep the responses this session has looked at, the latest first."""
-    seen: list[tuple[Example, float]] = st.session_state.setdefault(SEEN, [])
-    entry = next((e for e in seen if e[0] == example), None)
-    if entry:
-        seen.remove(entry)
-    seen.insert(0, (example, score))
+def remember(example: Example, spec: ModelSpec, score: float) -> None:
+    """Keep the responses this session has looked at, and under which model, the latest first."""
+    seen: list[tuple[Example, ModelSpec, float]] = st.session_state.setdefault(SEEN, [])
+    seen[:] = [entry for entry in seen if entry[:2] != (example, spec)]
+    seen.insert(0, (example, spec, score))
     del seen[RECENT:]
 
 
-def recent() -> list[tuple[Example, float]]:
-    """Responses looked at in this session, the latest first, with their scores."""
+def recent() -> list[tuple[Example, ModelSpec, float]]:
+    """Responses looked at in this session, the latest first, with their model and score."""
     return list(st.session_state.get(SEEN, []))
 
 
@@ -123,6 +150,11 @@ def asked(key: Hashable, start: Callable[[], Job]) -> Job:
         while len(jobs) > JOBS_KEPT:
             jobs.pop(next(iter(jobs)))
     return jobs[key]
+
+
+def own_jobs() -> list[Job]:
+    """The jobs this session asked for, oldest first."""
+    return list(st.session_state.get(JOBS, {}).values())
 
 
 def ask_again(key: Hashable) -> None:

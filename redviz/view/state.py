@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import secrets
 from collections.abc import Mapping
@@ -79,6 +80,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "scale": SCALES,
     "baseline": BASELINES,
     "read": ("model", "last"),
+    "device": ("auto", "cpu", "cuda", "mps"),
+    "dtype": ("auto", "float32", "bfloat16", "float16"),
 }
 RANGES: dict[str, tuple[float, float]] = {"gamma": (0.0, 1.0), "lam": (0.0, 1.0), "text_size": (12, 40)}
 TEXT_FIELDS = ("prompt", "response")
@@ -98,7 +101,8 @@ def from_query(query: Mapping[str, str]) -> tuple[ViewState, str]:
     """The view a link asks for, and a sentence where part of it could not be followed ("" where all could)."""
     if view := query.get("view"):
         try:
-            return load_view(view), ""
+            stored = load_view(view)
+            return (replace(stored, pin=_checked({"pin": query["pin"]})[0].pin) if "pin" in query else stored), ""
         except RedvizError as error:
             return DEFAULT, str(error)
     return _checked(
@@ -170,12 +174,16 @@ def _checked(given: Mapping[str, str]) -> tuple[ViewState, str]:
 def _value(name: str, text: str) -> Any:
     default = getattr(DEFAULT, name)
     value: Any = text if isinstance(default, str) else json.loads(text)
+    if name == "constant" and not (isinstance(value, (int, float)) and math.isfinite(value)):
+        raise ValueError(name)
+    if name == "methods" and not isinstance(value, dict):
+        raise ValueError(name)
     if name in CHOICES and value not in CHOICES[name]:
         raise ValueError(name)
     if name in RANGES and not RANGES[name][0] <= value <= RANGES[name][1]:
         raise ValueError(name)
     if name == "methods" and (not value or len(value) > 9 or len(recipes(value)) > len(value)):
         raise ValueError(name)
-    if name == "pin" and value is not None and (not isinstance(value, int) or value < 0):
+    if name == "pin" and value is not None and (type(value) is not int or value < 0):
         raise ValueError(name)
     return type(default)(value) if isinstance(default, (int, float)) else value

@@ -9,6 +9,7 @@ import streamlit as st
 from redviz.records import Analysis
 from redviz.view.lanes import signature, strip_of, strip_payload
 from redviz.view.link import component, mount
+from redviz.view.markdown import plain
 
 _strip = component("strip", "tip.js", "strip.js")
 
@@ -60,7 +61,8 @@ def strips(
         The group's pinned token index, as last known to the server.
     """
     if analysis.error:
-        st.error(analysis.error)
+        st.error(plain(analysis.error))
+    if analysis.observation is None:
         return None
     strip = strip_of(analysis, labels=labels, names=names, granularity=granularity, scale=scale, limits=limits)
     payload = strip_payload(strip, layout=layout, text_size=text_size, solo=solo, group=group)

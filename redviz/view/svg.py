@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Sequence
 from itertools import groupby
 
+from redviz import __version__
 from redviz.records import Analysis
 from redviz.text import Unit
 from redviz.view import colour
@@ -53,7 +55,8 @@ def strips_svg(
     Returns
     -------
     str
-        An SVG document: text stays text, and nothing is loaded from elsewhere.
+        An SVG document: text stays text, and nothing is loaded from elsewhere. Its ``<metadata>`` says, as JSON text, where
+        the numbers come from.
     """
     strip = strip_of(analysis, labels=labels, granularity=granularity)
     words, height = _words(strip, theme, width)
@@ -64,8 +67,33 @@ def strips_svg(
     size = {"width": f"{width:g}", "height": f"{height:g}", "viewBox": f"0 0 {width:g} {height:g}"}
     style = {"font_family": FONT, "font_size": f"{SIZE:g}", "fill": theme.text}
     return (
-        tag("svg", title + ground + key + words, xmlns="http://www.w3.org/2000/svg", role="img", **size, **style) + "\n"
+        tag(
+            "svg",
+            title + _metadata(strip) + ground + key + words,
+            xmlns="http://www.w3.org/2000/svg",
+            role="img",
+            **size,
+            **style,
+        )
+        + "\n"
     )
+
+
+def _metadata(strip: Strip) -> str:
+    analysis = strip.analysis
+    source, credits = analysis.source, {lane.label: analysis.credits[lane.label] for lane in strip.lanes}
+    told = {
+        "redviz": __version__,
+        "model": source.model,
+        "fingerprint": source.fingerprint,
+        "template_hash": source.template_hash,
+        "reading_column": analysis.observation.encoding.read if analysis.observation else None,
+        "methods": {
+            label: {"method": c.meta.get("method", label), "options": dict(c.meta.get("options") or {})}
+            for label, c in credits.items()
+        },
+    }
+    return tag("metadata", escape(json.dumps(told, ensure_ascii=False)))
 
 
 def advance(text: str) -> float:

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+import tiny
+from safetensors.torch import load_file, save_file
 from serve import serving
 
 from redviz.data.gallery import load_gallery
@@ -204,7 +206,34 @@ def test_an_empty_response_is_refused_in_one_sentence(app, response, sentence):
     opened.get_by_text(sentence).wait_for()
 
 
-def test_a_model_that_is_none_is_refused_in_one_sentence(app, tmp_path):
+BAD_MODELS = {
+    "no model": ("is no model folder", lambda folder: None),
+    "six labels": ("choose with", lambda folder: tiny.save(folder, labels=6)),
+    "an adapter": (
+        "LoRA adapter of",
+        lambda folder: (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}'),
+    ),
+    "pickled": ("pickled weights", lambda folder: pickled(tiny.save(folder))),
+    "unknown": ("unknown architecture", lambda folder: (folder / "config.json").write_text('{"model_type": "zzz"}')),
+    "weights missing": ("would be random", lambda folder: without_head(tiny.save(folder))),
+}
+
+
+def pickled(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def without_head(folder):
+    weights = load_file(folder / "model.safetensors")
+    del weights["score.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("kind", BAD_MODELS)
+def test_a_bad_model_is_refused_in_one_sentence(app, tmp_path, kind):
+    sentence, make = BAD_MODELS[kind]
+    make(tmp_path)
     opened = app(f"/?model={tmp_path}", strips=False)
-    opened.get_by_text("is no model folder").first.wait_for()
+    opened.get_by_role("button", name="Load this model").click()  # a link alone loads nothing
+    opened.get_by_text(sentence).first.wait_for()
     assert "Traceback" not in opened.locator("body").inner_text()

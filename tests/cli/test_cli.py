@@ -253,8 +253,11 @@ def test_option_values_take_the_option_s_type():
         ("red.gamma=1", "red has no option gamma; its options: beta_c, initial"),
         ("red.initial=none", "use one of prefix, zero_first, zero_base"),
         ("abc.layer=last", "give a whole number"),
-        ("abc.heads=all", "give a whole number"),
-        ("abc.heads=0.5", "give a whole number"),
+        ("abc.heads=all", "give whole numbers"),
+        ("abc.heads=0.5", "give whole numbers"),
+        ("abc.layer=0,1", "give a whole number"),
+        ("abc.layer=[0]", "abc.layer is [0]; give a whole number"),
+        ("red.beta_c=2", "give a number from 0 to 1"),
         ("ig.steps=16", "is for ig, which --methods does not name (red, abc)"),
     ],
 )

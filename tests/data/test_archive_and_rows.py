@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -40,7 +41,7 @@ def analysis():
         ),
         "free": Credit(np.array([1, 2, 3], np.float32), None, None, meta={"method": "treg", "options": {}}),
     }
-    source = Source("m", "rev", "fp", "float32", "cpu", "tpl", ("score",), {"torch": "2"})
+    source = Source("m", "rev", "fp", "float32", "cpu", "tpl", ("score",), {"torch": "2"}, "1-0", "last")
     return Analysis(Example(CHAT, "=مرح👍", "item/a"), source, observation, credits)
 
 
@@ -72,6 +73,7 @@ def test_one_row_per_method_with_its_provenance(analysis):
     red, free = rows(analysis, "0.1")
     assert (red["example_id"], red["response_id"], red["label"], red["method"]) == ("item", "a", "red", "red")
     assert json.loads(red["prompt"]) == [dict(m) for m in CHAT] and json.loads(red["options"]) == {"beta_c": 1.0}
+    assert (red["head"], red["read"]) == ("1-0", "last")
     assert red["reference"] + sum(red["credits"]) + red["residual"] == pytest.approx(red["total"])
     assert free["total"] is None and free["residual"] is None and red["truncated"] == 2
     for name in ("model", "revision", "fingerprint", "dtype", "template_hash", "reading_column", "redviz_version"):
@@ -84,6 +86,18 @@ def test_parquet_keeps_types_and_says_its_schema(analysis):
     assert table.schema.metadata[b"schema_version"] == b"1"
     assert table.column("credits").to_pylist()[0] == pytest.approx([0.1, 0.3, 0.4])
     assert table.column("offsets").to_pylist()[0] == [[0, 1], [1, 4], [4, 5]]
+
+
+def test_files_concatenate_whatever_is_missing_in_one(analysis):
+    failed = replace(analysis, observation=None, credits={}, error="The response is empty.")
+    free = replace(analysis, credits={"free": analysis.credits["free"]})
+    tables = [pq.read_table(io.BytesIO(to_parquet(a, "0.1"))) for a in (analysis, failed, free)]
+    assert all(table.schema.equals(tables[0].schema) for table in tables)
+    whole = pa.concat_tables(tables)
+    assert whole.column("error").to_pylist() == [None, None, "The response is empty.", None]
+    assert set(rows(analysis, "0.1")[0]) == set(whole.column_names)
+    assert whole.schema.field("credits").type == pa.list_(pa.float32())
+    assert whole.schema.field("token_ids").type == pa.list_(pa.int64())
 
 
 def test_csv_has_a_line_per_token_and_no_formula(analysis):

@@ -1,13 +1,14 @@
 """The causal check: what is predicted, what is taken away, and what the model then says."""
 
+import numpy as np
 import pytest
 import tiny
 
 import redviz
 from redviz.errors import RedvizError
-from redviz.evaluation.causal import causal_checks, most_credited
-from redviz.records import Example
-from redviz.text import units
+from redviz.evaluation.causal import CausalCheck, causal_checks, most_credited
+from redviz.records import Credit, Example
+from redviz.text import Unit, units
 
 PROMPT = "Review the film."
 RESPONSE = "A superb, moving film. But the last act is dull."
@@ -68,6 +69,14 @@ def test_most_credited_leaves_the_closing_share_out(analysis):
     own = credit.values.copy()
     own[-1] -= credit.closing
     assert most_credited(credit, groups) == groups[int(abs(own).argmax())]
+
+
+def test_the_closing_share_is_no_token_s_own():
+    credit = Credit(np.array([0.5, -1.0, 0.25 + 8.0], np.float32), None, None, closing=8.0)
+    one, two, three = (Unit("x", k, k + 1, k, k + 1) for k in range(3))
+    assert most_credited(credit, [one, two, three]) is two
+    assert most_credited(credit, [one]) is one  # a span that is not the last has no closing share to lose
+    assert [CausalCheck(u, "delete", 0, 0, "").predicted(credit) for u in (one, two, three)] == [-0.5, 1.0, -0.25]
 
 
 def test_what_cannot_be_done_is_said(model, analysis):

@@ -111,7 +111,7 @@ def test_a_template_that_rewrites_is_matched_by_alignment():
     [
         (
             tiny.CLOSED.replace("{{ m['content'] }}", "{{ m['content'] }} {{ m['content'] }}"),
-            "writes the response 2 times",
+            r"^The .* writes the response 2 times, and redviz needs it once; save a template [^.]*\.$",
         ),
         ("{% for m in messages[:-1] %}{{ m['content'] }}{% endfor %}", "writes the response 0 times"),
         (tiny.CLOSED.replace("<|end|>", "{{ m['content'] | length }}<|end|>"), "changes its own text"),
@@ -205,6 +205,8 @@ def test_a_long_response_is_cut_at_its_end_and_the_closing_stays():
     assert cut.offsets == whole.offsets[:-5]
     assert cut.pieces[-2:] == ("<|end|>", "\n") and len(cut.pieces) == len(cut.ids)
     assert cut.read == len(cut.ids) - 1
+    assert "".join(whole.pieces) == whole.rendered and "".join(cut.pieces) == cut.rendered
+    assert cut.rendered.endswith("<|end|>\n") and "glorious" not in cut.rendered
     assert "its last 5 of" in cut.notices[0]
     assert whole.truncated == 0
 
@@ -267,3 +269,6 @@ def test_a_cut_response_is_the_start_of_the_whole_one(response, room):
     assert cut.offsets == whole.offsets[:kept]
     assert cut.truncated == whole.stop - whole.start - kept
     assert cut.ids.tolist() == [*whole.ids[: whole.start + kept], *whole.ids[whole.stop :]]
+    begin = whole.rendered.index("<|assistant|>") + len("<|assistant|>")
+    read = response[: max(end for _, end in cut.offsets)]
+    assert cut.rendered == whole.rendered[:begin] + read + "<|end|>\n"

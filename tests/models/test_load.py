@@ -177,6 +177,20 @@ def test_no_tokenizer(folder):
     refused(folder, "tokenizer")
 
 
+@pytest.mark.parametrize("allow_pickle", [False, True])
+def test_pickles_are_fetched_only_where_they_are_allowed_and_never_from_folders(monkeypatch, tmp_path, allow_pickle):
+    import huggingface_hub
+    from huggingface_hub.utils import filter_repo_objects
+
+    asked = {}
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **kw: asked.update(kw) or str(tmp_path))
+    resolve("owner/model", None, allow_pickle)
+    there = ["config.json", "model.safetensors", "pytorch_model.bin", "onnx/model.bin", "original/x.safetensors"]
+    patterns = {name: asked[name] for name in ("allow_patterns", "ignore_patterns")}
+    fetched = list(filter_repo_objects(there, **patterns))
+    assert fetched == there[: 3 if allow_pickle else 2]
+
+
 @pytest.mark.parametrize("name", ["embedded:nothing", "embedded:../models", "", "  ", "a b/c d"])
 def test_names_that_are_nothing(name):
     with pytest.raises(RedvizError, match="There is no embedded|No model was named|neither a folder nor a Hub id"):
@@ -247,6 +261,14 @@ def test_devices_that_are_not_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RedvizError, match="offers none"):
         pick_device("cuda:0")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(RedvizError, match="MPS was asked for"):
+        pick_device("mps")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert pick_device("cuda:1").index == 1
+    with pytest.raises(RedvizError, match=r"no cuda:2; this machine's last one is cuda:1\."):
+        pick_device("cuda:2")
     with pytest.raises(RedvizError, match="no device 'toaster'"):
         pick_device("toaster")
 
@@ -260,7 +282,10 @@ def test_the_source_says_what_was_loaded(caplog):
     assert caplog.messages[-1].startswith("loaded ")
     assert (model.source.dtype, model.source.device) == ("float32", "cpu")
     assert model.source.fingerprint == fingerprint(tiny.checkpoint())
-    assert set(model.source.versions) >= {"torch", "transformers", "captum"}
+    assert set(model.source.versions) >= {"redviz", "torch", "transformers", "captum"}
+    assert (model.source.head, model.source.read, model.source.heads) == ("", "model", ("LABEL_0",))
+    two = load_reward_model(str(tiny.checkpoint(labels=2)), device="cpu", head="1-0", read="last").source
+    assert (two.head, two.read, two.heads) == ("1-0", "last", ("LABEL_0", "LABEL_1"))
     assert not model.module.training and not any(p.requires_grad for p in model.module.parameters())
 
 

@@ -266,7 +266,8 @@ def test_a_response_of_padding_alone_earns_nothing():
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"steps": 0}, "at least 1"), ({"baseline": "noise"}, "pad, eos, mean, zero")]
+    ("options", "message"),
+    [({"steps": 0}, "at least 1"), ({"steps": 1025}, "at most 1024"), ({"baseline": "noise"}, "pad, eos, mean, zero")],
 )
 def test_options_that_make_no_sense(options, message):
     model = bag(TABLE, [1.0, 0.0])
@@ -277,7 +278,8 @@ def test_options_that_make_no_sense(options, message):
 
 def test_a_tokenizer_without_the_token():
     model = bag(TABLE, [1.0, 0.0])
-    model.tokenizer.pad_token_id = None
+    model.tokenizer.pad_token_id = model.tokenizer.eos_token_id = None
     (seen,) = observe(model, [encoding([3], [A])])
-    with pytest.raises(RedvizError, match="no pad token"):
-        ig(model, seen)
+    with pytest.raises(RedvizError, match="no eos token"):
+        ig(model, seen, baseline="eos")
+    assert ig(model, seen).meta["baseline"] == "mean"

@@ -1,6 +1,8 @@
 """Charts and figures: panels that fit their tokens, an SVG that is well formed, maps whose labels stay text."""
 
+import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,6 +69,22 @@ def test_the_paper_figure_is_well_formed_and_says_everything():
     assert "<script>alert(1)</script>" in text
 
 
+def test_the_paper_figure_carries_where_it_comes_from():
+    made = analyses.worked(0.1)
+    hostile = replace(made.source, model="</metadata><script>")
+    red = replace(made.credits["red"], meta={"method": "red", "options": {"beta_c": 0.5}})
+    made = replace(made, source=hostile, credits={**made.credits, "mine": red})
+    told = json.loads(ElementTree.fromstring(strips_svg(made, ["mine"])).find(f"{SVG}metadata").text)
+    assert told.pop("redviz")
+    assert told == {
+        "model": "</metadata><script>",
+        "fingerprint": "0123abcd",
+        "template_hash": "beef",
+        "reading_column": 6,
+        "methods": {"mine": {"method": "red", "options": {"beta_c": 0.5}}},
+    }
+
+
 def test_bands_of_the_paper_figure_carry_the_credits_colours():
     root = ElementTree.fromstring(strips_svg(analyses.worked(), ["red"]))
     group = next(g for g in root.iter(f"{SVG}g") if g.find(f"{SVG}title").text == "token 2: RED −0.600")
@@ -95,7 +113,22 @@ def test_attention_maps_keep_hostile_text_as_text():
     rows = np.full((2, 3, count), 1 / count, np.float32)
     figure = figures.attention_rows_figure(rows, made.tokens, pin=1)
     assert figure.data[0].z.shape == (6, count)
-    assert not [t for t in figure.layout.xaxis.ticktext if "<" in t]
+    assert not [t for t in figure.data[0].x if "<" in t]
     matrix = figures.attention_matrix_figure(np.eye(count), made.tokens, theme=colour.DARK)
     assert matrix.layout.paper_bgcolor == colour.DARK.background
     assert "<script" not in matrix.to_json().replace("<extra>", "")
+
+
+def test_attention_maps_name_every_cell_without_a_text_per_cell():
+    from redviz.view import figures
+
+    rows = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4)
+    figure = figures.attention_rows_figure(rows, ["so", "so", "\n", "good"])
+    heat = figure.data[0]
+    assert (heat.customdata, heat.text, heat.hovertemplate) == (None, None, "%{y}<br>%{x}: %{z:.3f}<extra></extra>")
+    at = heat.y.index("layer 1 · head 2"), heat.x.index("2 so")
+    assert heat.z[at] == rows[1, 2, 1]
+    assert len(set(heat.x)) == 4 and len(set(heat.y)) == 6
+    assert all(v % 1 for v in figure.layout.yaxis.tickvals)  # on a row, "layer 1" would replace the row's name
+    matrix = figures.attention_matrix_figure(np.eye(2), ["so", "so"]).data[0]
+    assert (matrix.customdata, matrix.x, matrix.y) == (None, ("1 so", "2 so"), ("1 so", "2 so"))

@@ -1,6 +1,7 @@
 """What a strip shows before it is drawn: pooling, limits, the end cell, and what the browser is sent."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,6 +38,18 @@ def test_the_closing_share_leaves_the_last_unit_and_the_limit_and_stands_in_the_
     assert closed["lanes"][0]["end"] == pytest.approx(5.0)
     assert closed["lanes"][0]["sum"] == pytest.approx(6.2)
     assert closed["lanes"][1]["end"] == 0.0
+
+
+def test_the_end_cell_follows_where_the_score_is_read_and_nothing_else():
+    made = analyses.worked(closing=5.0)
+    observation = made.observation
+    level = replace(observation, column_scores=observation.column_scores.copy())
+    level.column_scores[-1] = level.column_scores[-2]  # read at a closing token that changes nothing
+    free = {label: replace(credit, closing=0.0) for label, credit in made.credits.items()}
+    assert payload(replace(made, observation=level, credits=free))["end"] is True
+    inside = replace(observation, encoding=replace(observation.encoding, read=observation.encoding.stop - 2))
+    assert inside.closing != 0
+    assert payload(replace(made, observation=inside))["end"] is False
 
 
 @pytest.mark.parametrize("granularity", ["token", "word", "sentence"])

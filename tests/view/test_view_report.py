@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from redviz import __version__
 from redviz.records import Credit, Example
 from redviz.view.report import report, reports, strips_html
 from tests.browser import analyses
@@ -85,10 +86,43 @@ def test_every_sum_is_shown_with_its_residual():
     assert row.startswith("RED0.200+1.00+0.3001.50beta_c = 1.0")
 
 
+def test_the_token_table_and_the_curve_end_as_the_strip_does():
+    html = report(analyses.worked(closing=5.0), labels=["red"])
+    table = html[html.rindex("by-token") :]
+    rows = [Page(f"<tr{row}").words for row in re.findall(r"<tr(.*?</tr>)", table)[1:6]]
+    assert rows[3] == ["4", " superb", "105", "1.40", "+0.500"]
+    assert rows[4] == ["end", "6.40", "+5.00"]
+    prefix, credit = re.findall(r'd="(M[^"]*)"', html)
+    points = [re.findall(r"[ML]([\d.]+) ", path) for path in (prefix, credit)]
+    assert points[1] == points[0][1:] and len(points[1]) == 5  # both reach the end cell
+    assert "<i>end</i></td>" not in report(analyses.worked())
+
+
+def test_the_report_says_by_which_redviz_and_where_the_score_was_read():
+    text = Page(report(analyses.worked(0.1))).text
+    assert f"report byredviz {__version__}" in text
+    assert "reading column6 of 0 to 6" in text
+
+
+def test_the_report_shows_the_verdict_and_only_what_is_not_green():
+    checks = [
+        {"name": "own_score", "title": "Own score", "verdict": "green", "figure": "0", "remedy": ""},
+        {"name": "weights", "title": SCRIPT, "verdict": "amber", "figure": "2 new", "remedy": "Look at the head."},
+    ]
+    html = report(analyses.worked(), card={"verdict": "amber", "verified_length": 512, "checks": checks})
+    page = Page(html)
+    assert "conformance: amber, verified up to 512 tokens" in page.words
+    assert page.tags.count("li") == 1 and f"amber: {SCRIPT} 2 new Look at the head." in page.text
+    assert SCRIPT not in html
+    assert "conformance: " not in Page(report(analyses.worked())).text
+
+
 def test_a_cut_response_says_so_and_shows_what_was_never_read():
-    made = analyses.drawn(("a", "b"), response="ab and more", offsets=((0, 1), (1, 2)), truncated=7)
-    page = Page(report(made))
-    assert "The last 7 tokens of the response did not fit the model" in page.text
+    said = "The response was cut: its last 7 of 9 tokens do not fit."
+    cut = {"response": "ab and more", "offsets": ((0, 1), (1, 2)), "truncated": 7, "notices": (said,)}
+    page = Page(report(analyses.drawn(("a", "b"), **cut)))
+    assert [value for _, key, value in page.attributes if key == "class"].count("notice") == 1
+    assert said in page.words
     assert " and more" in page.words
 
 

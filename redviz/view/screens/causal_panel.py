@@ -14,6 +14,7 @@ from redviz.evaluation.causal import CausalCheck, causal_checks, most_credited
 from redviz.records import Analysis
 from redviz.text import Unit, units
 from redviz.view.lanes import signed
+from redviz.view.markdown import plain
 from redviz.view.marks import flat
 from redviz.view.screens.waiting import result_of
 from redviz.view.session import view
@@ -90,5 +91,5 @@ def _table(
     largest = max(checks.values(), key=lambda c: abs(c.actual))
     st.caption(
         f"Score as it stands {signed(analysis.score)}; the largest actual change is {signed(largest.actual)}, "
-        f"without “{flat(largest.unit.text).strip()}”."
+        f"without “{plain(flat(largest.unit.text).strip())}”."
     )

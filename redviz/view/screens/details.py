@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from redviz.analysis import ReturnCurves
+from redviz.data.rows import without_formulas
 from redviz.engine import ModelSpec, ModelState
 from redviz.methods import Recipe
 from redviz.records import Analysis, Array
@@ -17,7 +19,7 @@ from redviz.view.colour import DARK, LIGHT, Theme
 from redviz.view.marks import flat
 from redviz.view.screens.causal_panel import causal_panel
 from redviz.view.screens.export_panel import export_panel
-from redviz.view.screens.methods_bar import method_names
+from redviz.view.screens.methods_bar import MOST, method_names
 from redviz.view.screens.waiting import result_of
 from redviz.view.session import engine, update, view
 from redviz.worker import Job
@@ -26,10 +28,11 @@ if TYPE_CHECKING:
     from redviz.models.reward_model import RewardModel
 
 PANELS = ("Causal check", "Attention map", "What the model read", "Token table", "Export and link")
+LARGEST_ROWS = 150_000  # layers x heads x tokens
 LARGEST_MAP = 400  # tokens; beyond it a map has more cells than a screen has pixels
 
 
-def details(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe]) -> None:
+def details(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe], made: ReturnCurves | None) -> None:
     """Draw the chosen panel; the others cost nothing."""
     key = "redviz.widget.panel"
     if key not in st.session_state:
@@ -43,7 +46,7 @@ def details(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe]) -
     elif panel == PANELS[2]:
         _read(analysis)
     elif panel == PANELS[3]:
-        token_table(analysis, method_names(wanted))
+        token_table(analysis, method_names(wanted), made)
     elif panel == PANELS[4]:
         export_panel(analysis, wanted)
 
@@ -60,9 +63,15 @@ def _attention(analysis: Analysis, spec: ModelSpec, state: ModelState | None) ->
         return
     from redviz.view.figures import attention_matrix_figure, attention_rows_figure
 
-    groups = units(analysis.response, analysis.offsets, view().granularity)
+    if observation.response_row.shape[0] * observation.response_row.shape[1] * len(analysis.tokens) > LARGEST_ROWS:
+        groups = units(analysis.response, analysis.offsets, "sentence")
+        st.caption(
+            "This model and response have too many cells for one picture by token, so each column is a sentence."
+        )
+    else:
+        groups = units(analysis.response, analysis.offsets, view().granularity)
     own = observation.response_row[:, :, observation.encoding.start : observation.encoding.stop]  # [layer, head, T]
-    rows = np.array([[pool(head, groups) for head in layer] for layer in own])  # [layer, head, U]
+    rows = np.add.reduceat(own, [u.first for u in groups], axis=2)  # [layer, head, U]
     pinned = view().pin
     pin = next((i for i, u in enumerate(groups) if pinned is not None and u.first <= pinned < u.last), None)
     st.caption(
@@ -106,8 +115,8 @@ def _matrix_work(analysis: Analysis, layer: int, head: int) -> Callable[[RewardM
 
 def _use_in_abc(layer: int, head: int) -> None:
     label = f"ABC L{layer} H{head}"
-    methods = {**view().methods, label: {"method": "abc", "layer": layer, "heads": [head]}}
-    update(methods=methods)
+    if len(view().methods) < MOST:
+        update(methods={**view().methods, label: {"method": "abc", "layer": layer, "heads": [head]}})
 
 
 def _read(analysis: Analysis) -> None:
@@ -119,7 +128,8 @@ def _read(analysis: Analysis) -> None:
         f"{len(encoding.ids) - encoding.stop} after it. The score is read at column {encoding.read}."
     )
     st.text(encoding.rendered)
-    part = ["response" if encoding.start <= i < encoding.stop else "template" for i in range(len(encoding.ids))]
+    before, own, after = encoding.start, encoding.stop - encoding.start, len(encoding.ids) - encoding.stop
+    part = ["prompt and template"] * before + ["response"] * own + ["template"] * after
     frame = pd.DataFrame(
         {
             "column": range(len(encoding.ids)),
@@ -135,7 +145,7 @@ def _read(analysis: Analysis) -> None:
     )
 
 
-def token_table(analysis: Analysis, names: Mapping[str, str]) -> None:
+def token_table(analysis: Analysis, names: Mapping[str, str], made: ReturnCurves | None) -> None:
     """One sortable row per token, word or sentence; the strips' alternative for screen readers."""
     groups = units(analysis.response, analysis.offsets, view().granularity)
     columns: dict[str, object] = {
@@ -144,15 +154,13 @@ def token_table(analysis: Analysis, names: Mapping[str, str]) -> None:
         "P after": [float(analysis.prefix_scores[u.last]) for u in groups],
     }
     for label, credit in analysis.credits.items():
-        pooled = pool(credit.values, groups)
-        pooled[-1] -= credit.closing
+        pooled = pool(credit.own, groups)
         order = np.argsort(-np.abs(pooled), kind="stable")
         rank = np.empty(len(pooled), np.int64)
         rank[order] = np.arange(1, len(pooled) + 1)
         name = names.get(label, label)
         columns |= {name: pooled, f"{name} rank": rank}
-    made = st.session_state.get("redviz.returns")
-    if made is not None and len(made.returns) == len(analysis.tokens):
+    if made is not None:
         columns |= {"G_t": [made.returns[u.first] for u in groups], "A_t": [made.advantages[u.first] for u in groups]}
     frame = pd.DataFrame(columns)
     numbers = {
@@ -164,4 +172,6 @@ def token_table(analysis: Analysis, names: Mapping[str, str]) -> None:
     st.caption(
         f"One row per {view().granularity}; the closing tokens' share is left out. G and A are those at the row's first token."
     )
-    st.download_button("Download this table (CSV)", frame.to_csv(index=False), "tokens.csv", "text/csv")
+    st.download_button(
+        "Download this table (CSV)", without_formulas(frame).to_csv(index=False), "tokens.csv", "text/csv"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -27,7 +28,7 @@ def export_panel(analysis: Analysis, wanted: Mapping[str, Recipe]) -> None:
     with st.container(horizontal=True):
         st.download_button(
             "Report (HTML)",
-            report(analysis, granularity=granularity),
+            report(analysis, granularity=granularity, card=card_if_known()),
             "redviz-report.html",
             "text/html",
             type="primary",
@@ -45,7 +46,7 @@ def export_panel(analysis: Analysis, wanted: Mapping[str, Recipe]) -> None:
         st.markdown("**The same in Python**")
         st.code(as_python(view(), analysis, wanted), language="python", wrap_lines=True)
     with right:
-        st.markdown("**The same in a terminal**")
+        st.markdown("**The same in a terminal**", help="Credits and sums; return curves are drawn in Python")
         st.code(as_cli(view(), analysis, wanted), language="bash", wrap_lines=True)
 
 
@@ -70,7 +71,7 @@ def _link() -> None:
             st.rerun()
         return
     base = (st.context.url or "").split("?")[0]
-    query = f"view={stored}" if stored else "&".join(f"{k}={v}" for k, v in st.query_params.to_dict().items())
+    query = urlencode(st.query_params.to_dict())
     st.code(f"{base}?{query}" if query else base, language=None, wrap_lines=True)
     if stored and st.button("Delete the stored text", help="The link then stops working"):
         delete_view(stored)
@@ -91,7 +92,10 @@ def as_python(state: ViewState, analysis: Analysis, wanted: Mapping[str, Recipe]
         f"model = redviz.load_reward_model({state.model!r}{_loading(state)})\n"
         "analysis = redviz.analyze(\n"
         f"    model,\n    prompt={prompt!r},\n    response={analysis.response!r},\n    methods={_methods(wanted)!r},\n)\n"
-        "analysis.to_frame()"
+        f"analysis.to_frame()\n\n"
+        "from redviz.analysis import return_curves\n"
+        f"curves = return_curves(analysis, {state.rewards!r}, gamma={state.gamma}, lam={state.lam}, "
+        f"baseline={state.baseline!r}, constant={state.constant})"
     )
 
 
@@ -106,9 +110,8 @@ def as_cli(state: ViewState, analysis: Analysis, wanted: Mapping[str, Recipe]) -
         prompt,
         f"--response {shlex.quote(analysis.response)}",
     ]
-    words.append(
-        f"--methods {shlex.quote(json.dumps(_methods(wanted)) if isinstance(_methods(wanted), dict) else ','.join(wanted))}"
-    )
+    chosen = _methods(wanted)
+    words.append(f"--methods {shlex.quote(json.dumps(chosen) if isinstance(chosen, dict) else ','.join(chosen))}")
     for flag in ("device", "dtype", "revision", "head", "read"):
         if (value := getattr(state, flag)) != getattr(ViewState(), flag):
             words.append(f"--{flag} {shlex.quote(value)}")

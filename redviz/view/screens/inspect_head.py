@@ -9,6 +9,7 @@ import streamlit as st
 from redviz.engine import ModelSpec
 from redviz.methods import Recipe
 from redviz.records import Analysis, Example
+from redviz.view.markdown import plain
 from redviz.view.screens.methods_bar import method_names
 from redviz.view.screens.waiting import wait_for
 from redviz.view.session import asked, engine, recent
@@ -17,7 +18,7 @@ from redviz.view.session import asked, engine, recent
 def headline(analysis: Analysis) -> None:
     """Score, base and closing, and the notices of this response."""
     for notice in analysis.notices:
-        st.warning(notice)
+        st.warning(plain(notice))
     with st.container(horizontal=True, gap="large"):
         st.metric(
             "Score",
@@ -44,9 +45,9 @@ def headline(analysis: Analysis) -> None:
 def _change(analysis: Analysis) -> str | None:
     """The change from the response looked at before, where it answers the same prompt (an edit, say)."""
     seen = recent()
-    if len(seen) < 2 or seen[1][0].prompt != analysis.prompt:
+    if len(seen) < 2 or seen[1][0].prompt != analysis.prompt or seen[1][1] != seen[0][1]:
         return None
-    return f"{analysis.score - seen[1][1]:+.3f} from the response before"
+    return f"{analysis.score - seen[1][2]:+.3f} from the response before"
 
 
 def missing_credits(
@@ -61,4 +62,4 @@ def missing_credits(
         jobs.append((key, asked(key, lambda t=title, r=recipe: engine().credit(spec, example, t, r))))  # type: ignore[misc]
     wait_for(jobs)
     for label, why in refused.items():
-        st.warning(f"{label}: {why}")
+        st.warning(plain(f"{label}: {why}"))

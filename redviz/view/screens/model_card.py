@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 import pandas as pd
 import streamlit as st
 
 from redviz.engine import ModelSpec
+from redviz.view.markdown import plain
 from redviz.view.screens.sidebar import card_job
 from redviz.view.screens.waiting import wait_for
-from redviz.view.session import CARD, allowed, engine
+from redviz.view.session import CARD, allowed, confirmed, engine, offered, own_jobs
 from redviz.view.session import ask_again as forget
 
 WORDS = {"green": "🟢 passed", "amber": "🟠 caution", "red": "🔴 failed"}
@@ -18,9 +17,11 @@ WORDS = {"green": "🟢 passed", "amber": "🟠 caution", "red": "🔴 failed"}
 
 def card(spec: ModelSpec) -> None:
     """The conformance card of the model in the sidebar."""
-    st.subheader(f"May {spec.name} be believed?")
+    st.subheader(f"May {plain(spec.name)} be believed?")
     if not allowed(spec.name):
         st.error("This server does not offer this model; choose one at the left.")
+        return
+    if not confirmed(spec.name):
         return
     found = engine().kept(spec, CARD, "card")
     if found is None:
@@ -30,7 +31,7 @@ def card(spec: ModelSpec) -> None:
         wait_for([((CARD, spec), card_job(spec))])
         return
     rows = [
-        {"verdict": WORDS[c.verdict], "check": c.title, "measured": _plain(c.figure), "what to do": _plain(c.remedy)}
+        {"verdict": WORDS[c.verdict], "check": c.title, "measured": plain(c.figure), "what to do": plain(c.remedy)}
         for c in found.checks
     ]
     frame = pd.DataFrame(rows).set_index("verdict")
@@ -43,11 +44,6 @@ def card(spec: ModelSpec) -> None:
         st.caption(
             f"Fingerprint of the weights {source.source.fingerprint} · template {source.source.template_hash or 'none'}"
         )
-
-
-def _plain(text: str) -> str:
-    """Text for a table that reads Markdown: what a model's files spell is shown, not interpreted."""
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|~$:-])", r"\\\1", text)
 
 
 def _again(spec: ModelSpec) -> None:
@@ -69,10 +65,11 @@ def engine_panel() -> None:
     for state in running.loaded():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(
-                f"**{state.spec.name}** · {state.source.dtype} on {state.source.device} · {state.bytes / 2**20:.0f} MiB"
+                f"**{plain(state.spec.name)}** · {state.source.dtype} on {state.source.device} · {state.bytes / 2**20:.0f} MiB"
             )
-            st.button("Unload", key=f"redviz.unload.{state.spec}", on_click=_unload, args=(state.spec,))
-    jobs = running.worker.jobs()[-12:]
+            if offered() is None:  # on a shared server others may be using it
+                st.button("Unload", key=f"redviz.unload.{state.spec}", on_click=_unload, args=(state.spec,))
+    jobs = (running.worker.jobs() if offered() is None else own_jobs())[-12:]
     if jobs:
         rows = [{"job": j.title, "state": j.state, "what happened": j.error} for j in reversed(jobs)]
         st.dataframe(pd.DataFrame(rows), hide_index=True)

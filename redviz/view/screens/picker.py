@@ -8,6 +8,7 @@ from redviz.data.gallery import GalleryItem
 from redviz.data.readers import read_examples
 from redviz.errors import RedvizError
 from redviz.records import Example, Prompt
+from redviz.view.markdown import plain
 from redviz.view.marks import flat
 from redviz.view.session import example_of, gallery, recent, show_example, update, view
 
@@ -115,11 +116,11 @@ def _upload() -> None:
     try:
         examples, problems = read_examples(file.getvalue(), file.name)
     except RedvizError as error:
-        st.error(str(error))
+        st.error(plain(error))
         return
     if problems:
         listed = "; ".join(f"line {p.line}: {p.reason}" for p in problems[:5])
-        st.warning(f"{len(problems)} rows were left out ({listed}{' …' if len(problems) > 5 else ''}).")
+        st.warning(plain(f"{len(problems)} rows were left out ({listed}{' …' if len(problems) > 5 else ''})."))
     if not examples:
         st.error("No row of this file has a prompt and a response; check its columns.")
         return
@@ -134,15 +135,19 @@ def _recent() -> None:
     seen = recent()
     if not seen:
         st.caption("Responses you look at are listed here while this browser tab stays open.")
-    for i, (example, score) in enumerate(seen):
-        if st.button(f"{score:+.3f}  {_short(example.response, 100)}", key=f"redviz.recent.{i}", type="tertiary"):
+    for i, (example, spec, score) in enumerate(seen):
+        if st.button(
+            plain(f"{score:+.3f}  {_short(example.response, 100)}  ({spec.name})"),
+            key=f"redviz.recent.{i}",
+            type="tertiary",
+        ):
             show_example(example)
             st.rerun()
 
 
 def _prompt(prompt: Prompt) -> None:
     turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-    with st.expander(f"Prompt: {_short(_prompt_text(prompt), 100) or '(empty)'}"):
+    with st.expander(f"Prompt: {plain(_short(_prompt_text(prompt), 100)) or '(empty)'}"):
         for turn in turns:
             with st.chat_message(turn["role"] if turn["role"] in ("user", "assistant") else "system", avatar=None):
                 st.caption(turn["role"])

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import psutil
 import streamlit as st
 
-from redviz import settings
 from redviz.engine import Engine, ModelSpec, ModelState
 from redviz.models.files import embedded_reward_models
-from redviz.view.session import CARD, allowed, asked, bound, engine, spec_of, update, view
+from redviz.view.markdown import plain
+from redviz.view.session import CARD, UNCONFIRMED, allowed, asked, bound, engine, offered, spec_of, update, view
+from redviz.view.state import CHOICES
 from redviz.worker import IDLE, Job
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def sidebar() -> None:
         _model_picker()
         _loading_options()
         spec = spec_of(view())
-        if not allowed(spec.name):
+        if not allowed(spec.name) or st.session_state.get(UNCONFIRMED) == spec.name:
             return
         _status(engine().state(spec))
         _lamp(engine(), spec)
@@ -48,25 +49,27 @@ def card_job(spec: ModelSpec) -> Job:
 
 
 def _model_picker() -> None:
-    listed = list(settings.allowed_models() or embedded_reward_models())
+    free = offered() is None
+    listed = list(offered() or embedded_reward_models())
     current = view().model
-    free = settings.allowed_models() is None
     options = [*listed, *([current] if free and current not in listed else []), *([OTHER] if free else [])]
     key = "redviz.widget.picker"
-    st.session_state[key] = current if current in options else options[0]
+    st.session_state[key] = current if current in options else None
 
     def take() -> None:
+        if st.session_state[key] is None:
+            return
         if st.session_state[key] != OTHER:
             update(model=st.session_state[key], head="", pin=None)
             st.session_state["redviz.typing"] = False
         else:
             st.session_state["redviz.typing"] = True
 
-    st.selectbox("Reward model", options, key=key, on_change=take)
+    st.selectbox("Reward model", options, key=key, on_change=take, placeholder="Choose a model")
     if st.session_state.get("redviz.typing"):
         _typed_model()
     if current not in options:
-        st.error(f"This server offers {', '.join(listed)}; {current} is not on its list.")
+        st.error(f"{plain(current)} is not on this server's list; choose one of it.")
 
 
 def _typed_model() -> None:
@@ -74,40 +77,21 @@ def _typed_model() -> None:
         name = st.text_input("Folder or Hub id", placeholder="owner/model or a folder on this machine")
         if st.form_submit_button("Use this model") and name.strip():
             st.session_state["redviz.typing"] = False
+            st.session_state[UNCONFIRMED] = None
             update(model=name.strip(), head="", pin=None)
             st.rerun()
 
 
 def _loading_options() -> None:
     with st.popover("Loading options", width="stretch"):
-        bound(
-            st.selectbox,
-            "Device",
-            "device",
-            ["auto", "cpu", "cuda", "mps"],
-            help="auto takes CUDA, else MPS, else the CPU",
-        )
-        bound(
-            st.selectbox,
-            "dtype",
-            "dtype",
-            ["auto", "float32", "bfloat16", "float16"],
-            help="The head always runs in float32.",
-        )
-        bound(st.text_input, "Revision", "revision", help="A branch, tag or commit of a Hub id.")
-        bound(
-            st.text_input,
-            "Head",
-            "head",
-            help="For models with several labels: an index, a name, or a difference such as 1-0.",
-        )
-        bound(
-            st.selectbox,
-            "Read the score at",
-            "read",
-            ["model", "last"],
-            format_func=lambda r: READS[r],
-        )
+        if offered() is None:  # a shared server decides these itself
+            help_device = "auto takes CUDA, else MPS, else the CPU"
+            bound(st.selectbox, "Device", "device", CHOICES["device"], help=help_device)
+            bound(st.selectbox, "dtype", "dtype", CHOICES["dtype"], help="The head always runs in float32.")
+            bound(st.text_input, "Revision", "revision", help="A branch, tag or commit of a Hub id.")
+        help_head = "For models with several labels: an index, a name, or a difference such as 1-0."
+        bound(st.text_input, "Head", "head", help=help_head)
+        bound(st.selectbox, "Read the score at", "read", CHOICES["read"], format_func=lambda r: READS[r])
 
 
 def _status(state: ModelState | None) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from redviz.engine import ModelSpec
+from redviz.view.markdown import plain
 from redviz.view.session import ask_again, asked, engine
 from redviz.worker import Job
 
@@ -20,9 +21,11 @@ def wait_for(jobs: Sequence[tuple[Hashable, Job]]) -> None:
     for key, job in jobs:
         if job.finished.is_set() and job.state != "done":
             with st.container(horizontal=True, vertical_alignment="center"):
-                (st.info if job.state == "cancelled" else st.error)(job.error)
+                (st.info if job.state == "cancelled" else st.error)(plain(job.error))
                 if " --" in job.error:
-                    st.caption("What the sentence calls --head, --dtype or --read is under Loading options, at the left.")
+                    st.caption(
+                        "What the sentence calls --head, --dtype or --read is under Loading options, at the left."
+                    )
                 st.button("Try again", key=f"redviz.again.{job.id}", on_click=ask_again, args=(key,))
     running = [job for _, job in jobs if not job.finished.is_set()]
     if running:

@@ -9,12 +9,15 @@ import pandas as pd
 import streamlit as st
 
 from redviz.analysis import BASELINES, ReturnCurves, return_curves
+from redviz.engine import ModelSpec
 from redviz.methods import Recipe
 from redviz.records import Analysis, Credit
-from redviz.text import cells
+from redviz.text import Unit, pool, units
 from redviz.view.curves import Mark, Panel, Series, curves
 from redviz.view.lanes import signed
+from redviz.view.markdown import plain
 from redviz.view.marks import flat
+from redviz.view.screens.details import details
 from redviz.view.screens.methods_bar import method_names
 from redviz.view.session import bound, update, view, write_link
 from redviz.view.strip import strips
@@ -23,8 +26,8 @@ GROUP = "inspect"
 
 
 @st.fragment
-def workspace(analysis: Analysis, wanted: Mapping[str, Recipe]) -> None:
-    """Draw strips, sums, curves and the pinned token of one analysis."""
+def workspace(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe]) -> None:
+    """Draw strips, sums, curves and the pinned token of one analysis, and the panel below that follows pin and knobs."""
     state = view()
     names = method_names(wanted)
     labels = [label for label in wanted if label in analysis.credits]
@@ -57,6 +60,8 @@ def workspace(analysis: Analysis, wanted: Mapping[str, Recipe]) -> None:
     if latest != state.pin:
         update(pin=latest)
     write_link()
+    st.divider()
+    details(analysis, spec, wanted, made)
 
 
 def sums(analysis: Analysis, names: Mapping[str, str]) -> None:
@@ -75,7 +80,7 @@ def sums(analysis: Analysis, names: Mapping[str, str]) -> None:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "¦")
+    return plain(text)
 
 
 def _steps(credit: Credit) -> str:
@@ -87,18 +92,10 @@ def _steps(credit: Credit) -> str:
 def _knobs(analysis: Analysis, labels: list[str], names: Mapping[str, str]) -> ReturnCurves | None:
     if not labels:
         return None
-    if view().rewards not in labels:
-        update(rewards=labels[0])
+    shown = _rewards(labels)
     with st.container(horizontal=True, gap="medium"):
-        bound(
-            st.selectbox,
-            "Token rewards",
-            "rewards",
-            labels,
-            format_func=lambda label: names.get(label, label),
-            width=150,
-        )
-        _beta()
+        _rewards_picker(labels, names, shown)
+        _beta(shown)
         bound(st.slider, "γ discount", "gamma", 0.0, 1.0, step=0.01, width=150)
         bound(
             st.slider,
@@ -115,17 +112,33 @@ def _knobs(analysis: Analysis, labels: list[str], names: Mapping[str, str]) -> R
             bound(st.number_input, "Constant", "constant", step=0.1, width=120)
     state = view()
     made = return_curves(
-        analysis, state.rewards, gamma=state.gamma, lam=state.lam, baseline=state.baseline, constant=state.constant
+        analysis, shown, gamma=state.gamma, lam=state.lam, baseline=state.baseline, constant=state.constant
     )
-    st.session_state["redviz.returns"] = made
     for caution in made.cautions:
         st.caption(f"⚠ {caution}")
     return made
 
 
-def _beta() -> None:
+def _rewards(labels: list[str]) -> str:
+    """The method whose credits are the rewards; the first one while that one is still under way."""
+    return view().rewards if view().rewards in labels else labels[0]
+
+
+def _rewards_picker(labels: list[str], names: Mapping[str, str], shown: str) -> None:
+    key = "redviz.widget.rewards"
+    st.session_state[key] = shown
+    st.selectbox(
+        "Token rewards",
+        labels,
+        format_func=lambda label: names.get(label, label),
+        key=key,
+        on_change=lambda: update(rewards=st.session_state[key]),
+        width=150,
+    )
+
+
+def _beta(label: str) -> None:
     """β_c belongs to RED's credits, so moving it redraws the whole page."""
-    label = view().rewards
     recipe = view().recipes[label]
     key = "redviz.widget.beta_c"
     st.session_state[key] = float(recipe.options.get("beta_c", 1.0))
@@ -141,7 +154,7 @@ def _beta() -> None:
 
 def _panels(analysis: Analysis, labels: list[str], names: Mapping[str, str], made: ReturnCurves | None) -> list[Panel]:
     prefix = analysis.prefix_scores
-    closes = analysis.closing != 0
+    closes = analysis.observation is not None and analysis.observation.has_end
     line = np.append(prefix, analysis.score) if closes else prefix
     panels = [
         Panel(
@@ -159,7 +172,7 @@ def _panels(analysis: Analysis, labels: list[str], names: Mapping[str, str], mad
     ]
     if made is None:
         return panels
-    name = names.get(view().rewards, view().rewards)
+    name = names.get(_rewards(labels), _rewards(labels))
     return [
         *panels,
         Panel("Return G_t", [Series(name, made.returns)], note=f"discounted sum of {name} rewards from each token on"),
@@ -168,9 +181,7 @@ def _panels(analysis: Analysis, labels: list[str], names: Mapping[str, str], mad
 
 
 def _cumulative(credit: Credit, closes: bool) -> np.ndarray:
-    own = credit.values.astype(np.float64).copy()
-    own[-1] -= credit.closing
-    return np.cumsum(np.append(own, credit.closing) if closes else own)
+    return np.cumsum(np.append(credit.own, credit.closing) if closes else credit.own)
 
 
 def _pinned(analysis: Analysis, names: Mapping[str, str], made: ReturnCurves | None, pin: int | None) -> None:
@@ -185,39 +196,38 @@ def _pinned(analysis: Analysis, names: Mapping[str, str], made: ReturnCurves | N
             f"P_T {analysis.prefix_scores[-1]:+.4f} → score {analysis.score:+.4f}: they add {analysis.closing:+.4f}."
         )
         return
-    cell = next(c for c in cells(analysis.response, analysis.offsets) if c.first <= pin < c.last)
-    st.markdown(f"**Token {pin + 1} of {length}**")
-    st.code(flat(cell.text) or "∅", language=None)
-    ids = ", ".join(str(i) for i in analysis.token_ids[cell.first : cell.last])
+    groups = units(analysis.response, analysis.offsets, view().granularity)
+    at, unit = next((i, u) for i, u in enumerate(groups) if u.first <= pin < u.last)
+    st.markdown(f"**{view().granularity.capitalize()} {at + 1} of {len(groups)}**")
+    st.code(flat(unit.text) or "∅", language=None, wrap_lines=True)
+    ids = ", ".join(str(i) for i in analysis.token_ids[unit.first : unit.last])
+    before, after = analysis.prefix_scores[unit.first], analysis.prefix_scores[unit.last]
     st.caption(
-        f"id {ids} · characters {cell.start}–{cell.end}  \n"
-        f"P {analysis.prefix_scores[pin]:+.4f} → {analysis.prefix_scores[pin + 1]:+.4f}"
-        + (f"  \nG_t {made.returns[pin]:+.4f} · A_t {made.advantages[pin]:+.4f}" if made else "")
+        f"id {ids} · characters {unit.start}–{unit.end}  \nP {before:+.4f} → {after:+.4f}"
+        + (f"  \nG_t {made.returns[unit.first]:+.4f} · A_t {made.advantages[unit.first]:+.4f}" if made else "")
     )
-    rows = [
-        {
-            "method": names.get(label, label),
-            "credit": float(c.values[pin]),
-            "rank": int((np.abs(c.values) > abs(c.values[pin])).sum()) + 1,
-        }
-        for label, c in analysis.credits.items()
-    ]
+    rows = []
+    for label, credit in analysis.credits.items():
+        pooled = pool(credit.own, groups)  # [U]
+        rank = int((np.abs(pooled) > abs(pooled[at])).sum()) + 1
+        rows.append({"method": names.get(label, label), "credit": float(pooled[at]), "rank": rank})
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
         column_config={
             "credit": st.column_config.NumberColumn(format="%+.4f"),
-            "rank": st.column_config.NumberColumn(help=f"1 is the largest credit in absolute value, of {length}"),
+            "rank": st.column_config.NumberColumn(help=f"1 is the largest credit in absolute value, of {len(groups)}"),
         },
     )
-    _layers(analysis, pin)
+    _layers(analysis, unit)
 
 
-def _layers(analysis: Analysis, pin: int) -> None:
+def _layers(analysis: Analysis, unit: Unit) -> None:
     observation = analysis.observation
     if observation is None or observation.response_row is None:
         return
-    by_layer = observation.response_row[:, :, observation.encoding.start + pin].mean(1)  # [layer]
+    start = observation.encoding.start
+    by_layer = observation.response_row[:, :, start + unit.first : start + unit.last].sum(2).mean(1)  # [layer]
     st.dataframe(
         pd.DataFrame({"attention by layer": [by_layer.tolist()]}),
         hide_index=True,
