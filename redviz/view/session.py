@@ -178,6 +178,20 @@ def bound(widget: Callable[..., Any], label: str, name: str, *args: Any, **optio
     return widget(label, *args, key=key, on_change=take, **options)
 
 
+def remembered(label: str, name: str, options: Sequence[str]) -> str:
+    """A row of buttons whose choice outlives its page but is no part of the link. Clicking the chosen one keeps it."""
+    key, kept = f"redviz.widget.{name}", f"redviz.{name}"
+    st.session_state[key] = st.session_state.setdefault(kept, options[0])
+
+    def take() -> None:
+        if st.session_state[key] is not None:
+            st.session_state[kept] = st.session_state[key]
+
+    st.segmented_control(label, options, key=key, on_change=take)
+    chosen: str = st.session_state[kept]
+    return chosen
+
+
 def choice(label: str, name: str, options: Sequence[str], **more: Any) -> None:
     """A row of buttons for one field of the view."""
     bound(st.segmented_control, label, name, options, **more)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from playwright.sync_api import expect
 from safetensors.torch import load_file, save_file
 from serve import serving
 
@@ -182,6 +183,14 @@ def test_hostile_text_is_shown_as_it_is_and_every_cell_can_be_pinned(app):
         assert mark in shown
     assert "👨‍👩‍👧" in shown and "مرحبا" in shown
     assert opened.errors == []
+
+
+def test_the_chosen_source_stays_when_it_is_clicked_again(app):
+    opened = app()
+    for _ in range(2):
+        opened.get_by_role("radio", name="Paste").click()
+        opened.get_by_role("button", name="Show its tokens").wait_for()
+    expect(opened.get_by_role("radio", name="Paste")).to_be_checked(timeout=SLOW)
 
 
 def test_four_thousand_tokens(app):

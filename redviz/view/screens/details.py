@@ -21,7 +21,7 @@ from redviz.view.screens.causal_panel import causal_panel
 from redviz.view.screens.export_panel import export_panel
 from redviz.view.screens.methods_bar import MOST, method_names
 from redviz.view.screens.waiting import result_of
-from redviz.view.session import engine, update, view
+from redviz.view.session import engine, remembered, update, view
 from redviz.worker import Job
 
 if TYPE_CHECKING:
@@ -34,11 +34,7 @@ LARGEST_MAP = 400  # tokens; beyond it a map has more cells than a screen has pi
 
 def details(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe], made: ReturnCurves | None) -> None:
     """Draw the chosen panel; the others cost nothing."""
-    key = "redviz.widget.panel"
-    if key not in st.session_state:
-        st.session_state[key] = st.session_state.get("redviz.panel", PANELS[0])
-    panel = st.segmented_control("Look closer", PANELS, key=key)
-    st.session_state["redviz.panel"] = panel
+    panel = remembered("Look closer", "panel", PANELS)
     if panel == PANELS[0]:
         causal_panel(analysis, spec, method_names(wanted))
     elif panel == PANELS[1]:

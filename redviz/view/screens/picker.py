@@ -10,7 +10,7 @@ from redviz.errors import RedvizError
 from redviz.records import Example, Prompt
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
-from redviz.view.session import example_of, gallery, recent, show_example, update, view
+from redviz.view.session import example_of, gallery, recent, remembered, show_example, update, view
 
 SOURCES = ("Gallery", "Paste", "Upload", "Edit", "Recent")
 
@@ -18,21 +18,12 @@ SOURCES = ("Gallery", "Paste", "Upload", "Edit", "Recent")
 def picker() -> None:
     """Draw the prompt and the ways to choose a response."""
     with st.container(horizontal=True, gap="medium"):
-        source = _source()
+        source = remembered("Response from", "source", SOURCES)
         note = _gallery() if source == "Gallery" else ""
     if note:
         st.caption(f"⚠ {note.capitalize()}: its score says little here.")
     {"Paste": _paste, "Upload": _upload, "Edit": _edit, "Recent": _recent}.get(source, lambda: None)()
     _prompt(example_of(view()).prompt)
-
-
-def _source() -> str:
-    key = "redviz.widget.source"
-    if key not in st.session_state:
-        st.session_state[key] = st.session_state.get("redviz.source", SOURCES[0])
-    source: str = st.segmented_control("Response from", SOURCES, key=key) or SOURCES[0]
-    st.session_state["redviz.source"] = source
-    return source
 
 
 def _gallery() -> str:
