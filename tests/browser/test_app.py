@@ -149,6 +149,7 @@ def test_a_link_to_pasted_text_reopens_it_after_another_page(app):
     text = "A quiet film, superb in its way, and then a tedious last act."
     paste(opened, text)
     shows(opened, "superb in its way")
+    settled(opened)
     opened.locator(".rv .text .u").nth(3).click()
     opened.wait_for_function("() => location.search.includes('pin=3')")
     opened.get_by_role("radio", name="Export and link").click()
