@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from redviz import __version__
 from redviz.errors import RedvizError
 from redviz.evaluation.checks import VERDICTS, Finding, Subject, subject
 from redviz.evaluation.checks_of_scores import (
@@ -162,7 +161,7 @@ def check_model(model: RewardModel, progress: Progress | None = None) -> Conform
         trained_length=model.trained_length,
         dtype=model.source.dtype,
         device=model.source.device,
-        versions={**model.source.versions, "redviz": __version__},
+        versions=model.source.versions,
     )
 
 

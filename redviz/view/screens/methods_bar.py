@@ -97,7 +97,8 @@ def _option(label: str, name: str, option: Option, value: Any, state: ModelState
         count = state.layers if state else 64
         st.selectbox(options=[-1, *range(count)], format_func=lambda i: "last" if i == -1 else str(i), **words)
     else:
-        st.number_input(min_value=1, max_value=1024, placeholder="automatic", **words)
+        low, high = option.bounds or (None, None)
+        st.number_input(min_value=low, max_value=high, step=1, placeholder="automatic", **words)
 
 
 def _changed(state: ViewState, label: str, name: str, value: Any) -> dict[str, Any]:

@@ -55,8 +55,8 @@ def workspace(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe])
             key="redviz.curves",
         )
     with right:
-        _pinned(analysis, names, made, drawn if drawn != state.pin else pin)
-    latest = drawn if drawn != state.pin else pin
+        latest = drawn if drawn != state.pin else pin
+        _pinned(analysis, names, made, latest)
     if latest != state.pin:
         update(pin=latest)
     write_link()
