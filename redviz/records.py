@@ -48,6 +48,8 @@ class Encoding:
         How many response tokens were cut to fit the model's context.
     notices
         Sentences a person should see beside the result.
+    example
+        What was encoded, for methods that alter the text and ask again.
     """
 
     ids: Array  # [L] int64
@@ -59,6 +61,7 @@ class Encoding:
     rendered: str
     truncated: int = 0
     notices: tuple[str, ...] = ()
+    example: Example = Example("", "")
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,29 @@ class Observation:
     def closing(self) -> float:
         """What the template's closing tokens add: score - P_T."""
         return self.score - float(self.prefix_scores[-1])
+
+
+@dataclass(frozen=True)
+class LogProbs:
+    """What a policy and its reference think of the response that a reward model read, token by token of that reward model.
+
+    Attributes
+    ----------
+    policy, reference
+        Log-probabilities of the response tokens, teacher-forced, ``[T]`` float32.
+    kl
+        ``KL(reference || policy)`` over the whole vocabulary at the state before each token, ``[T]`` float32.
+    closing
+        The same three numbers at the end-of-turn token, where the policy's template closes the response with one; else None.
+    names
+        The policy and the reference.
+    """
+
+    policy: Array  # [T] float32
+    reference: Array  # [T] float32
+    kl: Array  # [T] float32
+    closing: tuple[float, float, float] | None = None
+    names: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)

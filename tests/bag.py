@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from redviz.models.reward_model import RewardModel
-from redviz.records import Array, Encoding, Observation, Source
+from redviz.records import Array, Encoding, Example, Observation, Source
 
 PAD, EOS = 0, 1
 
@@ -56,7 +56,8 @@ def encoding(prompt: Sequence[int], response: Sequence[int], closing: Sequence[i
     stop = len(prompt) + len(response)
     offsets = tuple((t, t + 1) for t in range(len(response)))
     text = "".join(chr(97 + i) for i in ids)
-    return Encoding(ids, len(prompt), stop, len(ids) - 1, offsets, tuple(text), text)
+    example = Example(text[: len(prompt)], text[len(prompt) : stop])
+    return Encoding(ids, len(prompt), stop, len(ids) - 1, offsets, tuple(text), text, example=example)
 
 
 def observation(prefix: Sequence[float], score: float | None = None, rows: Array | None = None) -> Observation:

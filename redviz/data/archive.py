@@ -57,6 +57,10 @@ def load_analysis(path: Path) -> Analysis:
     if header["format"] != FORMAT:
         raise RedvizError(f"{path.name} has format {header['format']}, this redviz reads {FORMAT}; save it again.")
     plain = header["encoding"]
+    prompt = header["example"]["prompt"]
+    example = Example(
+        prompt if isinstance(prompt, str) else tuple(prompt), header["example"]["response"], header["example"]["id"]
+    )
     encoding = Encoding(
         arrays["ids"],
         plain["start"],
@@ -67,12 +71,9 @@ def load_analysis(path: Path) -> Analysis:
         plain["rendered"],
         plain["truncated"],
         tuple(plain["notices"]),
+        example,
     )
     observation = Observation(encoding, arrays["column_scores"], arrays.get("response_row"), arrays.get("pooling_row"))
     credits = {label: Credit(arrays[f"credit:{label}"], **record) for label, record in header["credits"].items()}
-    prompt = header["example"]["prompt"]
-    example = Example(
-        prompt if isinstance(prompt, str) else tuple(prompt), header["example"]["response"], header["example"]["id"]
-    )
     source = Source(**{**header["source"], "heads": tuple(header["source"]["heads"])})
     return Analysis(example, source, observation, credits, unit=header["unit"])

@@ -96,7 +96,7 @@ def encode(
     if read == "model" and pad_id is not None:
         kept = np.flatnonzero(ids != pad_id)
         column = int(kept[-1]) if len(kept) else column
-    return Encoding(ids, start, stop, column, offsets, pieces, rendered, cut, notices)
+    return Encoding(ids, start, stop, column, offsets, pieces, rendered, cut, notices, example)
 
 
 def messages_of(prompt: str | Sequence[Message]) -> list[dict[str, str]]:
