@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from redviz.errors import RedvizError
-from redviz.records import Array, Credit, Observation
+from redviz.records import Array, Credit, Encoding, Observation
 
 ROWS = ("response", "pooling")
 
@@ -55,8 +55,7 @@ def response_attention(
     observation: Observation, *, layer: int = -1, heads: int | Sequence[int] | None = None, row: str = "response"
 ) -> Array:
     """Head-mean attention over the response's tokens, renormalised to sum 1: ``[T]`` float64."""
-    if row not in ROWS:
-        raise RedvizError(f"row is {row!r}; use one of {', '.join(ROWS)}.")
+    check_row(row)
     rows = observation.response_row if row == "response" else observation.pooling_row  # [layer, head, L]
     if rows is None:
         raise RedvizError(
@@ -67,9 +66,20 @@ def response_attention(
     picked = list(range(rows.shape[1])) if heads is None else [heads] if isinstance(heads, int) else list(heads)
     if not picked or any(not 0 <= h < rows.shape[1] for h in picked):
         raise RedvizError(f"heads is {heads}; this model has heads 0 to {rows.shape[1] - 1} (None takes all).")
-    mean = rows[layer, picked].astype(np.float64).mean(0)  # [L]
-    own = mean[observation.encoding.start : observation.encoding.stop]  # [T]
+    return response_shares(rows[layer, picked].astype(np.float64).mean(0), observation.encoding)
+
+
+def response_shares(weights: Array, encoding: Encoding) -> Array:
+    """The response's part of one weight per column (``[L]``), renormalised to sum 1: ``[T]`` float64."""
+    own = weights[encoding.start : encoding.stop].astype(np.float64)  # [T]
     mass = own.sum()
     if mass <= 0:
-        raise RedvizError("This row pays no attention to the response at all; choose another layer or head.")
-    return own / mass
+        raise RedvizError("This row pays no attention to the response at all; choose another layer, head or row.")
+    shares: Array = own / mass
+    return shares
+
+
+def check_row(row: str) -> None:
+    """RedvizError unless it names one of the two rows."""
+    if row not in ROWS:
+        raise RedvizError(f"row is {row!r}; use one of {', '.join(ROWS)}.")

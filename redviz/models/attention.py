@@ -2,7 +2,8 @@
 
 Transformers lets a model be pointed at a registered attention function. Ours hands the work to the SDPA kernel and, while a
 :class:`Rows` capture is open, recomputes the few query rows that were asked for from the layer's own queries and keys. Memory is
-layers x heads x length, never length squared.
+layers x heads x length, never length squared. A :class:`Kept` capture holds the queries and keys themselves, as linear as a cache,
+for methods that need more rows than they could hold.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -32,7 +33,44 @@ class Rows:
     passed: int = 0  # layers that have run
 
 
+@dataclass(frozen=True)
+class Layer:
+    """What one attention layer worked with in a forward pass, from which any of its rows can be computed."""
+
+    module: Any
+    query: Tensor  # [B, H, L, d]
+    key: Tensor  # [B, H_kv, L, d]
+    value: Tensor  # [B, H_kv, L, d_v]; empty where every layer is kept
+    mask: Tensor | None
+    scaling: float
+    softcap: float | None
+    sinks: Tensor | None
+
+    def rows(self, columns: Tensor) -> Tensor:
+        """Attention of these query columns (``[B, R]``): ``[B, R, H, L]`` float32."""
+        return attention_rows(self.query, self.key, self.mask, columns, self.scaling, self.softcap, self.sinks)
+
+
+@dataclass
+class Kept:
+    """The layers of one forward pass, in the order they ran: all without their values, or the one asked for with them."""
+
+    only: int | None = None  # -1 is the last
+    layers: list[Layer] = field(default_factory=list)
+    passed: int = 0  # layers that have run
+
+    def add(self, layer: Layer) -> None:
+        index, self.passed = self.passed, self.passed + 1
+        if self.only is None:
+            self.layers.append(replace(layer, value=layer.value[..., :0].clone()))
+        elif self.only < 0:  # how many layers there are is known only at the end
+            self.layers = [*self.layers, layer][self.only :]
+        elif index == self.only:
+            self.layers = [layer]
+
+
 _open: ContextVar[Rows | None] = ContextVar("redviz_attention_rows", default=None)
+_kept: ContextVar[Kept | None] = ContextVar("redviz_attention_layers", default=None)
 
 
 @contextmanager
@@ -44,6 +82,17 @@ def reading(columns: Tensor, only: tuple[int, int] | None = None) -> Iterator[Ro
         yield rows
     finally:
         _open.reset(token)
+
+
+@contextmanager
+def keeping(only: int | None = None) -> Iterator[Kept]:
+    """Keep what the layers (or one of them) work with in the one forward pass inside the block."""
+    kept = Kept(only)
+    token = _kept.set(kept)
+    try:
+        yield kept
+    finally:
+        _kept.reset(token)
 
 
 def attention_rows(
@@ -100,9 +149,19 @@ def _softmax(logits: Tensor, sinks: Tensor | None) -> Tensor:
 
 
 def _record(
-    query: Tensor, key: Tensor, mask: Tensor | None, scaling: float | None, softcap: float | None, sinks: Tensor | None
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scaling: float | None,
+    softcap: float | None,
+    sinks: Tensor | None,
 ) -> None:
-    rows = _open.get()
+    rows, kept = _open.get(), _kept.get()
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if kept is not None:
+        kept.add(Layer(module, query, key, value, mask, scale, softcap, sinks))
     if rows is None:
         return
     layer, rows.passed = rows.passed, rows.passed + 1
@@ -113,12 +172,13 @@ def _record(
         shared = head // (query.shape[1] // key.shape[1])  # the key head this query head reads
         query, key = query[:, head : head + 1], key[:, shared : shared + 1]
         sinks = None if sinks is None else sinks[head : head + 1]
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     rows.layers.append(attention_rows(query, key, mask, rows.columns, scale, softcap, sinks))
 
 
 def _fast(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any) -> Any:
-    _record(query, key, attention_mask, kwargs.get("scaling"), kwargs.get("softcap"), kwargs.get("s_aux"))
+    _record(
+        module, query, key, value, attention_mask, kwargs.get("scaling"), kwargs.get("softcap"), kwargs.get("s_aux")
+    )
     return ALL_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, attention_mask, **kwargs)
 
 
@@ -133,7 +193,7 @@ def _plain(
     s_aux: Tensor | None = None,
     **kwargs: Any,
 ) -> Any:
-    _record(query, key, attention_mask, scaling, softcap, s_aux)
+    _record(module, query, key, value, attention_mask, scaling, softcap, s_aux)
     repeat = query.shape[1] // key.shape[1]
     keys, values = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)  # [B, H, L, d]
     logits = (query @ keys.transpose(-1, -2)) * (

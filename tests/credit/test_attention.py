@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from redviz import returns
-from redviz.credit.attention import abc, response_attention
+from redviz.credit.attention import abc, response_attention, response_shares
 from redviz.credit.baselines import sparse
 from redviz.errors import RedvizError
 from redviz.models.observe import observe
@@ -111,6 +111,14 @@ def test_on_a_real_model_it_is_the_eager_kernels_attention(architecture):
 def test_options_that_make_no_sense(options, message):
     with pytest.raises(RedvizError, match=message):
         abc(attended([ROW]), **options)
+
+
+def test_shares_of_weights_that_are_not_attention():
+    seen = observation(P, 0.0)  # two prompt columns, four of the response, one closing
+    shares = response_shares(np.array([9, 9, 1, 0, 5, 2, 9], np.float32), seen.encoding)
+    assert shares.dtype == np.float64 and shares.tolist() == [0.125, 0.0, 0.625, 0.25]
+    with pytest.raises(RedvizError, match="choose another layer, head or row"):
+        response_shares(np.array([9, 9, 0, 0, 0, 0, 9], np.float32), seen.encoding)
 
 
 def test_a_model_without_attention_and_a_row_that_looks_away():
