@@ -11,13 +11,21 @@ from torch import Tensor
 
 from redviz.errors import RedvizError
 from redviz.models.reward_model import RewardModel
-from redviz.models.tail import prompt_cache, tail_embeddings, tail_scores
-from redviz.probe.choices import BASELINES, FIRST_STEPS, MOST_STEPS, STEP_CAP
-from redviz.records import Credit, Observation
+from redviz.models.tail import tail_scores
+from redviz.probe.choices import FIRST_STEPS, MOST_STEPS, STEP_CAP
+from redviz.probe.gradient_inputs import (
+    TOKENS_AT_ONCE,
+    GradientInputs,
+    Progress,
+    baseline_embedding,
+    baseline_kind,
+    gradient_inputs,
+    halving,
+    residual_tolerance,
+)
+from redviz.records import Array, Credit, Observation
 
-TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 32768, "mps": 8192}  # rows x columns of one forward and backward
-
-Progress = Callable[[int, int], None]
+__all__ = ["TOKENS_AT_ONCE", "ig"]
 
 
 def ig(
@@ -53,29 +61,24 @@ def ig(
         raise RedvizError(
             f"steps is {steps}; give at least 1 and at most {MOST_STEPS}, or leave it out to let the residual decide."
         )
-    if baseline == "pad" and model.tokenizer.pad_token_id is None:
-        baseline = "mean"
+    baseline = baseline_kind(model, baseline)
     encoding = observation.encoding
-    length = encoding.stop - encoding.start
     if encoding.read < encoding.start:  # a response of padding alone: the model reads before it
         unread = {"steps": 0, "baseline": baseline, "tolerance": 0.0, "converged": True}
+        length = encoding.stop - encoding.start
         return Credit(np.zeros(length, np.float32), observation.score, observation.score, meta=unread)
-    cache = prompt_cache(model, encoding)
-    tail = tail_embeddings(model, encoding)  # [1, S, D]
-    inputs, closing = tail[:, :length], tail[:, length:]  # [1, T, D], [1, S-T, D]
-    start = _baseline(model, baseline).expand_as(inputs)
-    read = encoding.read - encoding.start
+    given = gradient_inputs(model, encoding)
+    start = baseline_embedding(model, baseline).expand_as(given.response)  # [1, T, D]
 
     def score(embeddings: Tensor) -> Tensor:  # [B, T, D] -> [B]
-        whole = torch.cat([embeddings, closing.expand(len(embeddings), -1, -1)], 1)
-        return tail_scores(model, cache, whole)[:, read]
+        return tail_scores(model, given.cache, given.whole(embeddings))[:, given.read]
 
     with torch.no_grad():
         reference = float(score(start))
-    tolerance = max(0.01 * abs(observation.score - reference), 0.01 * float(observation.prefix_scores.std()))
+    tolerance = residual_tolerance(observation, reference)
     count = steps or FIRST_STEPS
     while True:
-        values = _attribute(score, inputs, start, count, progress)  # [T]
+        values = _attribute(score, given, start, count, progress)  # [T]
         residual = observation.score - reference - float(values.sum(dtype=np.float64))
         if steps is not None or abs(residual) <= tolerance or count >= STEP_CAP:
             break
@@ -85,10 +88,9 @@ def ig(
 
 
 def _attribute(
-    score: Callable[[Tensor], Tensor], inputs: Tensor, start: Tensor, steps: int, progress: Progress | None
-) -> np.ndarray:
-    """Captum's integrated gradients, summed over the embedding: ``[T]`` float64; micro-batches halve when memory runs out."""
-    rows = max(1, TOKENS_AT_ONCE[inputs.device.type] // inputs.shape[1])
+    score: Callable[[Tensor], Tensor], given: GradientInputs, start: Tensor, steps: int, progress: Progress | None
+) -> Array:
+    """Captum's integrated gradients, summed over the embedding: ``[T]`` float64."""
     done = 0
 
     def counted(embeddings: Tensor) -> Tensor:
@@ -98,37 +100,16 @@ def _attribute(
         done = min(steps, done + len(embeddings))
         return score(embeddings)
 
-    method = IntegratedGradients(counted, multiply_by_inputs=True)
-    while True:
-        try:
-            found = method.attribute(
-                inputs, baselines=start, n_steps=steps, method="gausslegendre", internal_batch_size=min(rows, steps)
-            )
-            break
-        except torch.OutOfMemoryError:
-            if rows == 1:
-                raise RedvizError(
-                    "Memory ran out on a single gradient step; use a shorter response or a smaller dtype."
-                ) from None
-            rows, done = rows // 2, 0
+    def attribute(rows: int) -> Tensor:  # [1, T, D]
+        nonlocal done
+        done = 0
+        found: Tensor = IntegratedGradients(counted).attribute(
+            given.response, baselines=start, n_steps=steps, method="gausslegendre", internal_batch_size=rows
+        )
+        return found
+
+    found = halving(attribute, min(given.rows, steps)).detach()
     if progress is not None:
         progress(steps, steps)
-    values: np.ndarray = found.detach().double().sum(-1)[0].cpu().numpy()
+    values: Array = found.cpu().double().sum(-1)[0].numpy()  # [T]
     return values
-
-
-def _baseline(model: RewardModel, kind: str) -> Tensor:
-    """The embedding every response token starts from: ``[D]``."""
-    if kind not in BASELINES:
-        raise RedvizError(f"baseline is {kind!r}; use one of {', '.join(BASELINES)}.")
-    weight: Tensor = model.module.get_input_embeddings().weight.detach()  # [V, D]
-    if kind == "mean":
-        return weight.float().mean(0).to(weight.dtype)
-    if kind == "zero":
-        return torch.zeros_like(weight[0])
-    token = model.tokenizer.pad_token_id if kind == "pad" else model.tokenizer.eos_token_id
-    if token is None:
-        raise RedvizError(f'This tokenizer has no {kind} token; use baseline "mean" or "zero".')
-    with torch.no_grad():
-        embedded: Tensor = model.module.get_input_embeddings()(torch.tensor([token], device=weight.device))[0]
-    return embedded
