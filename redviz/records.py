@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -77,12 +78,15 @@ class Observation:
         None where the model offers none.
     prefix_scores
         ``P_0 .. P_T``, ``[T+1]`` float32. From ``column_scores`` of a causal model; from ``T + 1`` truncated forwards otherwise.
+    black_box
+        Whether the score is a function of text, with nothing to look into: then only P_0 and P_T are known, the others are nan.
     """
 
     encoding: Encoding
     column_scores: Array  # [L] float32
     response_row: Array | None = None  # [layer, head, L] float32
     pooling_row: Array | None = None  # [layer, head, L] float32
+    black_box: bool = False
 
     @property
     def prefix_scores(self) -> Array:
@@ -268,15 +272,15 @@ class Analysis:
             "id": self.example.id,
             "prompt": prompt,
             "response": self.response,
-            "score": self.score if self.observation else None,
+            "score": _known(self.score),
             "reading_column": self.observation.encoding.read if self.observation else None,
-            "base": self.base if self.observation else None,
-            "closing": self.closing if self.observation else None,
+            "base": _known(self.base),
+            "closing": _known(self.closing),
             "unit": self.unit,
             "tokens": list(self.tokens),
             "token_ids": list(self.token_ids),
             "offsets": [list(pair) for pair in self.offsets],
-            "prefix_scores": [float(p) for p in self.prefix_scores],
+            "prefix_scores": [_known(float(p)) for p in self.prefix_scores],
             "credits": credits,
             "truncated": self.truncated,
             "notices": list(self.notices),
@@ -313,3 +317,8 @@ class Analysis:
         from redviz.view.report import strips_html
 
         return strips_html(self)
+
+
+def _known(value: float) -> float | None:
+    """JSON has no nan: what is not known is null."""
+    return value if math.isfinite(value) else None

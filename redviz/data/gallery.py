@@ -9,7 +9,9 @@ from redviz.errors import RedvizError
 from redviz.records import Prompt
 from redviz.settings import project_file
 
-KINDS = ("review", "dialogue", "code")
+KINDS = ("review", "dialogue", "code", "summary", "math")
+REQUIRED = frozenset({"id", "title", "kind", "note", "prompt", "responses"})
+OPTIONAL = frozenset({"rule", "answer"})
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,11 @@ class GalleryResponse:
 
 @dataclass(frozen=True)
 class GalleryItem:
-    """A prompt with its responses. ``note`` marks what a person should know about it first; it may be empty."""
+    """A prompt with its responses. ``note`` marks what a person should know about it first; it may be empty.
+
+    ``rule`` names the rule that scores it, such as "rule:exact-answer" ("": the embedded reward model); ``answer`` is the
+    reference answer where that rule needs one.
+    """
 
     id: str
     title: str
@@ -30,6 +36,8 @@ class GalleryItem:
     note: str
     prompt: Prompt
     responses: tuple[GalleryResponse, ...]
+    rule: str = ""
+    answer: str = ""
 
 
 def load_gallery(path: Path | None = None) -> tuple[GalleryItem, ...]:
@@ -69,7 +77,7 @@ def load_gallery(path: Path | None = None) -> tuple[GalleryItem, ...]:
 def _item(row: Any) -> GalleryItem:
     if isinstance(row, BadValue):
         raise row
-    _check_keys(row, {"id", "title", "kind", "note", "prompt", "responses"})
+    _check_keys(row, REQUIRED, OPTIONAL)
     if row["kind"] not in KINDS:
         raise BadValue(f"kind is {row['kind']!r}, expected one of {', '.join(KINDS)}")
     if not isinstance(row["responses"], list) or not row["responses"]:
@@ -77,17 +85,20 @@ def _item(row: Any) -> GalleryItem:
     responses = tuple(_response(response) for response in row["responses"])
     _check_unique([response.id for response in responses])
     title, note = text_of(row["title"], "title"), text_of(row["note"], "note")
-    return GalleryItem(text_of(row["id"], "id"), title, row["kind"], note, prompt_of(row["prompt"]), responses)
+    rule, answer = text_of(row.get("rule", ""), "rule"), text_of(row.get("answer", ""), "answer")
+    prompt = prompt_of(row["prompt"])
+    return GalleryItem(text_of(row["id"], "id"), title, row["kind"], note, prompt, responses, rule, answer)
 
 
 def _response(row: Any) -> GalleryResponse:
-    _check_keys(row, {"id", "text"})
+    _check_keys(row, frozenset({"id", "text"}))
     return GalleryResponse(text_of(row["id"], "id of a response"), text_of(row["text"], "text of a response"))
 
 
-def _check_keys(row: Any, expected: set[str]) -> None:
-    if not isinstance(row, dict) or row.keys() != expected:
-        raise BadValue(f"expected an object with the keys {', '.join(sorted(expected))}")
+def _check_keys(row: Any, required: frozenset[str], optional: frozenset[str] = frozenset()) -> None:
+    if not isinstance(row, dict) or not required <= row.keys() <= required | optional:
+        also = f", and perhaps {', '.join(sorted(optional))}" if optional else ""
+        raise BadValue(f"expected an object with the keys {', '.join(sorted(required))}{also}")
 
 
 def _check_unique(ids: list[str]) -> None:
