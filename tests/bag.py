@@ -30,11 +30,20 @@ class Bag(nn.Module):
     def get_input_embeddings(self) -> nn.Embedding:
         return self.embedding
 
-    def forward(self, input_ids: Any = None, inputs_embeds: Any = None, past_key_values: Any = None, **_: Any) -> Any:
+    def forward(
+        self,
+        input_ids: Any = None,
+        inputs_embeds: Any = None,
+        past_key_values: Any = None,
+        attention_mask: Any = None,
+        **_: Any,
+    ) -> Any:
         x = self.embedding(input_ids) if inputs_embeds is None else inputs_embeds  # [B, S, D]
         seen = x[:, None]  # [B, 1, S, D]: kept in the cache as keys, so that a reused prompt counts
         if past_key_values is not None:
             seen, _ = past_key_values.update(seen, seen, 0)
+        if attention_mask is not None:
+            seen = seen * attention_mask[:, None, :, None]
         return SimpleNamespace(last_hidden_state=seen[:, 0].cumsum(1)[:, -x.shape[1] :])
 
 
