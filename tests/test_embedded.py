@@ -35,10 +35,10 @@ def scores(model, responses, prompt=WORDINGS[0]):
     return np.array([a.score for a in redviz.analyze_batch(model, examples, methods=["red"])])
 
 
-def test_both_ship_within_their_size_with_a_card():
-    assert set(embedded_models()) == {"embedded:sentiment", "embedded:writer"}
+def test_all_ship_within_their_size_with_a_card():
+    assert set(embedded_models()) == {"embedded:sentiment", "embedded:writer", "embedded:writer-dpo"}
     assert embedded_reward_models() == ("embedded:sentiment",)
-    for name in ("sentiment", "writer"):
+    for name in ("sentiment", "writer", "writer-dpo"):
         folder = EMBEDDED / name
         assert (folder / "model.safetensors").stat().st_size <= MOST_BYTES
         assert not list(folder.glob("*.bin"))

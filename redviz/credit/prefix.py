@@ -2,14 +2,26 @@
 
 import numpy as np
 
+from redviz.credit.log_ratio import Estimator, check_length, kl_terms
 from redviz.errors import RedvizError
-from redviz.records import Credit, Observation
+from redviz.models.alignment import tokens_read
+from redviz.records import Array, Credit, LogProbs, Observation
 
 INITIALS = ("prefix", "zero_first", "zero_base")
 
 
-def red(observation: Observation, *, beta_c: float = 1.0, initial: str = "prefix") -> Credit:
-    """Credit of token t: what it adds to the score of the prefix, ``P_t - P_{t-1}`` (equations 6 and 7 of RED).
+def red(
+    observation: Observation,
+    *,
+    beta_c: float = 1.0,
+    initial: str = "prefix",
+    kl_coef: float = 0.0,
+    kl_estimator: Estimator = "k1",
+    alpha: float = 0.0,
+    log_probs: LogProbs | None = None,
+    cost: Observation | None = None,
+) -> Credit:
+    """Credit of token t: what it adds to the score of the prefix, ``P_t - P_{t-1}`` (equations 6 to 8 of RED).
 
     Parameters
     ----------
@@ -20,23 +32,72 @@ def red(observation: Observation, *, beta_c: float = 1.0, initial: str = "prefix
     initial
         What the first token is compared with. "prefix": the empty response (dynamic initialisation, the paper's choice).
         "zero_first": itself, so its credit is 0. "zero_base": nothing, so the base score is part of its credit.
+    kl_coef
+        Coefficient of the KL penalty that is taken from every credit; 0 takes none. The paper's is 0.02. Not 0 needs ``log_probs``.
+    kl_estimator
+        "k1" (the signed log-ratio of the paper's pseudo-code), "k2" or "k3".
+    alpha
+        Weight of a cost model beside the reward model: ``0.5 * (reward's credit + alpha * cost's credit)``; 0 leaves the reward model
+        alone. The paper's text says -1, its table 1. Not 0 needs ``cost``.
+    log_probs
+        The policy's and the reference's, for the KL penalty.
+    cost
+        One forward pass of the cost model over the same example. Where its tokens are others, it is read after its last token that
+        ends at or before the end of each of the reward model's.
 
     Returns
     -------
     Credit
-        ``[T]``; sums to ``score - beta_c * P_0`` ("zero_first": P_1 in place of P_0; "zero_base": 0). What the template's closing
-        tokens add is folded into the last token and named in ``closing``.
+        ``[T]``; sums to ``score - beta_c * P_0`` ("zero_first": P_1 in place of P_0; "zero_base": 0), halved and with alpha times the
+        cost's added where there is one, less ``kl_coef`` times the sum of the KL terms. What the template's closing tokens add is
+        folded into the last token and named in ``closing``.
     """
     if not 0.0 <= beta_c <= 1.0:
         raise RedvizError(f"beta_c is {beta_c}; it mixes two rewards, so give a number from 0 to 1.")
     if initial not in INITIALS:
         raise RedvizError(f"initial is {initial!r}; use one of {', '.join(INITIALS)}.")
     prefix = observation.prefix_scores.astype(np.float64)  # [T+1]
+    total, closing = observation.score, observation.closing
+    if alpha:
+        paid, whole = _cost_scores(observation, cost)  # [T+1]
+        prefix = 0.5 * (prefix + alpha * paid)
+        total = 0.5 * (total + alpha * whole)
+        closing = 0.5 * (closing + alpha * (whole - float(paid[-1])))
     steps = np.diff(prefix)  # [T]
     reference = {"prefix": prefix[0], "zero_first": prefix[1], "zero_base": 0.0}[initial]
     steps[0] = prefix[1] - reference
     values = beta_c * steps
-    values[-1] += beta_c * observation.closing + (1.0 - beta_c) * observation.score
-    return Credit(
-        values.astype(np.float32), observation.score, beta_c * float(reference), closing=beta_c * observation.closing
-    )
+    values[-1] += beta_c * closing + (1.0 - beta_c) * total
+    closing *= beta_c
+    if kl_coef:
+        penalty = kl_coef * _kl(observation, log_probs, kl_estimator)  # [T], and one more for the end-of-turn token
+        values -= penalty[: len(values)]
+        values[-1] -= penalty[len(values) :].sum()
+        closing -= float(penalty[len(values) :].sum())
+        total -= float(penalty.sum())
+    return Credit(values.astype(np.float32), total, beta_c * float(reference), closing=closing)
+
+
+def _cost_scores(observation: Observation, cost: Observation | None) -> tuple[Array, float]:
+    """The cost model's prefix scores at the reward model's tokens, ``[T+1]`` float64, and its score."""
+    if cost is None:
+        raise RedvizError(
+            "alpha weighs a second reward model whose score is a cost, and there is none; pass cost_model, or alpha 0."
+        )
+    if cost.black_box:
+        raise RedvizError(
+            "The cost model is a function of text, which has no prefix scores; give a reward model, or alpha 0."
+        )
+    read = tokens_read(cost.encoding.offsets, observation.encoding.offsets)  # [T+1]
+    return cost.prefix_scores.astype(np.float64)[read], cost.score
+
+
+def _kl(observation: Observation, log_probs: LogProbs | None, estimator: Estimator) -> Array:
+    """The KL term of every token, and of the end-of-turn token where there is one: ``[T]`` or ``[T+1]`` float64."""
+    if log_probs is None:
+        raise RedvizError(
+            "kl_coef takes a KL penalty from every credit, and that needs two language models; "
+            "pass policy and reference, or kl_coef 0."
+        )
+    check_length(observation, log_probs)
+    return kl_terms(log_probs, estimator)

@@ -26,6 +26,7 @@ log = logging.getLogger("redviz")
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
+REWARD = AutoModelForSequenceClassification
 SMALL = 1_000_000_000  # parameters; below this float32 costs little even on a GPU, and differences of scores keep their digits
 
 
@@ -103,7 +104,7 @@ def load_reward_model(
             raise RedvizError(
                 f"{name} is a {type(module).__name__}; redviz reads causal sequence-classification models with a head called score."
             )
-        if wanted == "auto" and quantization is None and _small(module):
+        if wanted == "auto" and quantization is None and is_small(module):
             module = module.float()
         if device_map is None and quantization is None:
             module = module.to(target)
@@ -126,7 +127,7 @@ def load_reward_model(
         device=str(next(module.parameters()).device),
         template_hash=template_hash(tokenizer),
         heads=labels,
-        versions=_versions(),
+        versions=versions(),
         head="" if head is None else str(head),
         read=read,
     )
@@ -194,7 +195,7 @@ def refuse_pickle(folder: Path, name: str) -> None:
     )
 
 
-def refuse_new_weights(report: dict[str, Any], name: str) -> None:
+def refuse_new_weights(report: dict[str, Any], name: str, auto: Any = REWARD) -> None:
     """Refuse weights that the checkpoint did not hold: Transformers fills them with noise and only warns."""
     missing = sorted(report["missing_keys"])
     mismatched = sorted(str(key[0]) if isinstance(key, tuple) else str(key) for key in report["mismatched_keys"])
@@ -209,7 +210,7 @@ def refuse_new_weights(report: dict[str, Any], name: str) -> None:
     hint = f" (it holds {', '.join(sorted(heads)[:2])}, another kind of head)" if heads else ""
     raise RedvizError(
         f"{name} lacks {len(missing) + len(mismatched)} weights ({listed}); they would be random and its scores noise{hint}; "
-        "use the checkpoint that was trained as a reward model (AutoModelForSequenceClassification), saved whole."
+        f"use the checkpoint that was trained as a {'reward' if auto is REWARD else 'language'} model ({auto.__name__}), saved whole."
     )
 
 
@@ -298,10 +299,11 @@ def load_tokenizer(folder: Path, name: str, trust_remote_code: bool) -> Any:
 
 
 def _from_pretrained(
-    folder: Path, name: str, allow_pickle: bool, dtype: torch.dtype | str, options: dict[str, Any]
+    folder: Path, name: str, allow_pickle: bool, dtype: Any, options: dict[str, Any], auto: Any = REWARD
 ) -> tuple[Any, dict[str, Any]]:
+    """The model as one of Transformers' auto classes builds it, and its report of missing and unexpected weights."""
     try:
-        module, report = AutoModelForSequenceClassification.from_pretrained(
+        module, report = auto.from_pretrained(
             folder, dtype=dtype, use_safetensors=None if allow_pickle else True, output_loading_info=True, **options
         )
     except OUT_OF_MEMORY:
@@ -312,13 +314,12 @@ def _from_pretrained(
                 f"{name}'s weights do not have the shapes its config.json says; save the model again."
             ) from error
         raise RedvizError(
-            f"{name} could not be loaded as a sequence-classification model ({_first_line(error)}); "
-            "download or save the model again."
+            f"{name} could not be loaded by {auto.__name__} ({_first_line(error)}); download or save the model again."
         ) from error
     return module, report
 
 
-def _small(module: Any) -> bool:
+def is_small(module: Any) -> bool:
     return sum(p.numel() for p in module.parameters()) < SMALL
 
 
@@ -334,7 +335,7 @@ def _quantization(kind: str) -> Any:
     return BitsAndBytesConfig(load_in_8bit=kind == "8bit", load_in_4bit=kind == "4bit")
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"redviz": __version__}

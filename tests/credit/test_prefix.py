@@ -14,7 +14,7 @@ from redviz.credit.baselines import sparse, uniform
 from redviz.credit.prefix import INITIALS, red
 from redviz.errors import RedvizError
 from redviz.models.observe import observe
-from redviz.records import Example
+from redviz.records import Example, LogProbs, Observation
 
 P = [0.2, 0.5, -0.1, 0.9, 1.4]  # P_0 .. P_4, no closing: R = P_4
 EXAMPLE = Example("The film opens on a quiet street", "The lead is superb, funny and moving.")
@@ -84,6 +84,98 @@ def test_a_share_outside_its_range_is_refused(beta_c):
 def test_an_unknown_start_is_refused_with_the_valid_ones():
     with pytest.raises(RedvizError, match="prefix, zero_first, zero_base"):
         red(observation(P), initial="dynamic")
+
+
+# ---------------------------------------------------------------- with a KL penalty
+
+LOG_PROBS = LogProbs(
+    np.array([-1.0, -0.5, -2.0, -0.1], np.float32),
+    np.array([-1.2, -0.4, -2.5, -0.1], np.float32),
+    np.zeros(4, np.float32),
+)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "terms"),
+    [
+        ("k1", [0.2, -0.1, 0.5, 0]),
+        ("k2", [0.02, 0.005, 0.125, 0]),
+        ("k3", [0.0187307531, 0.0051709181, 0.1065306597, 0]),
+    ],
+)
+def test_the_kl_penalty_is_taken_from_every_credit(estimator, terms):
+    credit = red(observation(P), kl_coef=0.1, kl_estimator=estimator, log_probs=LOG_PROBS)
+    near(credit.values, np.array([0.3, -0.6, 1.0, 0.5]) - 0.1 * np.array(terms))
+    assert credit.total == pytest.approx(1.4 - 0.1 * sum(terms)) and credit.reference == pytest.approx(0.2)
+    assert credit.residual == pytest.approx(0, abs=1e-6)
+
+
+def test_the_worked_numbers_with_k1():
+    credit = red(observation(P), kl_coef=0.1, log_probs=LOG_PROBS)
+    near(credit.values, [0.28, -0.59, 0.95, 0.50])
+    assert credit.values.sum() == pytest.approx(1.14)
+    returned = returns.monte_carlo(credit.values)
+    to_go = np.cumsum([0.2, -0.1, 0.5, 0][::-1])[::-1]
+    near(returned, 1.4 - np.array(P[:-1]) - 0.1 * to_go)
+
+
+def test_the_end_of_turn_tokens_penalty_is_in_the_closing_share():
+    ended = replace(LOG_PROBS, closing=(-0.1, -0.6, 0.0))
+    credit = red(observation(P, score=2.0), beta_c=0.5, kl_coef=0.1, log_probs=ended)
+    plain = red(observation(P, score=2.0), beta_c=0.5)
+    near(credit.values, plain.values - [0.02, -0.01, 0.05, 0.05])
+    assert credit.closing == pytest.approx(plain.closing - 0.05)
+    assert credit.total == pytest.approx(2.0 - 0.11) and credit.residual == pytest.approx(0, abs=1e-6)
+
+
+def test_what_a_penalty_and_a_cost_need_is_named():
+    with pytest.raises(RedvizError, match="pass policy and reference"):
+        red(observation(P), kl_coef=0.1)
+    with pytest.raises(RedvizError, match="pass cost_model"):
+        red(observation(P), alpha=-1.0)
+    with pytest.raises(RedvizError, match="of 4 tokens and the response has 2"):
+        red(observation(P[:3]), kl_coef=0.1, log_probs=LOG_PROBS)
+    with pytest.raises(RedvizError, match="has no prefix scores"):
+        red(observation(P), alpha=1.0, cost=replace(observation(P), black_box=True))
+
+
+# ---------------------------------------------------------------- with a cost model
+
+COST = [-1.0, -0.8, 0.4, 0.4, 1.0]
+
+
+@pytest.mark.parametrize("alpha", [-1.0, 1.0, 0.25])
+@pytest.mark.parametrize("initial", INITIALS)
+def test_two_models_are_redistributed_apart_and_then_mixed(alpha, initial):
+    seen, paid = observation(P, score=2.0), observation(COST, score=0.5)
+    options = {"beta_c": 0.8, "initial": initial}
+    one, two = red(seen, **options), red(paid, **options)
+    both = red(seen, alpha=alpha, cost=paid, **options)
+    near(both.values, 0.5 * (one.values + alpha * two.values))
+    assert both.total == pytest.approx(0.5 * (2.0 + alpha * 0.5))
+    assert both.reference == pytest.approx(0.5 * (one.reference + alpha * two.reference))
+    assert both.closing == pytest.approx(0.5 * (one.closing + alpha * two.closing))
+    assert both.residual == pytest.approx(0, abs=1e-6)
+
+
+def test_the_penalty_is_taken_once_and_whole_with_two_models():
+    paid = observation(COST)
+    with_penalty = red(observation(P), alpha=-1.0, cost=paid, kl_coef=0.1, log_probs=LOG_PROBS)
+    near(with_penalty.values, red(observation(P), alpha=-1.0, cost=paid).values - [0.02, -0.01, 0.05, 0])
+    assert with_penalty.residual == pytest.approx(0, abs=1e-6)
+
+
+def test_a_cost_models_other_tokens_are_matched_by_characters():
+    seen = observation([0.0] * 5)  # one character each: 0-1, 1-2, 2-3, 3-4
+    paid = observation([1.0, 3.0, 6.0], score=10.0)
+    paid = Observation(replace(paid.encoding, offsets=((0, 2), (2, 4))), paid.column_scores)
+    credit = red(seen, alpha=2.0, cost=paid)
+    # nothing of the cost's first token is whole after the first character; the last character gets what closes too
+    near(credit.values, [0, 2.0, 0, 3.0 + 4.0])
+    assert credit.closing == pytest.approx(4.0)
+    assert (credit.total, credit.reference) == (pytest.approx(10.0), pytest.approx(1.0))
+    straddling = Observation(replace(paid.encoding, offsets=((0, 3), (3, 4))), paid.column_scores)
+    near(red(seen, alpha=2.0, cost=straddling).values, [0, 0, 2.0, 7.0])
 
 
 # ---------------------------------------------------------------- identities, for any scores

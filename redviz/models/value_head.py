@@ -1,0 +1,140 @@
+"""Critics: value models as PPO trains them, and their values at a reward model's tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from redviz.errors import RedvizError
+from redviz.models.alignment import tokens_read
+from redviz.models.files import resolve
+from redviz.models.load import load_reward_model
+from redviz.models.observe import observe
+from redviz.models.policy import load_policy
+from redviz.models.reward_model import RewardModel
+from redviz.records import Array, Encoding
+
+HEAD = "v_head.summary."  # what TRL's AutoModelForCausalLMWithValueHead calls its linear head
+
+
+def load_value_model(
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: str | torch.dtype = "auto",
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    allow_pickle: bool = False,
+    max_length: int | None = None,
+) -> RewardModel:
+    """Load a critic: a value at every token.
+
+    Parameters
+    ----------
+    name
+        A local folder or a Hub id: a sequence-classification model with one label (the value model of TRL's PPO), or a causal
+        language model saved with TRL's value head (``v_head.summary`` beside its weights, in safetensors).
+    device, dtype, revision, trust_remote_code, allow_pickle, max_length
+        As in :func:`redviz.load_reward_model`.
+
+    Returns
+    -------
+    RewardModel
+        Its head gives V where a reward model's gives a score; of a value head on a language model ``own_scores`` means nothing.
+
+    Raises
+    ------
+    RedvizError
+        As :func:`redviz.load_reward_model` and :func:`redviz.models.policy.load_policy` do.
+    """
+    found = _value_head(resolve(name, revision, allow_pickle), name)
+    if found is None:
+        return load_reward_model(
+            name,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            allow_pickle=allow_pickle,
+            max_length=max_length,
+        )
+    policy = load_policy(
+        name,
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
+        max_length=max_length,
+    )
+    weight, bias = found  # [1, D], [1]
+    width = policy.module.get_output_embeddings().weight.shape[1]
+    if weight.shape != (1, width):
+        raise RedvizError(
+            f"{name} has a value head of shape {tuple(weight.shape)} and hidden states of width {width}; save the model again."
+        )
+    head = nn.Linear(width, 1)
+    with torch.no_grad():
+        head.weight.copy_(weight)
+        head.bias.copy_(bias)
+    head.eval().requires_grad_(False).to(policy.device)
+    mix = torch.ones(1, device=policy.device)
+    return RewardModel(
+        name,
+        policy.module,
+        policy.tokenizer,
+        head,
+        mix,
+        policy.max_length,
+        policy.source,
+        trained_length=policy.trained_length,
+        read="last",
+        forwards=policy.forwards,
+    )
+
+
+def critic_values(value_model: RewardModel, encoding: Encoding) -> Array:
+    """The critic's ``V(s_t)`` before each token of a reward model: ``[T]`` float32. One forward pass.
+
+    V of token t is read at the column before it, where nothing of the token is known yet. Where the critic's tokens are others, it
+    is read after its last token that ends at or before the start of each of the reward model's.
+
+    Parameters
+    ----------
+    value_model
+        From :func:`load_value_model`.
+    encoding
+        The example as the reward model reads it.
+    """
+    own = value_model.encode(encoding.example)
+    if own.truncated and own.offsets[-1][1] < encoding.offsets[-1][1]:
+        raise RedvizError(
+            f"The critic {value_model.name} can read only {len(own.offsets)} of the response's tokens; "
+            "give a critic with a longer context, or a shorter response."
+        )
+    (seen,) = observe(value_model, [own], attention=False)
+    values: Array = seen.prefix_scores[tokens_read(own.offsets, encoding.offsets)[:-1]].astype(np.float32)  # [T]
+    return values
+
+
+def _value_head(folder: Path, name: str) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Weight and bias of TRL's value head, or None where the folder holds none."""
+    files = sorted(folder.glob("*.safetensors"))
+    try:
+        held: dict[str, torch.Tensor] = {}
+        for path in files:
+            with safe_open(path, framework="pt") as file:
+                held |= {key: file.get_tensor(key) for key in file.keys() if key.startswith(HEAD)}  # noqa: SIM118
+    except Exception as error:  # safetensors raises its own tree
+        raise RedvizError(f"{name}'s weights cannot be read ({error}); download or save the model again.") from error
+    if not held:
+        return None
+    if set(held) != {HEAD + "weight", HEAD + "bias"}:
+        raise RedvizError(
+            f"{name} holds only {', '.join(held)} of a value head; save it with TRL's AutoModelForCausalLMWithValueHead."
+        )
+    return held[HEAD + "weight"].float(), held[HEAD + "bias"].float()
