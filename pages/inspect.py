@@ -16,6 +16,7 @@ from redviz.view.session import (
     confirmed,
     engine,
     example_of,
+    partners_of,
     remember,
     spec_of,
     view,
@@ -40,7 +41,8 @@ def page() -> None:
         return
     if not confirmed(spec.name):
         return
-    analysis, missing, refused = engine().cached(spec, example, wanted)
+    partners = partners_of(state)
+    analysis, missing, refused = engine().cached(spec, example, wanted, partners)
     if analysis is None:
         key = ("observe", spec, repr(example))
         wait_for([(key, asked(key, lambda: engine().observe(spec, example)))])
@@ -48,7 +50,7 @@ def page() -> None:
     remember(example, spec, analysis.score)
     headline(analysis)
     methods_bar(engine().state(spec))
-    missing_credits(spec, example, missing, refused)
+    missing_credits(spec, example, missing, refused, partners)
     workspace(analysis, spec, wanted)
 
 

@@ -9,9 +9,12 @@ from redviz.methods import methods
 from redviz.records import Analysis, Credit, Example
 
 if TYPE_CHECKING:
-    from redviz.analysis import analyze, analyze_batch
+    from redviz.analysis import analyze
+    from redviz.batches import analyze_batch
     from redviz.evaluation.conformance import check_model
+    from redviz.models.function import reward_function
     from redviz.models.load import load_reward_model
+    from redviz.models.policy import load_policy
 
 __version__ = "0.1.0"
 
@@ -23,17 +26,21 @@ __all__ = [
     "analyze",
     "analyze_batch",
     "check_model",
+    "load_policy",
     "load_reward_model",
     "methods",
     "returns",
+    "reward_function",
 ]
 
 # torch and transformers take seconds to import, so what needs them is imported when it is first asked for (PEP 562)
 _LATER = {
     "analyze": "redviz.analysis",
-    "analyze_batch": "redviz.analysis",
+    "analyze_batch": "redviz.batches",
     "check_model": "redviz.evaluation.conformance",
+    "load_policy": "redviz.models.policy",
     "load_reward_model": "redviz.models.load",
+    "reward_function": "redviz.models.function",
 }
 
 

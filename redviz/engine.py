@@ -7,87 +7,25 @@ cancelled between micro-batches; results are kept by content, so a slider, a pag
 from __future__ import annotations
 
 import gc
-import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from redviz.analysis import credit_of
 from redviz.errors import RedvizError
-from redviz.methods import Recipe
+from redviz.ingredients import credit_of, made_or_error
+from redviz.methods import MODELS, Recipe, recipes
 from redviz.models.files import fingerprint, resolve
-from redviz.models.memory import capacity, free_memory, place
+from redviz.models.memory import capacity, place
 from redviz.records import Analysis, Credit, Example, Observation, Source
+from redviz.results import Results, array_bytes, content_key, observation_bytes, text_key
 from redviz.settings import memory_limit_bytes
+from redviz.specs import NEEDED_FOR, NOBODY, ModelSpec, ModelState, Partners, bytes_on_disk, device_of, load, state_of
 from redviz.worker import IDLE, LONG, SHORT, Job, Worker
 
 if TYPE_CHECKING:
     from redviz.models.reward_model import RewardModel
-
-RESULT_BYTES = 512 * 2**20  # observations and credits kept
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """Which model, and how it is loaded: the arguments of :func:`redviz.load_reward_model` a person can choose."""
-
-    name: str
-    device: str = "auto"
-    dtype: str = "auto"
-    revision: str | None = None
-    head: str | None = None
-    max_length: int | None = None
-    read: str = "model"
-
-
-@dataclass(frozen=True)
-class ModelState:
-    """A loaded model as screens may know it."""
-
-    spec: ModelSpec
-    source: Source
-    bytes: int
-    max_length: int
-    layers: int
-    heads: int
-    free_bytes: int  # memory left on its device after loading
-
-
-class Results:
-    """Results by content, the least recently used dropped beyond a number of bytes. Safe between threads."""
-
-    def __init__(self, limit: int = RESULT_BYTES) -> None:
-        self._limit, self._held = limit, 0
-        self._kept: OrderedDict[Any, tuple[Any, int]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Any) -> Any:
-        """The value, or None."""
-        with self._lock:
-            if key not in self._kept:
-                return None
-            self._kept.move_to_end(key)
-            return self._kept[key][0]
-
-    def drop(self, key: Any) -> None:
-        """Forget a value."""
-        with self._lock:
-            self._held -= self._kept.pop(key, (None, 0))[1]
-
-    def put(self, key: Any, value: Any, size: int) -> None:
-        """Keep a value of this many bytes."""
-        with self._lock:
-            _, old = self._kept.pop(key, (None, 0))
-            self._kept[key] = (value, size)
-            self._held += size - old
-            while self._held > self._limit and len(self._kept) > 1:
-                _, (_, gone) = self._kept.popitem(last=False)
-                self._held -= gone
 
 
 class Engine:
@@ -114,25 +52,26 @@ class Engine:
     # What screens ask for: none of it waits, none of it touches torch.
 
     def cached(
-        self, spec: ModelSpec, example: Example, wanted: Mapping[str, Recipe]
+        self, spec: ModelSpec, example: Example, wanted: Mapping[str, Recipe], partners: Partners = NOBODY
     ) -> tuple[Analysis | None, dict[str, Recipe], dict[str, str]]:
         """What is known without the model: the analysis so far, the methods still missing, and methods that refuse, with why.
 
-        Credits that are arithmetic on the observation are computed here, so a slider never queues.
+        Credits that are arithmetic on records are computed here, so a slider never queues.
         """
         source = self._sources.get(spec)
-        observation = self._results.get(_key(source, spec, example)) if source else None
+        observation = self._results.get(content_key(source, spec, example)) if source else None
         if source is None or observation is None:
             return None, dict(wanted), {}
         credits: dict[str, Credit] = {}
         missing: dict[str, Recipe] = {}
         refused: dict[str, str] = {}
         for label, recipe in wanted.items():
-            key = _key(source, spec, example, recipe)
+            key = self._credit_key(source, spec, example, recipe, partners)
             credit = self._results.get(key)
-            if credit is None and recipe.info.needs != "model":
+            at_hand = None if credit is not None else self._known_records(source, spec, example, recipe, partners)
+            if credit is None and at_hand is not None:
                 try:
-                    credit = credit_of(None, observation, recipe)
+                    credit = credit_of(observation, recipe, at_hand)
                 except RedvizError as error:
                     refused[label] = str(error)
                     continue
@@ -143,16 +82,31 @@ class Engine:
                 credits[label] = credit
         return Analysis(example, source, observation, credits), missing, refused
 
+    def _known_records(
+        self, source: Source, spec: ModelSpec, example: Example, recipe: Recipe, partners: Partners
+    ) -> dict[str, Any] | None:
+        """The records a recipe needs, where all that can be had are here; None where a model has to run for it first."""
+        at_hand = {}
+        for name in recipe.ingredients:
+            specs = [partners[role] for role in NEEDED_FOR.get(name, ()) if role in partners]
+            if len(specs) < len(NEEDED_FOR.get(name, ())):
+                continue  # nobody was chosen for it: the credit says so
+            record = None if name in MODELS else self._results.get(self._record_key(name, source, spec, example, specs))
+            if record is None:
+                return None
+            at_hand[name] = record
+        return at_hand
+
     def observe(self, spec: ModelSpec, example: Example) -> Job:
         """The one forward pass, loading the model if need be."""
         return self.worker.submit(
-            "Scoring", lambda job: self._observe(job, spec, example), SHORT, ("observe", spec, _text(example))
+            "Scoring", lambda job: self._observe(job, spec, example), SHORT, ("observe", spec, text_key(example))
         )
 
-    def credit(self, spec: ModelSpec, example: Example, label: str, recipe: Recipe) -> Job:
-        """A credit that calls the model again."""
-        key = ("credit", spec, _text(example), _text(recipe))
-        return self.worker.submit(f"{label}", lambda job: self._credit(job, spec, example, recipe), LONG, key)
+    def credit(self, spec: ModelSpec, example: Example, label: str, recipe: Recipe, partners: Partners = NOBODY) -> Job:
+        """A credit that calls a model again, or that needs records which are not here yet."""
+        key = ("credit", spec, text_key(example), text_key(recipe), tuple(sorted(partners.items(), key=repr)))
+        return self.worker.submit(f"{label}", lambda job: self._credit(job, spec, example, recipe, partners), LONG, key)
 
     def with_model(
         self, spec: ModelSpec, title: str, work: Callable[[RewardModel, Job], Any], *, key: Any, priority: int = SHORT
@@ -193,11 +147,15 @@ class Engine:
             return False
         self._sources.setdefault(spec, analysis.source)
         self._results.put(
-            _key(analysis.source, spec, analysis.example), analysis.observation, _size(analysis.observation)
+            content_key(analysis.source, spec, analysis.example),
+            analysis.observation,
+            observation_bytes(analysis.observation),
         )
-        for credit in analysis.credits.values():
-            recipe = Recipe(credit.meta["method"], credit.meta["options"])
-            self._results.put(_key(analysis.source, spec, analysis.example, recipe), credit, credit.values.nbytes)
+        asked = {label: {"method": c.meta["method"], **c.meta["options"]} for label, c in analysis.credits.items()}
+        for label, recipe in recipes(asked).items():
+            credit = analysis.credits[label]
+            key = self._credit_key(analysis.source, spec, analysis.example, recipe, NOBODY)
+            self._results.put(key, credit, credit.values.nbytes)
         return True
 
     def unload(self, spec: ModelSpec) -> Job:
@@ -221,48 +179,40 @@ class Engine:
                 self._make_room(place(self._states[spec].source.device))
             self._in_use.remove(spec)
 
+    @contextmanager
+    def partners(self, specs: Partners) -> Iterator[dict[str, Any]]:
+        """The models beside the reward model, as keywords of :func:`redviz.analyze`. For work in the worker only."""
+        with ExitStack() as held:
+            kept = {role: spec for role, spec in specs.items() if role in ("policy", "reference", "cost_model")}
+            yield {role: held.enter_context(self._using(spec)) for role, spec in kept.items()}
+
     def _model(self, spec: ModelSpec) -> RewardModel:
         if spec in self._models:
             with self._lock:
                 self._models.move_to_end(spec)
             return self._models[spec]
-        from redviz.models.load import pick_device
-
-        self._make_room(place(pick_device(spec.device)), _bytes_on_disk(spec))
+        self._make_room(place(device_of(spec)), bytes_on_disk(spec))
         model = self._load(spec)
-        config = model.module.config.get_text_config()
-        size = sum(p.numel() * p.element_size() for p in model.module.parameters())
         self._sources[spec] = model.source
-        self._states[spec] = ModelState(
-            spec,
-            model.source,
-            size,
-            model.max_length,
-            config.num_hidden_layers,
-            config.num_attention_heads,
-            free_memory(model.device),
-        )
+        self._states[spec] = state_of(spec, model)
         with self._lock:
             self._models[spec] = model
         self._make_room(place(model.device))
         return model
 
-    def _load(self, spec: ModelSpec) -> RewardModel:
+    def _load(self, spec: ModelSpec) -> Any:
         """Load; where memory runs out, once more with nothing else loaded."""
         import torch
 
-        from redviz.models.load import load_reward_model
-
-        options = {name: value for name, value in vars(spec).items() if name != "name"}
         try:
-            return load_reward_model(spec.name, **options)
+            return load(spec)
         except RedvizError as error:
             others = [other for other in self._models if other not in self._in_use]
             if not others or not isinstance(error.__cause__, (torch.OutOfMemoryError, MemoryError)):
                 raise
         for other in others:  # outside of the except block, whose error holds what was half loaded
             self._release(other)
-        return load_reward_model(spec.name, **options)
+        return load(spec)
 
     def _make_room(self, where: str, coming: int = 0) -> None:
         """Release the least recently used models that no job is using, until what is held there and what comes fits the limit."""
@@ -290,55 +240,80 @@ class Engine:
 
         with self._using(spec) as model:
             job.progress(0, 1)
-            key = _key(model.source, spec, example)
+            key = content_key(model.source, spec, example)
             found: Observation | None = self._results.get(key)
             if found is None:
                 found = observe_examples(model, [model.encode(example)])[0]
-                self._results.put(key, found, _size(found))
+                self._results.put(key, found, observation_bytes(found))
             return found
 
-    def _credit(self, job: Job, spec: ModelSpec, example: Example, recipe: Recipe) -> Credit:
-        with self._using(spec) as model:
+    def _credit(self, job: Job, spec: ModelSpec, example: Example, recipe: Recipe, partners: Partners) -> Credit:
+        with ExitStack() as held:
+            model = held.enter_context(self._using(spec))
             observation = self._observe(job, spec, example)
-            key = _key(model.source, spec, example, recipe)
+            key = self._credit_key(model.source, spec, example, recipe, partners)
             credit: Credit | None = self._results.get(key)
             if credit is None:
-                credit = credit_of(model, observation, recipe, job.progress)
+                at_hand: dict[str, Any] = {"model": model}
+                for name in recipe.ingredients:
+                    roles = NEEDED_FOR.get(name, ())
+                    if name != "model" and all(role in partners for role in roles):
+                        beside = [held.enter_context(self._using(partners[role])) for role in roles]
+                        at_hand[name] = (
+                            beside[0]
+                            if name in MODELS
+                            else self._record(
+                                job, name, model, spec, observation, [partners[role] for role in roles], beside
+                            )
+                        )
+                key = self._credit_key(model.source, spec, example, recipe, partners)
+                credit = credit_of(observation, recipe, at_hand, job.progress)
                 self._results.put(key, credit, credit.values.nbytes)
             return credit
+
+    def _record(
+        self,
+        job: Job,
+        name: str,
+        model: Any,
+        spec: ModelSpec,
+        observation: Observation,
+        specs: Sequence[ModelSpec],
+        beside: Sequence[Any],
+    ) -> Any:
+        """The policy's log-probabilities or the cost model's observation, kept by content; an error where it cannot be made."""
+        example = observation.encoding.example
+        key = self._record_key(name, model.source, spec, example, specs)
+        record = self._results.get(key)
+        if record is None:
+            from redviz.analysis import observe_one
+            from redviz.models.policy import log_probs
+
+            if name == "log_probs":
+                record = made_or_error(lambda: log_probs(beside[0], beside[1], observation.encoding))
+            else:
+                record = made_or_error(lambda: observe_one(beside[0], beside[0].encode(example)))
+            self._results.put(key, record, 4096 + array_bytes(record))
+        return record
+
+    def _record_key(
+        self, name: str, source: Source, spec: ModelSpec, example: Example, specs: Sequence[ModelSpec]
+    ) -> tuple[Any, ...]:
+        return (name, content_key(source, spec, example), tuple(self._content(other) for other in specs))
+
+    def _credit_key(
+        self, source: Source, spec: ModelSpec, example: Example, recipe: Recipe, partners: Partners
+    ) -> tuple[Any, ...]:
+        roles = [role for name in recipe.ingredients for role in NEEDED_FOR.get(name, ()) if role in partners]
+        return (*content_key(source, spec, example, recipe), tuple(self._content(partners[role]) for role in roles))
+
+    def _content(self, spec: ModelSpec) -> tuple[Any, ...]:
+        """What a partner's part in a result depends on; unknown weights are told apart by their spec."""
+        source = self._sources.get(spec)
+        return (spec, source.fingerprint if source else "")
 
     def _kept_work(self, spec: ModelSpec, job: Job, key: Any, work: Callable[[RewardModel, Job], Any]) -> Any:
         with self._using(spec) as model:
             result = work(model, job)
-        self._results.put(key, result, 65536 + _array_bytes(result))
+        self._results.put(key, result, 65536 + array_bytes(result))
         return result
-
-
-def _key(source: Source, spec: ModelSpec, example: Example, recipe: Recipe | None = None) -> tuple[Any, ...]:
-    """What a result depends on: weights, how they are read, text, method and options."""
-    loaded = (source.fingerprint, source.template_hash, source.dtype, spec.head, spec.max_length, spec.read)
-    return (*loaded, _text(example), _text(recipe) if recipe else None)
-
-
-def _text(record: Example | Recipe) -> str:
-    plain = (record.prompt, record.response) if isinstance(record, Example) else (record.method, dict(record.options))
-    return json.dumps(plain, ensure_ascii=False, sort_keys=True, default=list)
-
-
-def _size(observation: Observation) -> int:
-    rows = [r.nbytes for r in (observation.response_row, observation.pooling_row) if r is not None]
-    return sum(rows) + observation.column_scores.nbytes + 64 * len(observation.encoding.ids)
-
-
-def _bytes_on_disk(spec: ModelSpec) -> int:
-    return sum(path.stat().st_size for path in resolve(spec.name, spec.revision).glob("*.safetensors"))
-
-
-def _array_bytes(result: Any) -> int:
-    """Bytes of the arrays in a result, a record of arrays, or a collection of either."""
-    if isinstance(result, np.ndarray):
-        return result.nbytes
-    if is_dataclass(result):
-        result = vars(result)
-    parts = result.values() if isinstance(result, Mapping) else result if isinstance(result, (list, tuple)) else ()
-    return sum(map(_array_bytes, parts))

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any
 
+from redviz.credit.segments import PLACES
 from redviz.errors import RedvizError
 from redviz.records import Credit
+from redviz.text import GRANULARITIES
 
 FAMILIES = ("outcome", "prefix", "attention", "gradient", "perturbation", "policy")
 
@@ -17,8 +19,9 @@ FAMILIES = ("outcome", "prefix", "attention", "gradient", "perturbation", "polic
 class Option:
     """One option of a method: its default, a sentence, and what it may be.
 
-    ``choices`` are all its values; ``range`` is (low, high) of a real number; with neither it is a whole number (within
-    ``bounds``), or a list of whole numbers where ``many`` is set. A default of None means that the method decides.
+    A default of True or False makes it a switch. ``choices`` are all its values; ``range`` is (low, high) of a real number; with
+    neither it is a whole number (within ``bounds``), or a list of whole numbers where ``many`` is set. A default of None means that
+    the method decides.
     """
 
     default: Any
@@ -36,6 +39,10 @@ class Option:
         """
         if value is None and self.default is None:
             return None
+        if isinstance(self.default, bool):
+            if isinstance(value, bool):
+                return value
+            raise RedvizError(f"{name} is {short(value)}; use true or false.")
         if self.choices is not None:
             if isinstance(value, str) and value in self.choices:
                 return value
@@ -70,6 +77,14 @@ def short(value: Any) -> str:
     return shown if len(shown) <= 60 else shown[:60] + "…"
 
 
+SEGMENTS = {
+    "segment": Option(
+        "token", "Give one credit to each word or sentence instead of each token.", choices=GRANULARITIES
+    ),
+    "place": Option("even", "Where a segment's credit stands: evenly on its tokens, or on its last.", choices=PLACES),
+}
+
+
 @dataclass(frozen=True)
 class MethodInfo:
     """What a person should know of a method before believing its colours.
@@ -98,6 +113,8 @@ class MethodInfo:
         Whether adding a constant to every score leaves the credits as they are.
     identity
         The identity that the project's tests assert for it.
+    black_box
+        Whether it works on any function of prompt and response (:func:`redviz.reward_function`).
     extras
         Options that, when they are not 0, need another ingredient: option -> "log_probs" or "cost".
     """
@@ -114,7 +131,13 @@ class MethodInfo:
     formula: str
     shift_invariant: bool
     identity: str
+    black_box: bool = False
     extras: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def all_options(self) -> dict[str, Option]:
+        """Its own options, and for credits with a sum those of segment credits."""
+        return {**self.options, **(SEGMENTS if self.additive else {})}
 
     @property
     def additive(self) -> bool:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from redviz.errors import RedvizError
-from redviz.method_info import MethodInfo, Option, short
+from redviz.method_info import SEGMENTS, MethodInfo, Option, short
 from redviz.method_table import METHODS
 
-__all__ = ["METHODS", "MethodInfo", "Option", "Recipe", "methods", "recipes"]
+__all__ = ["METHODS", "MODELS", "SEGMENTS", "MethodInfo", "Option", "Recipe", "methods", "recipes"]
+
+MODELS = ("model", "policy", "reference")  # ingredients that are called again; the others are records
 
 
 def methods() -> dict[str, MethodInfo]:
@@ -32,6 +34,17 @@ class Recipe:
     @property
     def info(self) -> MethodInfo:
         return METHODS[self.method]
+
+    @property
+    def ingredients(self) -> tuple[str, ...]:
+        """What it needs beside the observation, with these options: "model", "policy", "reference", "log_probs", "cost"."""
+        own = () if self.info.needs in ("observation", "attention") else (self.info.needs,)
+        return (*own, *(what for option, what in self.info.extras.items() if self.options[option]))
+
+    @property
+    def arithmetic(self) -> bool:
+        """Whether its credits are arithmetic on records, so that no model runs for them."""
+        return not any(name in MODELS for name in self.ingredients)
 
 
 def recipes(wanted: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, Recipe]:
@@ -57,7 +70,7 @@ def recipes(wanted: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str
         name = options.pop("method", label)
         if not isinstance(label, str) or not isinstance(name, str) or name not in METHODS:
             raise RedvizError(f"There is no method {short(name)}; use one of {', '.join(METHODS)}.")
-        known = METHODS[name].options
+        known = METHODS[name].all_options
         if strange := [key for key in options if key not in known]:
             allowed = ", ".join(known) or "none"
             raise RedvizError(f"{name} has no option {', '.join(map(str, strange))}; its options: {allowed}.")

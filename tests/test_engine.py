@@ -9,10 +9,12 @@ import pytest
 import tiny
 import torch
 
-from redviz.engine import Engine, ModelSpec, Results
+from redviz.engine import Engine
 from redviz.errors import RedvizError
 from redviz.methods import recipes
 from redviz.records import Example
+from redviz.results import Results
+from redviz.specs import ModelSpec
 from redviz.worker import IDLE, KEPT_RESULTS, LONG, SHORT, Worker
 
 EXAMPLE = Example("Review the film.", "A superb, moving film.\nBut dull.")

@@ -1,10 +1,20 @@
 """Options are checked where recipes are read, before any model runs."""
 
+import inspect
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from redviz import returns
 from redviz.errors import RedvizError
+from redviz.method_info import FAMILIES
 from redviz.methods import METHODS, recipes
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
+
+import make_method_table  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -58,3 +68,32 @@ def test_every_default_is_a_value_that_is_allowed():
 def test_what_is_neither_names_nor_options_by_label(wanted):
     with pytest.raises(RedvizError, match=r"give a list|give an object|There is no method"):
         recipes(wanted)
+
+
+def test_the_table_in_the_docs_is_the_table():
+    page = make_method_table.PAGE.read_text(encoding="utf-8")
+    assert page == make_method_table.page_with(make_method_table.method_table(), page), "run tools/make_method_table.py"
+    assert all(f"\n| `{name}` " in page for name in METHODS)
+
+
+def test_every_return_has_its_row_in_the_docs():
+    page = make_method_table.PAGE.read_text(encoding="utf-8")
+    public = [name for name, made in vars(returns).items() if inspect.isfunction(made) and not name.startswith("_")]
+    assert len(public) >= 8
+    assert [name for name in public if f"| `returns.{name}` |" not in page] == []
+
+
+def test_what_is_said_of_a_method_is_complete():
+    for name, info in METHODS.items():
+        assert info.family in FAMILIES, name
+        assert all((info.label, info.paper, info.cost, info.formula, info.identity, info.sums_to)), name
+        assert set(info.extras) <= set(info.options), name
+        assert all(option.help.endswith(".") for option in info.all_options.values()), name
+    labels = [info.label for info in METHODS.values()]
+    assert len(set(labels)) == len(labels)
+
+
+def test_a_switch_is_true_or_false():
+    assert recipes({"shapley": {"owen": True}})["shapley"].options["owen"] is True
+    with pytest.raises(RedvizError, match="use true or false"):
+        recipes({"shapley": {"owen": 1}})

@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 
 from redviz import __version__
 from redviz.cli.analyze import analyze
+from redviz.cli.causal import causal
 from redviz.cli.doctor import doctor
 from redviz.cli.methods import methods
 from redviz.cli.serve import serve
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (analyze, doctor, methods, serve):
+for command in (analyze, causal, doctor, methods, serve):
     app.command()(command)
 
 

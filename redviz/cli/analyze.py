@@ -11,21 +11,26 @@ import typer
 from redviz.cli.files import read_text, write_text
 from redviz.cli.loading import (
     AllowPickle,
+    CostModel,
     Device,
     Dtype,
     Head,
     MaxLength,
     Model,
+    Policy,
     Read,
+    Reference,
     Revision,
     TrustRemoteCode,
     open_model,
+    open_partners,
 )
 from redviz.cli.options import methods_with_options
 from redviz.cli.terminal import BAR, bars, column, has_colour, numbers, shown, table
 from redviz.errors import RedvizError
-from redviz.records import Analysis
+from redviz.records import Analysis, Credit
 from redviz.text import GRANULARITIES, pool, units
+from redviz.view.remarks import instructions, remarks
 
 
 def analyze(
@@ -57,6 +62,9 @@ def analyze(
     read: Read = "model",
     trust_remote_code: TrustRemoteCode = False,
     allow_pickle: AllowPickle = False,
+    policy: Policy = None,
+    reference: Reference = None,
+    cost_model: CostModel = None,
 ) -> None:
     """Score one response and split its score over its tokens."""
     if granularity not in GRANULARITIES:
@@ -77,7 +85,12 @@ def analyze(
     )
     from redviz.analysis import analyze as run
 
-    analysis = run(loaded, asked, answer, wanted)
+    partners = (
+        open_partners(policy, reference, cost_model, device=device, dtype=dtype)
+        if policy or reference or cost_model
+        else {}
+    )
+    analysis = run(loaded, asked, answer, wanted, **partners)
     if html is not None:
         from redviz.view.report import report
 
@@ -147,10 +160,14 @@ def _sums(analysis: Analysis) -> list[str]:
     for label, credit in analysis.credits.items():
         added = float(credit.values.sum(dtype=float))
         if credit.total is None or credit.reference is None or credit.residual is None:
-            lines.append(f"{shown(label)}: credits {added:+.4g}; this method promises no sum")
+            lines.append(f"{shown(label)}: credits {added:+.4g}; this method promises no sum{_remarks(credit)}")
             continue
         reference, credits, total = numbers([credit.reference, added, credit.total])
         parts = f"reference {reference} + credits {credits} + residual {credit.residual:+.1e}"
-        steps = f"  ({credit.meta['steps']} steps)" if "steps" in credit.meta else ""
-        lines.append(f"{shown(label)}: {parts} = total {total}{steps}")
+        lines.append(f"{shown(label)}: {parts} = total {total}{_remarks(credit)}")
     return lines
+
+
+def _remarks(credit: Credit) -> str:
+    told = [*remarks(credit), *filter(None, [instructions(credit)])]
+    return f"  ({shown('; '.join(told))})" if told else ""

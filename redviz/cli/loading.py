@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from redviz.models.function import FunctionModel
     from redviz.models.reward_model import RewardModel
 
-Model = Annotated[str, typer.Option("--model", help="embedded:sentiment, a folder, or a Hub id such as owner/model.")]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        help="embedded:sentiment, a folder, a Hub id such as owner/model, or a rule: such as rule:exact-answer.",
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
 Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit on the Hub.")]
@@ -24,6 +32,14 @@ Read = Annotated[
 TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the checkpoint.")]
 AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help="Read pickled weights, which can run code.")]
 
+Policy = Annotated[
+    str | None, typer.Option("--policy", help="A tuned causal language model, such as embedded:writer-dpo.")
+]
+Reference = Annotated[
+    str | None, typer.Option("--reference", help="The model it was tuned from, such as embedded:writer.")
+]
+CostModel = Annotated[str | None, typer.Option("--cost-model", help="A second reward model whose score is a cost.")]
+
 
 def open_model(
     name: str,
@@ -36,15 +52,16 @@ def open_model(
     read: str,
     trust_remote_code: bool,
     allow_pickle: bool,
-) -> RewardModel:
+) -> RewardModel | FunctionModel:
     """Load a model, with what Transformers would say kept off the terminal."""
-    import transformers
+    if name.startswith("rule:"):
+        from redviz.models.rules import load_rule
+
+        return load_rule(name)
+    _quiet()
 
     from redviz.models.load import load_reward_model
 
-    warnings.filterwarnings("ignore")
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
     return load_reward_model(
         name,
         device=device,
@@ -56,3 +73,28 @@ def open_model(
         trust_remote_code=trust_remote_code,
         allow_pickle=allow_pickle,
     )
+
+
+def open_partners(
+    policy: str | None, reference: str | None, cost_model: str | None, *, device: str, dtype: str
+) -> dict[str, Any]:
+    """The models beside the reward model that were named, as keywords of :func:`redviz.analyze`."""
+    _quiet()
+    from redviz.models.load import load_reward_model
+    from redviz.models.policy import load_policy
+
+    loaders: dict[str, Callable[..., Any]] = {
+        "policy": load_policy,
+        "reference": load_policy,
+        "cost_model": load_reward_model,
+    }
+    named = {"policy": policy, "reference": reference, "cost_model": cost_model}
+    return {role: loaders[role](name, device=device, dtype=dtype) for role, name in named.items() if name}
+
+
+def _quiet() -> None:
+    import transformers
+
+    warnings.filterwarnings("ignore")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from redviz.cli.terminal import column, table
-from redviz.methods import Option
+from redviz.methods import SEGMENTS, Option
 from redviz.methods import methods as known
 
 
@@ -29,6 +29,7 @@ def methods() -> None:
     )
     typer.echo("\nF is a forward pass, B a backward pass. Options, given as --option METHOD.NAME=VALUE:")
     options = [(f"{name}.{key}", option) for name, info in infos.items() for key, option in info.options.items()]
-    defaults = ["none" if option.default is None else str(option.default) for _, option in options]
+    options += [(f"METHOD.{key}", option) for key, option in SEGMENTS.items()]
+    defaults = ["none" if o.default is None else str(o.default).lower() for _, o in options]
     helps = column("meaning", [_meaning(option) for _, option in options], widest=120)
     typer.echo(table([column("option", [name for name, _ in options]), column("default", defaults), helps]))

@@ -29,9 +29,9 @@ def methods_with_options(listed: str, given: Sequence[str]) -> dict[str, dict[st
             raise RedvizError(f"--option {text} is not METHOD.NAME=VALUE; write it like red.beta_c=0.5.")
         if name not in wanted:
             raise RedvizError(f"--option {text} is for {name}, which --methods does not name ({', '.join(wanted)}).")
-        if key not in METHODS[name].options:
+        if key not in METHODS[name].all_options:
             recipes({name: {key: value}})  # refuses, and names the known ones
-        wanted[name][key] = _value(METHODS[name].options[key], value.strip(), text)
+        wanted[name][key] = _value(METHODS[name].all_options[key], value.strip(), text)
     return wanted
 
 

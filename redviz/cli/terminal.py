@@ -35,7 +35,7 @@ def shown(text: str) -> str:
 
 
 def numbers(values: Iterable[float]) -> list[str]:
-    """Signed decimals of one precision: four digits of the largest.
+    """Signed decimals of one precision, four digits of the largest; what is not known stays blank.
 
     >>> numbers([1.23456, -0.5]), numbers([0.01234567, 0.0])
     (['+1.235', '-0.500'], ['+0.01235', '+0.00000'])
@@ -43,7 +43,7 @@ def numbers(values: Iterable[float]) -> list[str]:
     given = [float(v) for v in values]
     largest = max((abs(v) for v in given if math.isfinite(v)), default=0.0)
     digits = min(8, max(0, 3 - math.floor(math.log10(largest)))) if largest else 3
-    return [f"{v:+.{digits}f}" for v in given]
+    return [f"{v:+.{digits}f}" if math.isfinite(v) else "" for v in given]
 
 
 def bars(values: Sequence[float]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from redviz.analysis import observe_examples
 from redviz.errors import RedvizError
+from redviz.models.function import FunctionModel
 from redviz.records import Analysis, Credit, Encoding, Example
 from redviz.text import Unit, pool
 
@@ -58,7 +59,11 @@ def most_credited(credit: Credit, units: Sequence[Unit]) -> Unit:
 
 
 def causal_checks(
-    model: RewardModel, analysis: Analysis, units: Sequence[Unit], operator: str = "delete", replacement: str = ""
+    model: RewardModel | FunctionModel,
+    analysis: Analysis,
+    units: Sequence[Unit],
+    operator: str = "delete",
+    replacement: str = "",
 ) -> list[CausalCheck]:
     """Take out each unit, one at a time, in one padded batch.
 
@@ -98,7 +103,9 @@ def causal_checks(
     return [CausalCheck(u, operator, analysis.score, a, t) for u, a, t in zip(units, after, texts, strict=True)]
 
 
-def _padded(model: RewardModel, encoding: Encoding, unit: Unit) -> Encoding:
+def _padded(model: RewardModel | FunctionModel, encoding: Encoding, unit: Unit) -> Encoding:
+    if isinstance(model, FunctionModel):
+        raise RedvizError("A function of text has no pad token; use the operator delete or replace.")
     pad = model.tokenizer.pad_token_id
     if pad is None:
         raise RedvizError("This tokenizer has no pad token; use the operator delete or replace.")

@@ -11,7 +11,6 @@ import numpy as np
 import psutil
 import torch
 
-from redviz.analysis import credit_of
 from redviz.errors import RedvizError
 from redviz.evaluation.checks import (
     Finding,
@@ -23,6 +22,7 @@ from redviz.evaluation.checks import (
     native_score,
     tolerance,
 )
+from redviz.ingredients import credit_of
 from redviz.methods import Recipe, recipes
 from redviz.models.observe import observe
 from redviz.models.reward_model import RewardModel
@@ -180,7 +180,7 @@ def sums(given: Subject) -> Finding:
                 f"{label} is too long a run for this check here; its own residual is shown with every analysis."
             )
             continue
-        credit = credit_of(model, observation, recipe)
+        credit = credit_of(observation, recipe, {"model": model})
         residual = credit.residual
         if residual is None or credit.total is None:
             raise RedvizError(f"{label} promises no sum.")

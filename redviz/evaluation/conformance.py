@@ -21,6 +21,7 @@ from redviz.evaluation.checks_of_scores import (
     sums,
 )
 from redviz.evaluation.checks_of_text import bos_tokens, closing_tokens, pad_is_eos, trained_length, weights
+from redviz.models.function import FunctionModel
 from redviz.models.reward_model import RewardModel
 
 Progress = Callable[[int, int], None]
@@ -112,13 +113,13 @@ class ConformanceCard:
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=2)
 
 
-def check_model(model: RewardModel, progress: Progress | None = None) -> ConformanceCard:
+def check_model(model: RewardModel | FunctionModel, progress: Progress | None = None) -> ConformanceCard:
     """Measure whether redviz reads this model right: named checks, each with a verdict, a figure and a remedy.
 
     Parameters
     ----------
     model
-        From :func:`redviz.load_reward_model`.
+        From :func:`redviz.load_reward_model`; a function of text has nothing to check and is refused.
     progress
         Called with (checks done, checks in all) before each check and at the end; may raise to cancel.
 
@@ -130,7 +131,7 @@ def check_model(model: RewardModel, progress: Progress | None = None) -> Conform
     Raises
     ------
     RedvizError
-        Where not even a short text can be scored.
+        Where not even a short text can be scored, and for a function of text.
 
     Examples
     --------
@@ -139,6 +140,10 @@ def check_model(model: RewardModel, progress: Progress | None = None) -> Conform
     >>> redviz.check_model(model).verdict  # doctest: +SKIP
     'green'
     """
+    if isinstance(model, FunctionModel):
+        raise RedvizError(
+            f"{model.name} is a function of text and has no weights, template or attention to check; its tests are its own."
+        )
     given = subject(model)
     findings: dict[str, Finding] = {}
     for done, (name, (_, check)) in enumerate(CHECKS.items()):

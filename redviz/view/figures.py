@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from redviz.records import Array
-from redviz.view.colour import DARK, LIGHT, Theme
+from redviz.view.colour import DARK, LIGHT, Theme, series_indices
 from redviz.view.marks import flat
 
 LONGEST = 24  # characters of a unit on an axis
 NAMED = 80  # units up to which each has its text on the axis
+QUIET = "rgba(128,128,128,0.5)"  # axes and the diagonal, on either ground
 ROW_PIXELS, LEAST_PIXELS, MOST_PIXELS = 14, 240, 900
 
 
@@ -121,3 +123,52 @@ def _plain(text: str) -> str:
     """A short text that Plotly shows as it stands: it reads tags even where they are written as entities."""
     short = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
     return short.replace("&", "&amp;").replace("<", "‹").replace(">", "›")
+
+
+def causal_scatter_figure(
+    points: Mapping[str, Sequence[tuple[float, float, str]]], *, theme: Theme = LIGHT
+) -> go.Figure:
+    """The change each method predicts against the change the model shows, one small chart per method on its own scale.
+
+    Parameters
+    ----------
+    points
+        Name -> (predicted, actual, text to hover) of every span. A point on the diagonal is a promise kept.
+    """
+    names = list(points)
+    figure = make_subplots(rows=1, cols=len(names), subplot_titles=[_plain(flat(n)) for n in names])
+    colours = series_indices(names)
+    for column, name in enumerate(names, 1):
+        predicted, actual, texts = zip(*points[name], strict=True)
+        wide, high = (1.1 * max(max(map(abs, values)), 1e-9) for values in (predicted, actual))
+        end = min(
+            wide, high
+        )  # of the diagonal; the axes keep their own scales, or small changes would be one flat line
+        line = {"color": QUIET, "width": 1, "dash": "dot"}
+        figure.add_scatter(x=[-end, end], y=[-end, end], mode="lines", line=line, hoverinfo="skip", row=1, col=column)
+        figure.update_xaxes(range=[-wide, wide], row=1, col=column)
+        figure.update_yaxes(range=[-high, high], row=1, col=column)
+        figure.add_scatter(
+            x=predicted,
+            y=actual,
+            text=[_plain(flat(t)) for t in texts],
+            mode="markers",
+            marker={"color": theme.series[colours[name] % len(theme.series)], "size": 8, "opacity": 0.75},
+            hovertemplate="%{text}<br>predicted %{x:+.3f}<br>actual %{y:+.3f}<extra></extra>",
+            row=1,
+            col=column,
+        )
+        figure.update_xaxes(title_text="predicted", row=1, col=column)
+    figure.update_xaxes(zerolinecolor=QUIET, gridcolor="rgba(128,128,128,0.15)")
+    figure.update_yaxes(zerolinecolor=QUIET, gridcolor="rgba(128,128,128,0.15)")
+    figure.update_yaxes(title_text="actual change", row=1, col=1)
+    figure.update_layout(
+        showlegend=False,
+        height=300,
+        margin={"l": 60, "r": 10, "t": 30, "b": 50},
+        template="plotly_dark" if theme is DARK else "plotly_white",
+        paper_bgcolor=theme.background,
+        plot_bgcolor=theme.background,
+        font={"color": theme.text},
+    )
+    return figure

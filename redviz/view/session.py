@@ -11,10 +11,12 @@ import streamlit as st
 from redviz import settings
 from redviz.data.archive import load_analysis
 from redviz.data.gallery import GalleryItem, load_gallery
-from redviz.engine import Engine, ModelSpec
+from redviz.engine import Engine
 from redviz.errors import RedvizError
 from redviz.models.files import embedded_reward_models
 from redviz.records import Example
+from redviz.specs import ModelSpec
+from redviz.view.colour import DARK, LIGHT, Theme
 from redviz.view.markdown import plain
 from redviz.view.state import DEFAULT, ViewState, from_query, to_query
 from redviz.worker import Job
@@ -22,8 +24,10 @@ from redviz.worker import Job
 RECENT = 20
 VIEW, NOTICE, SEEN, STORED = "redviz.view", "redviz.notice", "redviz.recent", "redviz.stored"
 UNCONFIRMED = "redviz.unconfirmed"
+ROLES = ("policy", "reference", "cost_model", "value_model")
 CARD = "Checking the model"
 JOBS, JOBS_KEPT = "redviz.jobs", 100
+FOR_RULES = ("sparse", "truncation", "occlusion", "shapley")  # what a function of text is split by at first
 
 
 @st.cache_resource(show_spinner=False)
@@ -50,8 +54,9 @@ def view() -> ViewState:
         st.session_state[VIEW] = asked
         st.session_state[NOTICE] = problem
         st.session_state[STORED] = st.query_params.get("view") if not problem else None
-        if offered() is None and not asked.model.startswith("embedded:"):
-            st.session_state[UNCONFIRMED] = asked.model
+        if offered() is None:
+            named = (asked.model, *(getattr(asked, role) for role in ROLES))
+            st.session_state[UNCONFIRMED] = {name for name in named if name and not ships(name)}
     state: ViewState = st.session_state[VIEW]
     return state
 
@@ -78,9 +83,45 @@ def spec_of(state: ViewState) -> ModelSpec:
     """Which model the view names, and how it is loaded. A shared server decides revision, device and dtype itself."""
     if offered() is not None:
         return ModelSpec(state.model, head=state.head or None, read=state.read)
+    if state.model.startswith("rule:"):
+        return ModelSpec(state.model)
     return ModelSpec(
         state.model, state.device, state.dtype, state.revision or None, state.head or None, None, state.read
     )
+
+
+def partners_of(state: ViewState) -> dict[str, ModelSpec]:
+    """The models beside the reward model that this session may use: "policy", "reference", "cost_model", "value_model"."""
+    spec = spec_of(state)
+    kinds = {"policy": "policy", "reference": "policy", "cost_model": "reward", "value_model": "value"}
+    named = {role: getattr(state, role) for role in ROLES}
+    return {
+        role: ModelSpec(name, spec.device, spec.dtype, role=kinds[role])
+        for role, name in named.items()
+        if name and (ships(name) or allowed(name)) and name not in unconfirmed()
+    }
+
+
+def ships(name: str) -> bool:
+    """Whether it comes with redviz, so that using it fetches and reads nothing from elsewhere."""
+    return name.startswith(("embedded:", "rule:"))
+
+
+def unconfirmed() -> set[str]:
+    """Models that only a link has asked for so far."""
+    found: set[str] = st.session_state.setdefault(UNCONFIRMED, set())
+    return found
+
+
+def use_model(name: str) -> None:
+    """Score by this model. Methods that cannot look into a function of text give way to those that can."""
+    changes: dict[str, Any] = {"model": name, "head": "", "pin": None}
+    rule, was_rule = name.startswith("rule:"), view().model.startswith("rule:")
+    if rule and not all(recipe.info.black_box for recipe in view().recipes.values()):
+        changes |= {"methods": {method: {} for method in FOR_RULES}, "rewards": FOR_RULES[0]}
+    elif was_rule and not rule and list(view().methods) == list(FOR_RULES):
+        changes |= {"methods": DEFAULT.methods, "rewards": DEFAULT.rewards}
+    update(**changes)
 
 
 def offered() -> tuple[str, ...] | None:
@@ -88,21 +129,26 @@ def offered() -> tuple[str, ...] | None:
     return settings.allowed_models() or (embedded_reward_models() if settings.demo_mode() else None)
 
 
+def theme() -> Theme:
+    """The colours of the theme the browser shows."""
+    return DARK if st.context.theme.type == "dark" else LIGHT
+
+
 def allowed(name: str) -> bool:
     """Whether this server may load the model."""
     listed = offered()
-    return listed is None or name in listed
+    return listed is None or name in listed or name.startswith("rule:")
 
 
 def confirmed(name: str) -> bool:
     """Whether a person here asked for the model; a link alone does not make this machine fetch or read a folder."""
-    if st.session_state.get(UNCONFIRMED) != name:
+    if name not in unconfirmed():
         return True
     st.info(
         f"The link asks for the model {plain(name)}. Loading it reads its files, and fetches them where they are not here."
     )
     if st.button("Load this model", type="primary"):
-        st.session_state[UNCONFIRMED] = None
+        unconfirmed().discard(name)
         st.rerun()
     return False
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from redviz import settings
-from redviz.analysis import BASELINES
+from redviz.advantages import BASELINES
 from redviz.errors import RedvizError
 from redviz.methods import Recipe, recipes
 from redviz.text import GRANULARITIES
@@ -30,6 +30,8 @@ class ViewState:
     ----------
     model, device, dtype, revision, head, read
         The model and how it is loaded.
+    policy, reference, cost_model, value_model
+        Models beside it, for methods that need them and for the critic of the return curves; "" is none.
     example
         A gallery id "item/response", or "" where ``prompt`` and ``response`` hold the text.
     methods
@@ -48,6 +50,10 @@ class ViewState:
     revision: str = ""
     head: str = ""
     read: str = "model"
+    policy: str = "embedded:writer-dpo"
+    reference: str = "embedded:writer"
+    cost_model: str = ""
+    value_model: str = ""
     example: str = OPENING
     prompt: Any = ""
     response: str = ""

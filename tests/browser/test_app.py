@@ -7,7 +7,6 @@ import pytest
 import tiny
 from playwright.sync_api import expect
 from safetensors.torch import load_file, save_file
-from serve import serving
 
 from redviz.data.gallery import load_gallery
 
@@ -16,31 +15,6 @@ pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[2]
 SLOW = 90_000  # ms: the first use of the model imports torch, on a machine that may be busy
 HOSTILE = "<script>alert(1)</script>\n\tمرحبا بالعالم 👨‍👩‍👧 fine.\n\n<img src=x onerror=alert(2)> a\u200bb  end & <b>bold</b>"
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    with serving(ROOT / "app.py", ROOT, REDVIZ_HOME=str(home)) as url:
-        yield url
-
-
-@pytest.fixture
-def app(page, address):
-    """Open the app (a path with its query) in a fresh browser context and wait for its strips."""
-
-    def open_app(path="/", strips=True, **options):
-        opened = page(**options)
-        opened.errors = []
-        opened.on("pageerror", lambda error: opened.errors.append(str(error)))
-        opened.on("dialog", lambda dialog: (opened.errors.append("a dialog opened"), dialog.dismiss()))
-        opened.set_default_timeout(SLOW)
-        opened.goto(address + path)
-        if strips:
-            opened.wait_for_selector(".rv .text .u")
-        return opened
-
-    return open_app
 
 
 def strip_text(opened):

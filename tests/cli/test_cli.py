@@ -91,7 +91,10 @@ def test_every_method_and_option_is_listed(run):
         (["analyze", "--model", "m", "--response", "r", "--prompt", "p", "--prompt-file", "f"], "Give the prompt once"),
         (["analyze", "--model", "m", "--prompt", "p"], "Give the response once"),
         (["analyze", "--model", "m", *ASK, "--granularity", "letter"], "use one of token, word, sentence"),
-        (["analyze", "--model", "m", *ASK, "--methods", "red,blue"], "There is no method 'blue'; use one of red, abc"),
+        (
+            ["analyze", "--model", "m", *ASK, "--methods", "red,blue"],
+            "There is no method 'blue'; use one of red, red_closed",
+        ),
         (["analyze", "--model", "m", *ASK, "--methods", ","], "--methods names none"),
         (["analyze", "--model", "m", *ASK], "m is not in the local Hub cache"),
         (["analyze", "--model", "m", "--prompt", "p", "--response-file", "/no/such"], "/no/such could not be read"),

@@ -7,7 +7,8 @@ import pytest
 import tiny
 import torch
 
-from redviz.analysis import analyze, analyze_batch
+from redviz.analysis import analyze
+from redviz.batches import analyze_batch
 from redviz.models.load import load_reward_model
 from redviz.models.observe import attention_matrix
 

@@ -1,95 +1,193 @@
-"""The causal check: take the most credited span away, and set what each method predicted beside what the model then does."""
+"""The causal check: take credited spans away, and set what each method predicted beside what the model then does."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
-from redviz.engine import ModelSpec
-from redviz.evaluation.causal import CausalCheck, causal_checks, most_credited
-from redviz.records import Analysis
-from redviz.text import Unit, units
-from redviz.view.lanes import signed
+from redviz.data.readers import read_examples
+from redviz.data.rows import without_formulas
+from redviz.engine import Engine
+from redviz.errors import RedvizError
+from redviz.evaluation.causal import OPERATORS
+from redviz.evaluation.causal_agreement import CausalPoint, causal_agreement, causal_over, causal_points
+from redviz.methods import Recipe
+from redviz.records import Analysis, Example
+from redviz.specs import ModelSpec
+from redviz.text import units
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
-from redviz.view.screens.waiting import result_of
-from redviz.view.session import view
-from redviz.worker import Job
+from redviz.view.screens.waiting import result_of, wait_for
+from redviz.view.session import asked, engine, partners_of, remembered, theme, view
+from redviz.worker import LONG, Job
 
 if TYPE_CHECKING:
     from redviz.models.reward_model import RewardModel
 
-OPERATORS = {"delete": "delete it", "pad": "turn it into pad tokens", "replace": "put other text in its place"}
-SOURCES = ("Most credited by each method", "The pinned one")
+WORDS = {"delete": "delete it", "pad": "turn it into pad tokens", "replace": "put other text in its place"}
+SCOPES = ("This response", "A file of responses")
+MOST_SHOWN = 2000  # points of one scatter plot
+FILE_JOB = "Causal check of a file"
 
 
-def causal_panel(analysis: Analysis, spec: ModelSpec, names: Mapping[str, str]) -> None:
+def causal_panel(analysis: Analysis, spec: ModelSpec, names: Mapping[str, str], wanted: Mapping[str, Recipe]) -> None:
     """Draw it."""
-    groups = units(analysis.response, analysis.offsets, view().granularity)
+    unit = view().granularity
     st.caption(
-        f"A colour is a claim: without this {view().granularity} the score would change by its credit. Here the {view().granularity} "
-        "is taken away and the model is asked again. Prefix methods promise this only for the end of a response."
+        f"A colour is a claim: without this {unit} the score would change by its credit. Here the most credited {unit}s of every "
+        "method are taken away, one at a time, and the model is asked again. Prefix methods promise this only for the end of a "
+        "response, and hindsight methods split a score rather than predict a change: compare them, do not grade them."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        which = st.selectbox("Span", SOURCES, width=280)
-        operator = st.selectbox("What happens to it", list(OPERATORS), format_func=lambda o: OPERATORS[o], width=240)
+        scope = remembered("Over", "causal.scope", SCOPES)
+        possible = [o for o in OPERATORS if not (spec.name.startswith("rule:") and o == "pad")]
+        operator = st.selectbox("What happens to a span", possible, format_func=WORDS.__getitem__, width=240)
+        top = int(st.number_input("Spans per method", 1, 30, 8, width=140))
         text = st.text_input("Other text", " thing", width=160) if operator == "replace" else ""
-    spans = _spans(analysis, groups, which == SOURCES[1])
-    if not spans:
-        st.info("Pin a token in the strips first.")
-        return
+    if scope == SCOPES[0]:
+        _one(analysis, spec, names, operator, top, text)
+    elif operator == "replace":
+        st.info("Over a file, spans are deleted or turned into pad tokens; choose one of these.")
+    else:
+        _file(spec, names, wanted, operator, top)
+
+
+def _one(analysis: Analysis, spec: ModelSpec, names: Mapping[str, str], operator: str, top: int, text: str) -> None:
+    granularity = view().granularity
+    groups = units(analysis.response, analysis.offsets, granularity)
     if operator == "delete" and len(groups) == 1:
         st.info(
             "The response is a single unit, so nothing would remain; split by token or word, or turn it into pad tokens."
         )
         return
-    unique = list({u.first: u for u in spans.values()}.values())
+    if not analysis.credits:
+        st.info("No method has credits yet.")
+        return
 
-    def work(model: RewardModel, job: Job) -> list[CausalCheck]:
-        return causal_checks(model, analysis, unique, operator, text)
+    def work(model: RewardModel, job: Job) -> list[CausalPoint]:
+        return causal_points(model, analysis, top=top, operator=operator, granularity=granularity, replacement=text)
 
-    key = (analysis.prompt, analysis.response, [(u.first, u.last) for u in unique], operator, text)
-    checks = result_of(spec, "Causal check", key, work)
-    if checks is not None:
-        _table(analysis, names, spans, {c.unit.first: c for c in checks})
-
-
-def _spans(analysis: Analysis, groups: tuple[Unit, ...], pinned: bool) -> dict[str, Unit]:
-    """Label -> the span that is taken away for it."""
-    if pinned:
-        pin = view().pin
-        found = next((u for u in groups if pin is not None and u.first <= pin < u.last), None)
-        return dict.fromkeys(analysis.credits, found) if found else {}
-    return {label: most_credited(credit, groups) for label, credit in analysis.credits.items()}
+    claims = [(label, credit.values.tobytes()) for label, credit in analysis.credits.items()]
+    key = (analysis.prompt, analysis.response, claims, granularity, operator, top, text)
+    points = result_of(spec, "Causal check", hash(repr(key)), work)
+    if points is not None:
+        _shown(points, names)
 
 
-def _table(
-    analysis: Analysis, names: Mapping[str, str], spans: Mapping[str, Unit], checks: Mapping[int, CausalCheck]
-) -> None:
-    rows = []
-    for label, unit in spans.items():
-        check = checks[unit.first]
-        predicted = check.predicted(analysis.credits[label])
-        rows.append(
-            {
-                "method": names.get(label, label),
-                "span taken away": flat(unit.text),
-                "predicted change": predicted,
-                "actual change": check.actual,
-                "same direction": "yes" if np.sign(predicted) == np.sign(check.actual) else "no",
-                "score after": check.after,
-            }
+def _file(spec: ModelSpec, names: Mapping[str, str], wanted: Mapping[str, Recipe], operator: str, top: int) -> None:
+    file = st.file_uploader(
+        "Prompts and responses", type=["jsonl", "json", "csv", "txt"], key="redviz.causal.file",
+        help="prompt/response, prompt/chosen/rejected, messages; one per row",
+    )  # fmt: skip
+    if file is None:
+        return
+    try:
+        examples, problems = read_examples(file.getvalue(), file.name)
+    except RedvizError as error:
+        st.error(plain(error))
+        return
+    if problems:
+        st.warning(
+            plain(f"{len(problems)} rows were left out, the first at line {problems[0].line}: {problems[0].reason}.")
         )
-    figures = {
-        c: st.column_config.NumberColumn(format="%+.4f") for c in ("predicted change", "actual change", "score after")
-    }
-    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=figures)
-    largest = max(checks.values(), key=lambda c: abs(c.actual))
-    st.caption(
-        f"Score as it stands {signed(analysis.score)}; the largest actual change is {signed(largest.actual)}, "
-        f"without “{plain(flat(largest.unit.text).strip())}”."
+    if not examples:
+        st.error("No row of this file has a prompt and a response; check its columns.")
+        return
+    limit = int(st.number_input(f"Responses, of {len(examples)}", 1, len(examples), min(100, len(examples)), width=180))
+    recipes = {label: {"method": r.method, **r.options} for label, r in wanted.items()}
+    key = repr((file.file_id, limit, recipes, operator, top, view().granularity, sorted(partners_of(view()).items())))
+    found = engine().kept(spec, FILE_JOB, key)
+    if found is None:
+        if not st.session_state.get(f"redviz.causal.{key}"):
+            if st.button(f"Check {limit} responses", type="primary"):
+                st.session_state[f"redviz.causal.{key}"] = True
+                st.rerun(scope="fragment")
+            return
+        work = _over(engine(), examples[:limit], recipes, operator, top, view().granularity)
+        start = lambda: engine().with_model(spec, FILE_JOB, work, key=key, priority=LONG)  # noqa: E731
+        wait_for([((FILE_JOB, spec, key), asked((FILE_JOB, spec, key), start))])
+        return
+    points, failed = found
+    if failed:
+        st.warning(plain(f"{len(failed)} responses were not checked in full; the first: {failed[0]}"))
+    if points:
+        _shown(points, names)
+
+
+def _over(
+    running: Engine,
+    examples: Sequence[Example],
+    recipes: Mapping[str, Mapping[str, Any]],
+    operator: str,
+    top: int,
+    granularity: str,
+) -> Callable[[RewardModel, Job], tuple[list[CausalPoint], list[str]]]:
+    specs = partners_of(view())
+
+    def work(model: RewardModel, job: Job) -> tuple[list[CausalPoint], list[str]]:
+        with running.partners(specs) as partners:
+            return causal_over(
+                model,
+                examples,
+                recipes,
+                top=top,
+                operator=operator,
+                granularity=granularity,
+                progress=job.progress,
+                total=len(examples),
+                **partners,
+            )
+
+    return work
+
+
+def _shown(points: Sequence[CausalPoint], names: Mapping[str, str]) -> None:
+    """One line per method, one small chart per method, and every span."""
+    from redviz.view.figures import causal_scatter_figure
+
+    rows = [
+        {
+            "method": names.get(a.label, a.label),
+            "spans": a.spans,
+            "correlation": a.pearson,
+            "95 % interval": "" if a.interval is None else f"{a.interval[0]:+.2f} to {a.interval[1]:+.2f}",
+            "rank correlation": a.spearman,
+            "same sign": a.same_sign,
+        }
+        for a in causal_agreement(points)
+    ]
+    frame = pd.DataFrame(rows)
+    if not any(frame["95 % interval"]):
+        frame = frame.drop(columns="95 % interval")
+    number = st.column_config.NumberColumn(format="%+.2f")
+    share = st.column_config.NumberColumn(format="percent")
+    st.dataframe(
+        frame, hide_index=True, column_config={"correlation": number, "rank correlation": number, "same sign": share}
     )
+    shown: dict[str, list[tuple[float, float, str]]] = {}
+    for point in points[:MOST_SHOWN]:
+        shown.setdefault(names.get(point.label, point.label), []).append((point.predicted, point.actual, point.span))
+    st.plotly_chart(causal_scatter_figure(shown, theme=theme()), width="stretch", key="redviz.causal.scatter")
+    st.caption(
+        "Each dot is a span: across, the change its credit predicts; up, the change the model shows. On the dotted line the credit "
+        "was right. Every method is asked about the spans of all methods shown."
+    )
+    table = pd.DataFrame(
+        {
+            "response": [p.example for p in points],
+            "method": [names.get(p.label, p.label) for p in points],
+            "span": [flat(p.span) for p in points],
+            "predicted change": [p.predicted for p in points],
+            "actual change": [p.actual for p in points],
+        }
+    )
+    if len(set(table["response"])) == 1:
+        table = table.drop(columns="response")
+    change = st.column_config.NumberColumn(format="%+.4f")
+    st.dataframe(
+        table, hide_index=True, height=280, column_config={"predicted change": change, "actual change": change}
+    )
+    st.download_button("Download these (CSV)", without_formulas(table).to_csv(index=False), "causal.csv", "text/csv")

@@ -9,19 +9,18 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from redviz.analysis import ReturnCurves
+from redviz.advantages import ReturnCurves
 from redviz.data.rows import without_formulas
-from redviz.engine import ModelSpec, ModelState
 from redviz.methods import Recipe
 from redviz.records import Analysis, Array
+from redviz.specs import ModelSpec, ModelState
 from redviz.text import pool, units
-from redviz.view.colour import DARK, LIGHT, Theme
 from redviz.view.marks import flat
 from redviz.view.screens.causal_panel import causal_panel
 from redviz.view.screens.export_panel import export_panel
 from redviz.view.screens.methods_bar import MOST, method_names
 from redviz.view.screens.waiting import result_of
-from redviz.view.session import engine, remembered, update, view
+from redviz.view.session import engine, remembered, theme, update, view
 from redviz.worker import Job
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def details(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe], m
     """Draw the chosen panel; the others cost nothing."""
     panel = remembered("Look closer", "panel", PANELS)
     if panel == PANELS[0]:
-        causal_panel(analysis, spec, method_names(wanted))
+        causal_panel(analysis, spec, method_names(wanted), wanted)
     elif panel == PANELS[1]:
         _attention(analysis, spec, engine().state(spec))
     elif panel == PANELS[2]:
@@ -45,11 +44,6 @@ def details(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe], m
         token_table(analysis, method_names(wanted), made)
     elif panel == PANELS[4]:
         export_panel(analysis, wanted)
-
-
-def theme() -> Theme:
-    """The colours of the theme the browser shows."""
-    return DARK if st.context.theme.type == "dark" else LIGHT
 
 
 def _attention(analysis: Analysis, spec: ModelSpec, state: ModelState | None) -> None:

@@ -93,7 +93,7 @@ def as_python(state: ViewState, analysis: Analysis, wanted: Mapping[str, Recipe]
         "analysis = redviz.analyze(\n"
         f"    model,\n    prompt={prompt!r},\n    response={analysis.response!r},\n    methods={_methods(wanted)!r},\n)\n"
         f"analysis.to_frame()\n\n"
-        "from redviz.analysis import return_curves\n"
+        "from redviz.advantages import return_curves\n"
         f"curves = return_curves(analysis, {state.rewards!r}, gamma={state.gamma}, lam={state.lam}, "
         f"baseline={state.baseline!r}, constant={state.constant})"
     )
@@ -130,7 +130,7 @@ def _methods(wanted: Mapping[str, Recipe]) -> list[str] | dict[str, dict[str, ob
     """The shortest form: names, or label -> the options that differ from their defaults."""
     changed = {
         label: ({} if label == r.method else {"method": r.method})
-        | {k: v for k, v in r.options.items() if v != r.info.options[k].default}
+        | {k: v for k, v in r.options.items() if v != r.info.all_options[k].default}
         for label, r in wanted.items()
     }
     return changed if any(changed.values()) else list(changed)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from redviz.engine import ModelSpec
 from redviz.methods import Recipe
 from redviz.records import Analysis, Example
+from redviz.specs import ModelSpec, Partners
 from redviz.view.markdown import plain
 from redviz.view.screens.methods_bar import method_names
 from redviz.view.screens.waiting import wait_for
@@ -51,15 +51,19 @@ def _change(analysis: Analysis) -> str | None:
 
 
 def missing_credits(
-    spec: ModelSpec, example: Example, missing: Mapping[str, Recipe], refused: Mapping[str, str]
+    spec: ModelSpec,
+    example: Example,
+    missing: Mapping[str, Recipe],
+    refused: Mapping[str, str],
+    partners: Partners,
 ) -> None:
     """Ask the worker for what is missing, with its progress; say which methods refuse, and why."""
     names = method_names(missing)
     jobs = []
     for label, recipe in missing.items():
-        key = ("credit", spec, repr(example), repr(recipe))
+        key = ("credit", spec, repr(example), repr(recipe), repr(partners) if recipe.ingredients != ("model",) else "")
         title = names[label]
-        jobs.append((key, asked(key, lambda t=title, r=recipe: engine().credit(spec, example, t, r))))  # type: ignore[misc]
+        jobs.append((key, asked(key, lambda t=title, r=recipe: engine().credit(spec, example, t, r, partners))))  # type: ignore[misc]
     wait_for(jobs)
     for label, why in refused.items():
         st.warning(plain(f"{label}: {why}"))

@@ -7,11 +7,19 @@ from typing import Any
 
 import streamlit as st
 
-from redviz.engine import ModelState
+from redviz.method_info import FAMILIES
 from redviz.methods import METHODS, Option, Recipe
+from redviz.specs import ModelState
 from redviz.view.session import bound, choice, update, view
 from redviz.view.state import ViewState
 
+OF = {
+    "log_probs": "a policy and its reference",
+    "policy": "a policy",
+    "reference": "a reference",
+    "cost": "a cost model",
+}
+WIDE = 2  # a range beyond it is typed, not slid
 MOST = 9  # keys 1-9 show one alone
 
 
@@ -31,10 +39,7 @@ def methods_bar(state: ModelState | None) -> None:
             ):
                 _options(label, recipe, state)
         with st.popover("Add method", icon=":material/add:", disabled=len(wanted) >= MOST):
-            for name, info in METHODS.items():
-                st.button(
-                    info.label, help=info.paper, key=f"redviz.add.{name}", on_click=_add, args=(name,), type="tertiary"
-                )
+            _choices()
     with st.container(horizontal=True, gap="medium"):
         choice("Split by", "granularity", ["token", "word", "sentence"])
         choice(
@@ -52,6 +57,25 @@ def methods_bar(state: ModelState | None) -> None:
         bound(st.slider, "Text size", "text_size", 12, 40, width=160)
 
 
+def _choices() -> None:
+    """Every method by family; those that this model has nothing for are greyed out."""
+    rule = view().model.startswith("rule:")
+    for family in FAMILIES:
+        st.caption(family.capitalize())
+        with st.container(horizontal=True, gap="small"):
+            for name, info in METHODS.items():
+                if info.family == family:
+                    st.button(
+                        info.label,
+                        key=f"redviz.add.{name}",
+                        help=f"{info.paper}. Cost: {info.cost}.",
+                        on_click=_add,
+                        args=(name,),
+                        type="tertiary",
+                        disabled=rule and not info.black_box,
+                    )
+
+
 def _options(label: str, recipe: Recipe, state: ModelState | None) -> None:
     info = recipe.info
     st.markdown(f"**{info.label}** · {info.paper}")
@@ -63,7 +87,9 @@ def _options(label: str, recipe: Recipe, state: ModelState | None) -> None:
             else "The credit of a token depends on the whole response."
         )
     )
-    for name, option in info.options.items():
+    if partners := [OF[name] for name in recipe.ingredients if name in OF]:
+        st.caption(f"Needs {' and '.join(partners)}: under Other models, at the left.")
+    for name, option in info.all_options.items():
         _option(label, name, option, recipe.options[name], state)
     with st.container(horizontal=True):
         st.button(
@@ -87,8 +113,12 @@ def _option(label: str, name: str, option: Option, value: Any, state: ModelState
 
     st.session_state[key] = [] if option.many and value is None else value
     words: dict[str, Any] = {"label": name, "help": option.help, "key": key, "on_change": take}
-    if option.choices:
+    if isinstance(option.default, bool):
+        st.toggle(**words)
+    elif option.choices:
         st.selectbox(options=list(option.choices), **words)
+    elif option.range and option.range[1] - option.range[0] > WIDE:
+        st.number_input(min_value=option.range[0], max_value=option.range[1], step=0.05, format="%.3g", **words)
     elif option.range:
         st.slider(min_value=option.range[0], max_value=option.range[1], step=0.05, **words)
     elif option.many:

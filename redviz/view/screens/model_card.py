@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from redviz.engine import ModelSpec
+from redviz.models.rules import RULES
+from redviz.specs import ModelSpec
 from redviz.view.markdown import plain
 from redviz.view.screens.sidebar import card_job
 from redviz.view.screens.waiting import wait_for
@@ -22,6 +23,11 @@ def card(spec: ModelSpec) -> None:
         st.error("This server does not offer this model; choose one at the left.")
         return
     if not confirmed(spec.name):
+        return
+    if spec.name.startswith("rule:"):
+        st.info(
+            f"{RULES[spec.name].description} It is a function of text: it has no weights, template or attention to check."
+        )
         return
     found = engine().kept(spec, CARD, "card")
     if found is None:

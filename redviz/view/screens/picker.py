@@ -7,10 +7,11 @@ import streamlit as st
 from redviz.data.gallery import GalleryItem
 from redviz.data.readers import read_examples
 from redviz.errors import RedvizError
+from redviz.models.rules import RULES
 from redviz.records import Example, Prompt
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
-from redviz.view.session import example_of, gallery, recent, remembered, show_example, update, view
+from redviz.view.session import example_of, gallery, recent, remembered, show_example, update, use_model, view
 
 SOURCES = ("Gallery", "Paste", "Upload", "Edit", "Recent")
 
@@ -20,8 +21,8 @@ def picker() -> None:
     with st.container(horizontal=True, gap="medium"):
         source = remembered("Response from", "source", SOURCES)
         note = _gallery() if source == "Gallery" else ""
-    if note:
-        st.caption(f"⚠ {note.capitalize()}: its score says little here.")
+    if source == "Gallery":
+        _rule(note)
     {"Paste": _paste, "Upload": _upload, "Edit": _edit, "Recent": _recent}.get(source, lambda: None)()
     _prompt(example_of(view()).prompt)
 
@@ -50,6 +51,24 @@ def _gallery() -> str:
         return ""
     _responses(items[current])
     return items[current].note
+
+
+def _rule(note: str) -> None:
+    """Offer the rule that an item was written for; without one, what to know before trusting its score."""
+    item = next((item for item in gallery() if item.id == view().example.partition("/")[0]), None)
+    rule = item.rule if item else ""
+    if rule and view().model != rule:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(
+                f"⚠ {note.capitalize() or 'Outside what this model was trained on'}. This item has a rule of its own."
+            )
+            st.button(f"Score it by {rule}", on_click=use_model, args=(rule,), type="primary")
+    elif rule:
+        st.caption(f"{RULES[rule].description} Nothing in a prompt or a response is ever run.")
+    elif view().model.startswith("rule:"):
+        st.caption("⚠ This item is no task for a rule; choose a reward model at the left.")
+    elif note:
+        st.caption(f"⚠ {note.capitalize()}: its score says little here.")
 
 
 def _title(item: GalleryItem) -> str:

@@ -8,10 +8,26 @@ from typing import TYPE_CHECKING
 import psutil
 import streamlit as st
 
-from redviz.engine import Engine, ModelSpec, ModelState
-from redviz.models.files import embedded_reward_models
+from redviz.engine import Engine
+from redviz.models.files import embedded_models, embedded_reward_models
+from redviz.models.rules import RULES
+from redviz.specs import ModelSpec, ModelState
 from redviz.view.markdown import plain
-from redviz.view.session import CARD, UNCONFIRMED, allowed, asked, bound, engine, offered, spec_of, update, view
+from redviz.view.session import (
+    CARD,
+    ROLES,
+    allowed,
+    asked,
+    bound,
+    engine,
+    offered,
+    partners_of,
+    spec_of,
+    unconfirmed,
+    update,
+    use_model,
+    view,
+)
 from redviz.view.state import CHOICES
 from redviz.worker import IDLE, Job
 
@@ -20,6 +36,12 @@ if TYPE_CHECKING:
 
 STYLE = Path(__file__).with_name("page.css")
 OTHER = "Folder or Hub id …"
+OTHERS = {
+    "policy": ("Policy", "The tuned language model of dpo, rto, sepo, tdpo, the KL penalty and ABC-D."),
+    "reference": ("Reference", "The model it was tuned from; treg asks this one."),
+    "cost_model": ("Cost model", "A second reward model whose score is a cost, for RED's α."),
+    "value_model": ("Critic", 'V(s_t) of the return curves under the baseline "value model".'),
+}
 READS = {"model": "where the model's own forward does", "last": "the last token"}
 LAMP = {"green": ("🟢", "all checks passed"), "amber": ("🟠", "read its cautions"), "red": ("🔴", "a check failed")}
 
@@ -31,7 +53,11 @@ def sidebar() -> None:
         _model_picker()
         _loading_options()
         spec = spec_of(view())
-        if not allowed(spec.name) or st.session_state.get(UNCONFIRMED) == spec.name:
+        _other_models()
+        if not allowed(spec.name) or spec.name in unconfirmed():
+            return
+        if spec.name.startswith("rule:"):
+            st.caption(plain(RULES[spec.name].description))
             return
         _status(engine().state(spec))
         _lamp(engine(), spec)
@@ -50,7 +76,7 @@ def card_job(spec: ModelSpec) -> Job:
 
 def _model_picker() -> None:
     free = offered() is None
-    listed = list(offered() or embedded_reward_models())
+    listed = [*(offered() or embedded_reward_models()), *RULES]
     current = view().model
     options = [*listed, *([current] if free and current not in listed else []), *([OTHER] if free else [])]
     key = "redviz.widget.picker"
@@ -60,7 +86,7 @@ def _model_picker() -> None:
         if st.session_state[key] is None:
             return
         if st.session_state[key] != OTHER:
-            update(model=st.session_state[key], head="", pin=None)
+            use_model(st.session_state[key])
             st.session_state["redviz.typing"] = False
         else:
             st.session_state["redviz.typing"] = True
@@ -77,8 +103,8 @@ def _typed_model() -> None:
         name = st.text_input("Folder or Hub id", placeholder="owner/model or a folder on this machine")
         if st.form_submit_button("Use this model") and name.strip():
             st.session_state["redviz.typing"] = False
-            st.session_state[UNCONFIRMED] = None
-            update(model=name.strip(), head="", pin=None)
+            unconfirmed().discard(name.strip())
+            use_model(name.strip())
             st.rerun()
 
 
@@ -92,6 +118,34 @@ def _loading_options() -> None:
         help_head = "For models with several labels: an index, a name, or a difference such as 1-0."
         bound(st.text_input, "Head", "head", help=help_head)
         bound(st.selectbox, "Read the score at", "read", CHOICES["read"], format_func=lambda r: READS[r])
+
+
+def _other_models() -> None:
+    """A policy with its reference, a cost model, a critic: some methods and baselines need them."""
+    with st.popover("Other models", width="stretch", help="A policy with its reference, a cost model, a critic"):
+        for role in ROLES:
+            _other_model(role)
+
+
+def _other_model(role: str) -> None:
+    title, help_text = OTHERS[role]
+    policies = [name for name in embedded_models() if name not in embedded_reward_models()]
+    listed = list(policies if role in ("policy", "reference") else embedded_reward_models())
+    free, current = offered() is None, getattr(view(), role)
+    options = [*listed, *([current] if current and current not in listed else [])]
+    key = f"redviz.widget.{role}"
+    st.session_state[key] = current or None
+
+    def take() -> None:
+        name = (st.session_state[key] or "").strip()
+        unconfirmed().discard(name)
+        update(**{role: name})
+
+    st.selectbox(title, options, key=key, on_change=take, help=help_text, accept_new_options=free, placeholder="None")
+    if current and role not in partners_of(view()):
+        st.caption(
+            "Not loaded: " + ("only the link asks for it; choose it here." if free else "not on this server's list.")
+        )
 
 
 def _status(state: ModelState | None) -> None:

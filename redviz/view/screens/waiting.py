@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from redviz.engine import ModelSpec
+from redviz.specs import ModelSpec
 from redviz.view.markdown import plain
 from redviz.view.session import ask_again, asked, engine
 from redviz.worker import Job

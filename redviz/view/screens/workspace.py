@@ -8,17 +8,19 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from redviz.analysis import BASELINES, ReturnCurves, return_curves
-from redviz.engine import ModelSpec
+from redviz.advantages import BASELINES, GROUPED, ReturnCurves, return_curves
+from redviz.errors import RedvizError
 from redviz.methods import Recipe
 from redviz.records import Analysis, Credit
+from redviz.specs import ModelSpec
 from redviz.text import Unit, pool, units
 from redviz.view.curves import Mark, Panel, Series, curves
-from redviz.view.lanes import signed
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
+from redviz.view.screens.critics import critic_inputs
 from redviz.view.screens.details import details
 from redviz.view.screens.methods_bar import method_names
+from redviz.view.screens.sums import sums
 from redviz.view.session import bound, update, view, write_link
 from redviz.view.strip import strips
 
@@ -44,7 +46,7 @@ def workspace(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe])
         key="redviz.strips",
     )
     sums(analysis, names)
-    made = _knobs(analysis, labels, names)
+    made = _knobs(analysis, spec, wanted, labels, names)
     left, right = st.columns([5, 2], gap="large")
     with left:
         drawn = curves(
@@ -64,32 +66,9 @@ def workspace(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe])
     details(analysis, spec, wanted, made)
 
 
-def sums(analysis: Analysis, names: Mapping[str, str]) -> None:
-    """Per method: reference + sum of credits + residual = total, or that it promises no sum."""
-    rows = ["| | reference | + Σ credits | + residual | = score | |", "|:--|--:|--:|--:|--:|:--|"]
-    for label, credit in analysis.credits.items():
-        total = signed(float(credit.values.sum(dtype=np.float64)))
-        name = _cell(names.get(label, label))
-        if credit.residual is None or credit.reference is None or credit.total is None:
-            rows.append(f"| **{name}** | | {total} | | | promises no sum |")
-            continue
-        rows.append(
-            f"| **{name}** | {signed(credit.reference)} | {total} | {signed(credit.residual)} | {signed(credit.total)} | {_steps(credit)} |"
-        )
-    st.caption("\n".join(rows))
-
-
-def _cell(text: str) -> str:
-    return plain(text)
-
-
-def _steps(credit: Credit) -> str:
-    if "steps" not in credit.meta:
-        return ""
-    return f"{credit.meta['steps']} steps" + ("" if credit.meta["converged"] else ", residual above its tolerance")
-
-
-def _knobs(analysis: Analysis, labels: list[str], names: Mapping[str, str]) -> ReturnCurves | None:
+def _knobs(
+    analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe], labels: list[str], names: Mapping[str, str]
+) -> ReturnCurves | None:
     if not labels:
         return None
     shown = _rewards(labels)
@@ -106,14 +85,27 @@ def _knobs(analysis: Analysis, labels: list[str], names: Mapping[str, str]) -> R
             step=0.01,
             width=150,
             help="1: Monte Carlo, A = G − V. 0: one-step TD error.",
+            disabled=view().baseline in GROUPED,
         )
         bound(st.selectbox, "Baseline V", "baseline", BASELINES, width=150)
         if view().baseline == "constant":
             bound(st.number_input, "Constant", "constant", step=0.1, width=120)
     state = view()
-    made = return_curves(
-        analysis, shown, gamma=state.gamma, lam=state.lam, baseline=state.baseline, constant=state.constant
-    )
+    more = critic_inputs(analysis, spec, shown, wanted[shown])
+    baseline = "zero" if more is None else state.baseline
+    try:
+        made = return_curves(
+            analysis,
+            shown,
+            gamma=state.gamma,
+            lam=state.lam,
+            baseline=baseline,
+            constant=state.constant,
+            **(more or {}),
+        )
+    except RedvizError as error:
+        st.info(plain(error))
+        return None
     for caution in made.cautions:
         st.caption(f"⚠ {caution}")
     return made
@@ -147,23 +139,16 @@ def _beta(label: str) -> None:
         update(methods=view().with_option(label, "beta_c", st.session_state[key]).methods)
         st.session_state["redviz.redraw"] = True
 
-    st.slider("β_c of RED", 0.0, 1.0, step=0.05, key=key, on_change=take, width=150, disabled=recipe.method != "red")
+    mixes = "beta_c" in recipe.options
+    st.slider("β_c of RED", 0.0, 1.0, step=0.05, key=key, on_change=take, width=150, disabled=not mixes)
     if st.session_state.pop("redviz.redraw", False):
         st.rerun()
 
 
 def _panels(analysis: Analysis, labels: list[str], names: Mapping[str, str], made: ReturnCurves | None) -> list[Panel]:
-    prefix = analysis.prefix_scores
     closes = analysis.observation is not None and analysis.observation.has_end
-    line = np.append(prefix, analysis.score) if closes else prefix
     panels = [
-        Panel(
-            "Prefix score P_t",
-            [Series("P_t", line)],
-            [Mark("base P_0", analysis.base), Mark("score", analysis.score)],
-            x0=-1,
-            note="the model's score of the response up to each token",
-        ),
+        _prefix_panel(analysis, closes),
         Panel(
             "Cumulative credit",
             [Series(names.get(label, label), _cumulative(analysis.credits[label], closes)) for label in labels],
@@ -178,6 +163,22 @@ def _panels(analysis: Analysis, labels: list[str], names: Mapping[str, str], mad
         Panel("Return G_t", [Series(name, made.returns)], note=f"discounted sum of {name} rewards from each token on"),
         Panel("Advantage A_t", [Series(name, made.advantages)], note=f"G_t against the baseline, λ = {view().lam:g}"),
     ]
+
+
+def _prefix_panel(analysis: Analysis, closes: bool) -> Panel:
+    """P_t of the one forward pass, and where they were asked for Q_t of closed prefixes and P_t of truncated texts."""
+    length = len(analysis.tokens)
+    known = np.isfinite(analysis.prefix_scores).all()
+    prefix = analysis.prefix_scores
+    lines = [Series("P_t", np.append(prefix, analysis.score) if closes else prefix)] if known else []
+    for key, name in (("closed_scores", "Q_t closed"), ("prefix_scores", "P_t, text cut")):
+        found = next((c.meta[key] for c in analysis.credits.values() if len(c.meta.get(key, ())) == length + 1), None)
+        lines += [Series(name, found)] if found else []
+    note = "the score of the response up to each token"
+    if any(line.label == "Q_t closed" for line in lines):
+        note += "; Q: closed by the template's own tokens"
+    marks = [Mark("base P_0", analysis.base), Mark("score", analysis.score)]
+    return Panel("Prefix score P_t", lines, marks, x0=-1, note=note if lines else "add Truncation to see it")
 
 
 def _cumulative(credit: Credit, closes: bool) -> np.ndarray:
@@ -203,7 +204,8 @@ def _pinned(analysis: Analysis, names: Mapping[str, str], made: ReturnCurves | N
     ids = ", ".join(str(i) for i in analysis.token_ids[unit.first : unit.last])
     before, after = analysis.prefix_scores[unit.first], analysis.prefix_scores[unit.last]
     st.caption(
-        f"id {ids} · characters {unit.start}–{unit.end}  \nP {before:+.4f} → {after:+.4f}"
+        f"id {ids} · characters {unit.start}–{unit.end}"
+        + (f"  \nP {before:+.4f} → {after:+.4f}" if np.isfinite(after - before) else "")
         + (f"  \nG_t {made.returns[unit.first]:+.4f} · A_t {made.advantages[unit.first]:+.4f}" if made else "")
     )
     rows = []

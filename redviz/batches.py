@@ -1,0 +1,138 @@
+"""Many responses: padded batches of like length, in input order, and a bad example stops nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from redviz.analysis import DEFAULT_METHODS, Methods, as_example, observe_examples, observe_one
+from redviz.errors import RedvizError
+from redviz.ingredients import Partners, credit_of, gather
+from redviz.methods import Recipe, recipes
+from redviz.records import Analysis, Credit, Encoding, Example, Observation
+
+if TYPE_CHECKING:
+    from redviz.models.function import FunctionModel
+    from redviz.models.policy import Policy
+    from redviz.models.reward_model import RewardModel
+
+    Model = RewardModel | FunctionModel
+
+WINDOW = 128  # examples read ahead, so that batches hold texts of like length
+TOKENS_AT_ONCE = {"cpu": 8192, "cuda": 65536, "mps": 16384}  # of one padded batch
+
+
+def analyze_batch(
+    model: Model,
+    examples: Iterable[Example | Mapping[str, Any]],
+    methods: Methods = DEFAULT_METHODS,
+    batch_size: int | str = "auto",
+    *,
+    policy: Policy | None = None,
+    reference: Policy | None = None,
+    cost_model: Model | None = None,
+) -> Iterator[Analysis]:
+    """Analyze many responses in padded batches of like length, in input order.
+
+    Parameters
+    ----------
+    examples
+        :class:`Example` records or dicts with ``prompt``, ``response`` and, if you like, ``id``.
+    batch_size
+        Responses per forward pass; "auto" fills a number of tokens. A batch that does not fit memory is halved and run again.
+    policy, reference, cost_model
+        As in :func:`redviz.analyze`.
+
+    Yields
+    ------
+    Analysis
+        One per example, and the rest goes on where one is bad. An example that cannot be scored has ``error`` set, a nan score and
+        no credits; where only some methods fail, it keeps its score and the other credits, and ``error`` says which failed and why.
+    """
+    if batch_size != "auto" and (not isinstance(batch_size, int) or batch_size < 1):
+        raise RedvizError(f'batch_size is {batch_size!r}; give a whole number from 1, or "auto".')
+    wanted = recipes(methods)
+    partners = Partners(policy, reference, cost_model)
+    stream = iter(examples)
+    while window := list(islice(stream, WINDOW)):
+        yield from _analyze_window(model, window, wanted, partners, batch_size)
+
+
+def _analyze_window(
+    model: Model, window: Sequence[Any], wanted: Mapping[str, Recipe], partners: Partners, batch_size: int | str
+) -> Iterator[Analysis]:
+    examples: list[Example] = []
+    encodings: dict[int, Encoding] = {}
+    results: dict[int, Analysis] = {}
+    for i, given in enumerate(window):
+        example = Example("", "")
+        try:
+            example = as_example(given)
+            encodings[i] = model.encode(example)
+        except RedvizError as error:
+            results[i] = Analysis(example, model.source, None, error=str(error))
+        examples.append(example)
+    order = sorted(encodings, key=lambda i: len(encodings[i].ids))
+    for batch in _batches(order, encodings, batch_size, TOKENS_AT_ONCE[str(model.device).partition(":")[0]]):
+        own = [examples[i] for i in batch], [encodings[i] for i in batch]
+        for i, result in zip(batch, _analyze_group(model, *own, wanted, partners), strict=True):
+            results[i] = result
+    for i in range(len(window)):
+        yield results[i]
+
+
+def _batches(
+    order: Sequence[int], encodings: Mapping[int, Encoding], batch_size: int | str, budget: int
+) -> Iterator[list[int]]:
+    """Runs of like length, each within the batch size or the token budget."""
+    batch: list[int] = []
+    for i in order:  # lengths only grow, so the new one sets the width
+        full = (
+            len(batch) >= batch_size
+            if isinstance(batch_size, int)
+            else (len(batch) + 1) * len(encodings[i].ids) > budget
+        )
+        if batch and full:
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+def _analyze_group(
+    model: Model,
+    examples: Sequence[Example],
+    encodings: Sequence[Encoding],
+    wanted: Mapping[str, Recipe],
+    partners: Partners,
+) -> Iterator[Analysis]:
+    try:
+        observations = observe_examples(model, encodings)
+    except RedvizError as error:
+        if len(encodings) == 1:
+            yield Analysis(examples[0], model.source, None, error=str(error))
+            return
+        for part in (
+            slice(len(encodings) // 2),
+            slice(len(encodings) // 2, None),
+        ):  # one too long must not take the others with it
+            yield from _analyze_group(model, examples[part], encodings[part], wanted, partners)
+        return
+    for example, observation in zip(examples, observations, strict=True):
+        yield _with_what_works(model, example, observation, wanted, partners)
+
+
+def _with_what_works(
+    model: Model, example: Example, observation: Observation, wanted: Mapping[str, Recipe], partners: Partners
+) -> Analysis:
+    credits: dict[str, Credit] = {}
+    failed = []
+    at_hand = gather(model, observation, wanted, partners, observe_one)
+    for label, recipe in wanted.items():
+        try:
+            credits[label] = credit_of(observation, recipe, at_hand)
+        except RedvizError as error:
+            failed.append(f"{label}: {str(error).rstrip('.')}")
+    return Analysis(example, model.source, observation, credits, error="; ".join(failed) + "." if failed else None)

@@ -1,0 +1,118 @@
+"""``redviz causal``: whether the model's changes follow the credits, over a file of responses."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from redviz.cli.loading import (
+    AllowPickle,
+    Device,
+    Dtype,
+    Head,
+    MaxLength,
+    Model,
+    Policy,
+    Read,
+    Reference,
+    Revision,
+    TrustRemoteCode,
+    open_model,
+    open_partners,
+)
+from redviz.cli.options import methods_with_options
+from redviz.cli.terminal import column, table
+from redviz.errors import RedvizError
+from redviz.text import GRANULARITIES
+
+
+def causal(
+    model: Model,
+    dataset: Annotated[Path, typer.Option("--dataset", help="Prompts and responses: .jsonl, .json, .csv or .txt.")],
+    methods: Annotated[str, typer.Option("--methods", help="Names with commas, or a JSON object.")] = "red,abc,ig",
+    option: Annotated[list[str] | None, typer.Option("--option", help="METHOD.NAME=VALUE, as often as needed.")] = None,
+    top: Annotated[int, typer.Option("--top", help="Most credited spans per method and response.")] = 5,
+    operator: Annotated[str, typer.Option("--operator", help="delete, or pad.")] = "delete",
+    granularity: Annotated[str, typer.Option("--granularity", help="token, word or sentence.")] = "word",
+    limit: Annotated[int | None, typer.Option("--limit", help="Responses to read at most.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Write every span as CSV.")] = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    revision: Revision = None,
+    head: Head = None,
+    max_length: MaxLength = None,
+    read: Read = "model",
+    trust_remote_code: TrustRemoteCode = False,
+    allow_pickle: AllowPickle = False,
+    policy: Policy = None,
+    reference: Reference = None,
+) -> None:
+    """Take the most credited spans away, and correlate the predicted with the actual change, per method."""
+    if granularity not in GRANULARITIES:
+        raise RedvizError(f"There is no granularity {granularity!r}; use one of {', '.join(GRANULARITIES)}.")
+    if top < 1:
+        raise RedvizError(f"--top is {top}; give at least 1.")
+    wanted = methods_with_options(methods, option or [])
+    from redviz.data.readers import read_examples
+
+    examples, problems = read_examples(dataset, dataset.name)
+    for problem in problems:
+        typer.echo(f"{dataset.name}, line {problem.line}: left out ({problem.reason})", err=True)
+    examples = examples[:limit]
+    if not examples:
+        raise RedvizError(f"{dataset} holds no prompt with a response; check its columns.")
+    loaded = open_model(
+        model,
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        head=head,
+        max_length=max_length,
+        read=read,
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
+    )
+    partners = open_partners(policy, reference, None, device=device, dtype=dtype) if policy or reference else {}
+    from redviz.evaluation.causal_agreement import causal_agreement, causal_over
+
+    with typer.progressbar(length=len(examples), label="responses", file=typer.get_text_stream("stderr")) as bar:
+        points, failed = causal_over(
+            loaded,
+            examples,
+            wanted,
+            top=top,
+            operator=operator,
+            granularity=granularity,
+            progress=lambda done, total: bar.update(done - bar.pos),
+            total=len(examples),
+            **partners,
+        )
+        bar.update(len(examples) - bar.pos)
+    for sentence in failed:
+        typer.echo(f"note: {sentence}", err=True)
+    if not points:
+        raise RedvizError("No response could be checked; the notes above say why.")
+    if output is not None:
+        with output.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(asdict(points[0])))
+            writer.writeheader()
+            writer.writerows(asdict(point) for point in points)
+    found = causal_agreement(points)
+    between = ["" if a.interval is None else f"{a.interval[0]:+.2f} to {a.interval[1]:+.2f}" for a in found]
+    typer.echo(
+        table(
+            [
+                column("method", [a.label for a in found]),
+                column("responses", [str(a.responses) for a in found], right=True),
+                column("spans", [str(a.spans) for a in found], right=True),
+                column("Pearson", [f"{a.pearson:+.3f}" for a in found], right=True),
+                column("95 % interval", between),
+                column("Spearman", [f"{a.spearman:+.3f}" for a in found], right=True),
+                column("same sign", [f"{a.same_sign:.2f}" for a in found], right=True),
+            ]
+        )
+    )

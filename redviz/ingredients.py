@@ -1,0 +1,129 @@
+"""What methods need beside the one observation, and one method's credits made from it.
+
+Records are computed once and kept (a policy's log-probabilities, the cost model's observation); models are called again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from redviz.credit.segments import segmented
+from redviz.errors import Cancelled, RedvizError
+from redviz.methods import METHODS, MODELS, SEGMENTS, Recipe
+from redviz.records import Credit, Observation
+
+if TYPE_CHECKING:
+    from redviz.models.function import FunctionModel
+    from redviz.models.policy import Policy
+    from redviz.models.reward_model import RewardModel
+
+Progress = Callable[[int, int], None]
+
+LACKING = {
+    "model": "calls the reward model again, and none is at hand here",
+    "policy": "reads a policy; pass policy=redviz.load_policy('embedded:writer-dpo'), in a terminal --policy",
+    "reference": "asks a reference language model; pass reference=redviz.load_policy('embedded:writer'), in a terminal --reference",
+    "log_probs": "compares a policy with its reference; pass policy= and reference= (redviz.load_policy), "
+    "in a terminal --policy and --reference",
+    "cost": "adds a second reward model; pass cost_model=redviz.load_reward_model(…), in a terminal --cost-model",
+}
+
+
+@dataclass(frozen=True)
+class Partners:
+    """Models beside the reward model: a policy with its reference, and a cost model for two-model aggregation."""
+
+    policy: Policy | None = None
+    reference: Policy | None = None
+    cost_model: RewardModel | FunctionModel | None = None
+
+
+def gather(
+    model: RewardModel | FunctionModel,
+    observation: Observation,
+    wanted: Mapping[str, Recipe],
+    partners: Partners,
+    observe: Callable[..., Observation],
+) -> dict[str, Any]:
+    """Everything that the recipes ask for and that can be had: models as they are, records computed here.
+
+    A record that cannot be made (two tokenizers, say) is there as its error, so that only the methods that need it fail.
+    """
+    at_hand: dict[str, Any] = {"model": model}
+    at_hand |= {name: found for name in ("policy", "reference") if (found := getattr(partners, name)) is not None}
+    needed = {name for recipe in wanted.values() for name in recipe.ingredients}
+    if "log_probs" in needed and partners.policy is not None and partners.reference is not None:
+        from redviz.models.policy import log_probs
+
+        pair = (partners.policy, partners.reference)
+        at_hand["log_probs"] = made_or_error(lambda: log_probs(*pair, observation.encoding))
+    if "cost" in needed and (cost := partners.cost_model) is not None:
+        at_hand["cost"] = made_or_error(lambda: observe(cost, cost.encode(observation.encoding.example)))
+    return at_hand
+
+
+def made_or_error(make: Callable[[], Any]) -> Any:
+    """What was made, or the :class:`RedvizError` that says why it could not be."""
+    try:
+        return make()
+    except Cancelled:
+        raise
+    except RedvizError as error:
+        return error
+
+
+def credit_of(
+    observation: Observation, recipe: Recipe, at_hand: Mapping[str, Any], progress: Progress | None = None
+) -> Credit:
+    """One method's credits.
+
+    Parameters
+    ----------
+    observation
+        The reward model's one forward pass.
+    recipe
+        The method and its options.
+    at_hand
+        Ingredients by name: "model", "policy", "reference" (models), "log_probs", "cost" (records). What the recipe does not need
+        may be missing.
+    progress
+        Called with (done, total) by methods that call a model; may raise to cancel.
+
+    Raises
+    ------
+    RedvizError
+        Where an ingredient is missing, or the method is not defined for this model.
+    """
+    info = recipe.info
+    if lacking := [name for name in recipe.ingredients if name not in at_hand]:
+        raise RedvizError(f"{recipe.method} {LACKING[lacking[0]]}.")
+    if broken := [at_hand[name] for name in recipe.ingredients if isinstance(at_hand[name], RedvizError)]:
+        raise broken[0]
+    _check_defined(observation, recipe)
+    options = {name: value for name, value in recipe.options.items() if name in info.options}
+    if info.needs in MODELS:
+        credit = info.credit(at_hand[info.needs], observation, progress=progress, **options)
+    elif info.needs == "log_probs":
+        credit = info.credit(observation, at_hand["log_probs"], **options)
+    else:
+        extras = {name: at_hand[name] for name in recipe.ingredients}
+        credit = info.credit(observation, **extras, **options)
+    chosen = {name: value for name, value in recipe.options.items() if name in SEGMENTS}
+    told = options | ({} if chosen.get("segment", "token") == "token" else chosen)
+    named = {"method": recipe.method, "options": told}
+    if "log_probs" in recipe.ingredients:
+        named |= dict(zip(("policy", "reference"), at_hand["log_probs"].names, strict=True))
+    credit = replace(credit, meta={**named, **credit.meta})
+    return segmented(credit, observation, **chosen) if chosen else credit
+
+
+def _check_defined(observation: Observation, recipe: Recipe) -> None:
+    """A function of text has no trunk: no hidden state to read at every token, no attention, no gradient."""
+    if recipe.info.black_box or not observation.black_box:
+        return
+    possible = ", ".join(name for name, info in METHODS.items() if info.black_box)
+    raise RedvizError(
+        f"{recipe.method} looks inside a model, and this reward is a function of text; use one of {possible}."
+    )
