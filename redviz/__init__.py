@@ -9,12 +9,14 @@ from redviz.methods import methods
 from redviz.records import Analysis, Credit, Example
 
 if TYPE_CHECKING:
+    from redviz.advantages import return_curves
     from redviz.analysis import analyze
     from redviz.batches import analyze_batch
     from redviz.evaluation.conformance import check_model
     from redviz.models.function import reward_function
     from redviz.models.load import load_reward_model
     from redviz.models.policy import load_policy
+    from redviz.models.value_head import critic_values, load_value_model
 
 __version__ = "0.1.0"
 
@@ -26,9 +28,12 @@ __all__ = [
     "analyze",
     "analyze_batch",
     "check_model",
+    "critic_values",
     "load_policy",
     "load_reward_model",
+    "load_value_model",
     "methods",
+    "return_curves",
     "returns",
     "reward_function",
 ]
@@ -38,8 +43,11 @@ _LATER = {
     "analyze": "redviz.analysis",
     "analyze_batch": "redviz.batches",
     "check_model": "redviz.evaluation.conformance",
+    "critic_values": "redviz.models.value_head",
     "load_policy": "redviz.models.policy",
     "load_reward_model": "redviz.models.load",
+    "load_value_model": "redviz.models.value_head",
+    "return_curves": "redviz.advantages",
     "reward_function": "redviz.models.function",
 }
 

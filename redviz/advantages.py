@@ -80,12 +80,22 @@ def return_curves(
     """
     if baseline not in BASELINES:
         raise RedvizError(f"There is no baseline {baseline!r}; use one of {', '.join(BASELINES)}.")
+    if label not in analysis.credits:
+        raise RedvizError(f"There are no credits {label!r}; this analysis has {', '.join(analysis.credits) or 'none'}.")
     credit = analysis.credits[label]
     rewards = credit.values.astype(np.float64)  # [T]
     made = returns.monte_carlo(rewards, gamma)  # [T]
-    method = credit.meta.get("method")
-    differences = method in PREFIX_DIFFERENCES and credit.meta["options"].get("beta_c", 1.0) > 0
+    options = credit.meta.get("options", {})
+    differences = credit.meta.get("method") in PREFIX_DIFFERENCES and options.get("beta_c", 1.0) > 0
     cautions = []
+    if differences and options.get("initial") == "zero_first":
+        cautions.append(
+            "Without the first token's credit the baseline depends on that token, so its gradient is biased."
+        )
+    if differences and (options.get("segment", "token") != "token" or options.get("players", "token") != "token"):
+        cautions.append(
+            "Credits of whole segments are no shaping token by token: inside a segment the baseline sees later tokens."
+        )
     if differences and baseline == "prefix score":
         cautions.append(
             "The returns of prefix differences already carry the prefix score as baseline; subtracting it again counts it twice."
@@ -126,7 +136,7 @@ def _grouped(
     made: Array, baseline: str, group: Sequence[ArrayLike] | None, gamma: float
 ) -> tuple[Array, Array, list[str]]:
     """The group's baseline at every token, the advantages under it (both ``[T]`` float64), and cautions."""
-    if not group:
+    if not group or any(np.size(other) == 0 for other in group):
         raise RedvizError(f"{baseline} compares responses to one prompt; give group, the token rewards of the others.")
     totals = [float(made[0]), *(float(returns.monte_carlo(other, gamma)[0]) for other in group)]
     if baseline == "RLOO":

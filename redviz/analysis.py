@@ -68,9 +68,17 @@ def analyze(
     True
     """
     wanted = recipes(methods)
+    partners = Partners(policy, reference, cost_model)
+    check_model_given(model)
     example = as_example({"prompt": prompt, "response": response})
     observation = observe_examples(model, [model.encode(example)])[0]
-    return with_credits(model, example, observation, wanted, Partners(policy, reference, cost_model), progress)
+    return with_credits(model, example, observation, wanted, partners, progress)
+
+
+def check_model_given(model: Any) -> None:
+    """Refuse what is no loaded model, such as its name."""
+    if isinstance(model, str):
+        raise RedvizError(f"model is the text {model!r}, not a loaded model; give redviz.load_reward_model({model!r}).")
 
 
 def as_example(given: Example | Mapping[str, Any]) -> Example:
@@ -132,7 +140,7 @@ def with_credits(
     progress: Progress | None = None,
 ) -> Analysis:
     """An analysis with every credit asked for."""
-    at_hand = gather(model, observation, wanted, partners, observe_one)
+    at_hand = gather(model, observation, wanted, partners, observe_one, progress)
     credits = {label: credit_of(observation, recipe, at_hand, progress) for label, recipe in wanted.items()}
     return Analysis(example, model.source, observation, credits)
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from redviz.errors import RedvizError
-from redviz.ingredients import credit_of, made_or_error
+from redviz.ingredients import credit_of, within_memory
 from redviz.methods import MODELS, Recipe, recipes
 from redviz.models.files import fingerprint, resolve
 from redviz.models.memory import capacity, place
@@ -281,18 +281,20 @@ class Engine:
         specs: Sequence[ModelSpec],
         beside: Sequence[Any],
     ) -> Any:
-        """The policy's log-probabilities or the cost model's observation, kept by content; an error where it cannot be made."""
+        """The policy's log-probabilities or the cost model's observation, kept by content."""
         example = observation.encoding.example
         key = self._record_key(name, model.source, spec, example, specs)
         record = self._results.get(key)
-        if record is None:
+        if record is not None:
+            return record
+        with within_memory(name):
             from redviz.analysis import observe_one
             from redviz.models.policy import log_probs
 
             if name == "log_probs":
-                record = made_or_error(lambda: log_probs(beside[0], beside[1], observation.encoding))
+                record = log_probs(beside[0], beside[1], observation.encoding, job.progress)
             else:
-                record = made_or_error(lambda: observe_one(beside[0], beside[0].encode(example)))
+                record = observe_one(beside[0], beside[0].encode(example))
             self._results.put(key, record, 4096 + array_bytes(record))
         return record
 

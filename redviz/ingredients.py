@@ -5,7 +5,8 @@ Records are computed once and kept (a policy's log-probabilities, the cost model
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,18 @@ class Partners:
     reference: Policy | None = None
     cost_model: RewardModel | FunctionModel | None = None
 
+    def __post_init__(self) -> None:
+        for role, given, loader in (
+            ("policy", self.policy, "load_policy"),
+            ("reference", self.reference, "load_policy"),
+            ("cost_model", self.cost_model, "load_reward_model"),
+        ):
+            kinds = ("Policy",) if loader == "load_policy" else ("RewardModel", "FunctionModel")
+            if given is not None and type(given).__name__ not in kinds:
+                raise RedvizError(
+                    f"{role} is {type(given).__name__}, not a loaded model of that kind; give redviz.{loader}(…)."
+                )
+
 
 def gather(
     model: RewardModel | FunctionModel,
@@ -46,6 +59,7 @@ def gather(
     wanted: Mapping[str, Recipe],
     partners: Partners,
     observe: Callable[..., Observation],
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Everything that the recipes ask for and that can be had: models as they are, records computed here.
 
@@ -58,7 +72,7 @@ def gather(
         from redviz.models.policy import log_probs
 
         pair = (partners.policy, partners.reference)
-        at_hand["log_probs"] = made_or_error(lambda: log_probs(*pair, observation.encoding))
+        at_hand["log_probs"] = made_or_error(lambda: log_probs(*pair, observation.encoding, progress))
     if "cost" in needed and (cost := partners.cost_model) is not None:
         at_hand["cost"] = made_or_error(lambda: observe(cost, cost.encode(observation.encoding.example)))
     return at_hand
@@ -67,11 +81,25 @@ def gather(
 def made_or_error(make: Callable[[], Any]) -> Any:
     """What was made, or the :class:`RedvizError` that says why it could not be."""
     try:
-        return make()
+        with within_memory("a model beside the reward model"):
+            return make()
     except Cancelled:
         raise
     except RedvizError as error:
         return error
+
+
+@contextmanager
+def within_memory(what: str) -> Iterator[None]:
+    """Say in one sentence that memory ran out, where a method did not make its batches smaller itself."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, without importing torch for arithmetic
+            raise
+        raise RedvizError(
+            f"Memory ran out for {what}; use a shorter response, a smaller dtype or another device."
+        ) from error
 
 
 def credit_of(
@@ -104,7 +132,8 @@ def credit_of(
     _check_defined(observation, recipe)
     options = {name: value for name, value in recipe.options.items() if name in info.options}
     if info.needs in MODELS:
-        credit = info.credit(at_hand[info.needs], observation, progress=progress, **options)
+        with within_memory(recipe.method):
+            credit = info.credit(at_hand[info.needs], observation, progress=progress, **options)
     elif info.needs == "log_probs":
         credit = info.credit(observation, at_hand["log_probs"], **options)
     else:

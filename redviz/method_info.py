@@ -94,7 +94,8 @@ class MethodInfo:
     label, paper
         A short name for strips, and where it was published.
     cost
-        Forward (F) and backward (B) passes of the reward model for one response; n and M are options, T the response's tokens.
+        Forward (F) and backward (B) passes of the reward model for one response, the observation and passes over the prompt alone
+        included; a tail is a pass over what follows the first change. n and M are options, T the response's tokens, P its units.
     needs
         What its credits are made from. Records: "observation" (the one forward pass that every analysis has), "attention" (rows of
         that pass), "log_probs" (a policy's and a reference's forward pass). Models that are called again: "model" (the reward
@@ -104,7 +105,7 @@ class MethodInfo:
     causal
         True where the credit of token t depends on tokens up to t only; False for hindsight methods.
     credit
-        The function; called as :func:`redviz.analysis.credit_of` says.
+        The function; called as :func:`redviz.ingredients.credit_of` says.
     options
         Its options by name.
     family, formula

@@ -56,7 +56,7 @@ def _players(default: str) -> Option:
 
 METHODS: dict[str, MethodInfo] = {
     "red": MethodInfo(
-        "RED", LI, "1 F", "observation", "R − β_c·P_0", True, red,
+        "RED", LI, "1 F", "observation", "R − β_c·P_0 − β Σ k_t", True, red,
         {
             "beta_c": Option(1.0, "Share of the redistributed reward; the rest stays on the last token.", range=(0.0, 1.0)),
             "initial": Option("prefix", "What the first token is compared with.", choices=INITIALS),
@@ -64,19 +64,19 @@ METHODS: dict[str, MethodInfo] = {
             "kl_estimator": ESTIMATOR,
             "alpha": Option(0.0, "Weight of a cost model, 0.5 (reward + α cost); 0 leaves it out.", range=(-1.0, 1.0)),
         },
-        family="prefix", formula="β_c (P_t − P_{t−1}) + (1 − β_c) [t = T] R − β k_t", shift_invariant=True,
+        family="prefix", formula="β_c (P_t − P_{t−1}) + (1 − β_c) [t = T] R − β k_t; with costs ½ (reward + α cost)", shift_invariant=True,
         identity="sum; return R − β_c·P_{t−1}; GAE with a shifted critic; Shapley's marginal of the natural order",
         extras={"kl_coef": "log_probs", "alpha": "cost"},
     ),
     "red_closed": MethodInfo(
-        "RED closed", LI + "; closed prefixes are ours", "1 F, and s (T + 1) closing tokens", "model", "R − β_c·Q_0", True,
+        "RED closed", LI + "; closed prefixes are ours", "2 F, and s (T + 1) closing tokens", "model", "R − β_c·Q_0", True,
         _later("closed_prefixes", "red_closed"),
         {"beta_c": Option(1.0, "Share of the redistributed reward; the rest stays on the last token.", range=(0.0, 1.0))},
         family="prefix", formula="β_c (Q_t − Q_{t−1}) + (1 − β_c) [t = T] R", shift_invariant=True,
         identity="sum; every Q_t equals an explicit forward of the closed prefix",
     ),
     "truncation": MethodInfo(
-        "Truncation", "the score of the text cut after each unit", "T + 1 F", "model", "R − P_0", True,
+        "Truncation", "the score of the text cut after each unit", "T + 1 F", "model", "R − Q_0", True,
         _later("truncation", "truncation"), {"players": _players("token")},
         family="prefix", formula="R(y_≤t) − R(y_<t), each text closed and scored alone", shift_invariant=True,
         identity="sum; the model's own score of every cut", black_box=True,
@@ -112,7 +112,8 @@ METHODS: dict[str, MethodInfo] = {
         identity="sum; the norms recomputed from the eager kernel",
     ),
     "ig": MethodInfo(
-        "IG", "Sundararajan et al. 2017, Integrated Gradients, arXiv 1703.01365" + CAPTUM, "n (F + B)", "model", "R − R(baseline)", False,
+        "IG", "Sundararajan et al. 2017, Integrated Gradients, arXiv 1703.01365" + CAPTUM, "2 F + n (F + B)",
+        "model", "R − R(baseline)", False,
         _later("integrated_gradients", "ig"),
         {
             "baseline": BASELINE,
@@ -122,17 +123,17 @@ METHODS: dict[str, MethodInfo] = {
         identity="completeness; Captum's own over the whole sequence",
     ),
     "grad_x_input": MethodInfo(
-        "Grad × input", "Shrikumar et al. 2016, arXiv 1605.01713" + CAPTUM, "1 F + 1 B", "model", "nothing", False,
+        "Grad × input", "Shrikumar et al. 2016, arXiv 1605.01713" + CAPTUM, "2 F + 1 B", "model", "nothing", False,
         _later("gradients", "grad_x_input"), {},
         family="gradient", formula="e_t · ∇_t R", shift_invariant=True, identity="autograd over the whole sequence; w·x on a linear model",
     ),
     "saliency": MethodInfo(
-        "Saliency", "Simonyan et al. 2013, arXiv 1312.6034" + CAPTUM, "1 F + 1 B", "model", "nothing", False,
+        "Saliency", "Simonyan et al. 2013, arXiv 1312.6034" + CAPTUM, "2 F + 1 B", "model", "nothing", False,
         _later("gradients", "saliency"), {"norm": Option("l2", "Over the embedding.", choices=NORMS)},
         family="gradient", formula="‖∇_t R‖", shift_invariant=True, identity="autograd over the whole sequence; never negative",
     ),
     "gradient_shap": MethodInfo(
-        "Gradient SHAP", "Lundberg & Lee 2017, arXiv 1705.07874" + CAPTUM, "M (F + B)", "model", "R − R(baseline)", False,
+        "Gradient SHAP", "Lundberg & Lee 2017, arXiv 1705.07874" + CAPTUM, "2 F + M (F + B)", "model", "R − R(baseline)", False,
         _later("gradients", "gradient_shap"),
         {
             "baseline": BASELINE,
@@ -150,7 +151,7 @@ METHODS: dict[str, MethodInfo] = {
         identity="refuses where its own sum does not hold, as in every transformer tried",
     ),
     "p2t": MethodInfo(
-        "P2T", "Unlocking Token Rewards via Training-Free Reward Attribution, CVPR 2026", "1 F + 1 B", "model", "(T + ω)·R", False,
+        "P2T", "Unlocking Token Rewards via Training-Free Reward Attribution, CVPR 2026", "2 F + 1 B", "model", "(T + ω)·R", False,
         _later("gradients", "p2t"),
         {
             "null": Option("pad", "The embedding a token is compared with; pad is mean where there is none.", choices=BASELINES),
@@ -161,14 +162,15 @@ METHODS: dict[str, MethodInfo] = {
         identity="the sum it really has, not the R that the paper claims; w·(x − b) raw on a linear model",
     ),
     "occlusion": MethodInfo(
-        "Occlusion", "Zeiler & Fergus 2013, arXiv 1311.2901; Li et al. 2016, arXiv 1612.08220" + CAPTUM, "P + 1 F", "model", "nothing",
+        "Occlusion", "Zeiler & Fergus 2013, arXiv 1311.2901; Li et al. 2016, arXiv 1612.08220" + CAPTUM, "1 F, and P tails",
+        "model", "nothing",
         False,
         _later("perturbation", "occlusion"), {"players": _players("token"), "operator": OPERATOR},
         family="perturbation", formula="R(y) − R(y without t)", shift_invariant=True,
         identity="every altered text scored alone; w·x on a linear model", black_box=True,
     ),
     "shapley": MethodInfo(
-        "Shapley", "Castro et al. 2009; SCAR, Cao et al. 2025, arXiv 2505.20417" + CAPTUM, "M·P F", "model", "R − v(∅)", False,
+        "Shapley", "Castro et al. 2009; SCAR, Cao et al. 2025, arXiv 2505.20417" + CAPTUM, "1 F, and M·P tails", "model", "R − v(∅)", False,
         _later("shapley", "shapley"),
         {
             "players": _players("word"),
@@ -181,7 +183,8 @@ METHODS: dict[str, MethodInfo] = {
         identity="efficiency; exact enumeration of 6 players; standard errors cover", black_box=True,
     ),
     "lime": MethodInfo(
-        "LIME", "Ribeiro et al. 2016, arXiv 1602.04938" + CAPTUM, "M F", "model", "nothing", False, _later("perturbation", "lime"),
+        "LIME", "Ribeiro et al. 2016, arXiv 1602.04938" + CAPTUM, "1 F, and M tails", "model", "nothing", False,
+        _later("perturbation", "lime"),
         {
             "players": _players("word"),
             "operator": OPERATOR,
@@ -192,7 +195,7 @@ METHODS: dict[str, MethodInfo] = {
         identity="an independent ridge regression; the intercept takes every shift", black_box=True,
     ),
     "kernel_shap": MethodInfo(
-        "Kernel SHAP", "Lundberg & Lee 2017, arXiv 1705.07874" + CAPTUM, "M F", "model", "R − v(∅)", False,
+        "Kernel SHAP", "Lundberg & Lee 2017, arXiv 1705.07874" + CAPTUM, "1 F, and M tails", "model", "R − v(∅)", False,
         _later("perturbation", "kernel_shap"),
         {
             "players": _players("word"),
@@ -200,11 +203,12 @@ METHODS: dict[str, MethodInfo] = {
             "samples": Option(None, "Altered responses; empty takes 256 and two for every unit.", bounds=(2, MOST_COALITIONS)),
             "seed": SEED,
         },
-        family="perturbation", formula="the same with the Shapley kernel's weights", shift_invariant=True,
+        family="perturbation", formula="slope of least squares of v(S) under the Shapley kernel's weights", shift_invariant=True,
         identity="Shapley values where all coalitions are drawn; residual reported", black_box=True,
     ),
     "dpo": MethodInfo(
-        "DPO", "Rafailov et al. 2024, From r to Q*, arXiv 2404.12358", "2 F of the policies", "log_probs", "β log π/π_ref (y)", True, dpo,
+        "DPO", "Rafailov et al. 2024, From r to Q*, arXiv 2404.12358", "1 F, 2 F of the policies", "log_probs",
+        "β log π/π_ref (y)", True, dpo,
         {"beta": BETA},
         family="policy", formula="β log π/π_ref (y_t)", shift_invariant=True,
         identity="the sequence's log-ratio; 0 where the policies are one; Σ_v π_ref e^(q/β) = 1",
@@ -221,7 +225,7 @@ METHODS: dict[str, MethodInfo] = {
         identity="sum; sparse at β_1 = 0",
     ),
     "sepo": MethodInfo(
-        "SePO", "Yang et al. 2024, arXiv 2408.13518", "2 F of the policies", "log_probs", "nothing", True, sepo,
+        "SePO", "Yang et al. 2024, arXiv 2408.13518", "1 F, 2 F of the policies", "log_probs", "nothing", True, sepo,
         {
             "share": Option(0.3, "The part of the tokens that is selected.", range=(0.0, 1.0)),
             "kind": Option("scores", "All scores, or those selected in a chosen or a rejected response.", choices=KINDS),
@@ -229,19 +233,19 @@ METHODS: dict[str, MethodInfo] = {
         family="policy", formula="log π/π_ref (y_t)", shift_invariant=True, identity="floor(k N) tokens; the first may be among them",
     ),
     "tdpo": MethodInfo(
-        "TDPO", "Zeng et al. 2024, arXiv 2404.11999", "2 F of the policies", "log_probs", "β (log π/π_ref (y) + Σ KL_t)", True, tdpo,
+        "TDPO", "Zeng et al. 2024, arXiv 2404.11999", "1 F, 2 F of the policies", "log_probs", "β (log π/π_ref (y) + Σ KL_t)", True, tdpo,
         {"beta": BETA},
         family="policy", formula="β (log π/π_ref (y_t) + KL(π_ref ‖ π)(s_t))", shift_invariant=True,
         identity="mean 0 under the reference, over the whole vocabulary",
     ),
     "treg": MethodInfo(
-        "T-REG", "Zhou et al. 2024, arXiv 2412.02685; the wording of the instructions is ours", "2 F of the reference", "reference",
+        "T-REG", "Zhou et al. 2024, arXiv 2412.02685; the wording of the instructions is ours", "1 F, 2 F of the reference", "reference",
         "nothing", True, _later("contrast", "treg"), {},
         family="policy", formula="σ(log π(y_t | better) − log π(y_t | worse)) − ½", shift_invariant=True,
         identity="swapping the instructions negates it; within (−½, ½)",
     ),
     "kl": MethodInfo(
-        "KL penalty", "Schulman 2020, Approximating KL divergence", "2 F of the policies", "log_probs", "−β Σ k_t", True, kl,
+        "KL penalty", "Schulman 2020, Approximating KL divergence", "1 F, 2 F of the policies", "log_probs", "−β Σ k_t", True, kl,
         {"beta": Option(0.1, "The penalty's coefficient.", range=(0.0, 1.0)), "estimator": ESTIMATOR},
         family="policy", formula="−β k_t", shift_invariant=True, identity="k1 sums to the log-ratio; k2, k3 never negative",
     ),

@@ -65,7 +65,8 @@ def load(spec: ModelSpec) -> Any:
     if spec.role == "value":
         from redviz.models.value_head import load_value_model
 
-        return load_value_model(spec.name, **options)
+        taken = {name: value for name, value in options.items() if name not in ("head", "read")}
+        return load_value_model(spec.name, **taken)
     from redviz.models.load import load_reward_model
 
     return load_reward_model(spec.name, **options)

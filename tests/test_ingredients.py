@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 import tiny
 import tiny_lm
+import torch
 
 import redviz
 from redviz import analyze
 from redviz.batches import analyze_batch
 from redviz.errors import Cancelled, RedvizError
+from redviz.ingredients import credit_of
 from redviz.methods import METHODS, recipes
 from redviz.models.policy import load_policy
+from redviz.models.reward_model import RewardModel
 
 PROMPT, RESPONSE = "The film opens on a quiet street", "The lead is superb, funny and moving. But dull."
 POLICY_METHODS = [name for name, info in METHODS.items() if info.needs in ("log_probs", "policy", "reference")]
@@ -131,3 +134,43 @@ def test_segment_credits_keep_every_sum(model, policies, method, place):
     assert whole.values.sum(dtype=float) == pytest.approx(plain.values.sum(dtype=float), abs=1e-4)
     assert len(np.unique(whole.own.round(5))) <= 3  # two sentences, and 0 between their ends
     assert whole.meta["options"]["segment"] == "sentence" and "segment" not in plain.meta["options"]
+
+
+@pytest.mark.parametrize("method", ["ig", "rollout", "grad_x_input", "attention_norm", "deeplift"])
+def test_memory_that_runs_out_is_one_sentence_and_the_rest_goes_on(model, monkeypatch, method):
+    run = RewardModel.run
+
+    def short(self, **inputs):
+        if inputs.get("inputs_embeds") is not None or inputs.get("past_key_values") is not None or reading.kept:
+            raise torch.OutOfMemoryError("no more")
+        return run(self, **inputs)
+
+    class reading:
+        kept = False
+
+    rows = [{"prompt": PROMPT, "response": RESPONSE}] * 2
+    stream = analyze_batch(model, rows, ["red", method])
+    observed = analyze(model, PROMPT, RESPONSE, ["red"]).observation
+    monkeypatch.setattr(RewardModel, "run", short)
+    reading.kept = True
+    with pytest.raises(RedvizError, match="Memory ran out"):
+        credit_of(observed, recipes([method])[method], {"model": model})
+    reading.kept = False
+    monkeypatch.setattr(RewardModel, "run", run)
+    assert [a.error for a in stream][0] is None or method == "deeplift"
+
+
+def test_what_is_no_model_is_said(model, policies):
+    assert "load_reward_model" in sentence(lambda: analyze("embedded:sentiment", PROMPT, RESPONSE))
+    for role in ("policy", "reference"):
+        assert "load_policy" in sentence(
+            lambda role=role: analyze(model, PROMPT, RESPONSE, ["red"], **{role: "embedded:writer"})
+        )
+        assert "load_policy" in sentence(lambda role=role: analyze(model, PROMPT, RESPONSE, ["abc_d"], **{role: model}))
+    assert "load_reward_model" in sentence(lambda: analyze(model, PROMPT, RESPONSE, ["red"], cost_model=policies[0]))
+
+
+def test_the_policys_name_is_in_its_complaints(model):
+    small = load_policy(str(tiny_lm.checkpoint("Llama", seed=1)), device="cpu", max_length=8)
+    said = sentence(lambda: analyze(model, PROMPT, RESPONSE, ["dpo"], policy=small, reference=small))
+    assert said.startswith(small.name)

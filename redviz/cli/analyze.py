@@ -85,10 +85,14 @@ def analyze(
     )
     from redviz.analysis import analyze as run
 
-    partners = (
-        open_partners(policy, reference, cost_model, device=device, dtype=dtype)
-        if policy or reference or cost_model
-        else {}
+    partners = open_partners(
+        policy,
+        reference,
+        cost_model,
+        device=device,
+        dtype=dtype,
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
     )
     analysis = run(loaded, asked, answer, wanted, **partners)
     if html is not None:

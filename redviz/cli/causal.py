@@ -11,6 +11,7 @@ import typer
 
 from redviz.cli.loading import (
     AllowPickle,
+    CostModel,
     Device,
     Dtype,
     Head,
@@ -50,12 +51,19 @@ def causal(
     allow_pickle: AllowPickle = False,
     policy: Policy = None,
     reference: Reference = None,
+    cost_model: CostModel = None,
 ) -> None:
     """Take the most credited spans away, and correlate the predicted with the actual change, per method."""
     if granularity not in GRANULARITIES:
         raise RedvizError(f"There is no granularity {granularity!r}; use one of {', '.join(GRANULARITIES)}.")
     if top < 1:
         raise RedvizError(f"--top is {top}; give at least 1.")
+    if operator not in ("delete", "pad"):
+        raise RedvizError(f"--operator is {operator!r}; use delete or pad.")
+    if limit is not None and limit < 1:
+        raise RedvizError(f"--limit is {limit}; give at least 1 response.")
+    if output is not None and not output.parent.is_dir():
+        raise RedvizError(f"There is no folder {output.parent} to write {output.name} into; make it first.")
     wanted = methods_with_options(methods, option or [])
     from redviz.data.readers import read_examples
 
@@ -76,7 +84,15 @@ def causal(
         trust_remote_code=trust_remote_code,
         allow_pickle=allow_pickle,
     )
-    partners = open_partners(policy, reference, None, device=device, dtype=dtype) if policy or reference else {}
+    partners = open_partners(
+        policy,
+        reference,
+        cost_model,
+        device=device,
+        dtype=dtype,
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
+    )
     from redviz.evaluation.causal_agreement import causal_agreement, causal_over
 
     with typer.progressbar(length=len(examples), label="responses", file=typer.get_text_stream("stderr")) as bar:

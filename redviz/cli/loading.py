@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from redviz.errors import RedvizError
+
 if TYPE_CHECKING:
     from redviz.models.function import FunctionModel
     from redviz.models.reward_model import RewardModel
@@ -55,6 +57,8 @@ def open_model(
 ) -> RewardModel | FunctionModel:
     """Load a model, with what Transformers would say kept off the terminal."""
     if name.startswith("rule:"):
+        if head is not None or max_length is not None or revision is not None:
+            raise RedvizError(f"{name} is a function of text; leave --head, --max-length and --revision out.")
         from redviz.models.rules import load_rule
 
         return load_rule(name)
@@ -76,20 +80,34 @@ def open_model(
 
 
 def open_partners(
-    policy: str | None, reference: str | None, cost_model: str | None, *, device: str, dtype: str
+    policy: str | None,
+    reference: str | None,
+    cost_model: str | None,
+    *,
+    device: str,
+    dtype: str,
+    trust_remote_code: bool = False,
+    allow_pickle: bool = False,
 ) -> dict[str, Any]:
     """The models beside the reward model that were named, as keywords of :func:`redviz.analyze`."""
+    named = {"policy": policy, "reference": reference, "cost_model": cost_model}
+    if not any(named.values()):
+        return {}
     _quiet()
     from redviz.models.load import load_reward_model
     from redviz.models.policy import load_policy
 
+    if cost_model and cost_model.startswith("rule:"):
+        raise RedvizError(
+            f"{cost_model} is a function of text, which has no prefix scores; give a reward model as --cost-model."
+        )
     loaders: dict[str, Callable[..., Any]] = {
         "policy": load_policy,
         "reference": load_policy,
         "cost_model": load_reward_model,
     }
-    named = {"policy": policy, "reference": reference, "cost_model": cost_model}
-    return {role: loaders[role](name, device=device, dtype=dtype) for role, name in named.items() if name}
+    options = {"trust_remote_code": trust_remote_code, "allow_pickle": allow_pickle}
+    return {role: loaders[role](name, device=device, dtype=dtype, **options) for role, name in named.items() if name}
 
 
 def _quiet() -> None:

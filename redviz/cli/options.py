@@ -60,6 +60,8 @@ def _value(option: Option, value: str, text: str) -> Any:
             listed = option.many and not value.startswith("[")
             read = float(value) if option.range is not None else json.loads(f"[{value}]" if listed else value)
         except ValueError:
+            if isinstance(option.default, bool):
+                raise RedvizError(f"--option {text}: give true or false ({option.help.rstrip('.')}).") from None
             kind = "a number" if option.range is not None else "whole numbers" if option.many else "a whole number"
             raise RedvizError(f"--option {text}: give {kind} ({option.help.rstrip('.')}).") from None
     return option.check(text.partition("=")[0], read)

@@ -161,7 +161,12 @@ def kl(observation: Observation, log_probs: LogProbs, *, beta: float = 0.1, esti
 
 def kl_terms(log_probs: LogProbs, estimator: Estimator = "k1") -> Array:
     """The estimate at every token and, where there is one, at the end-of-turn token: ``[N]`` float64."""
-    return kl_penalty(_all(log_probs, 0), _all(log_probs, 1), estimator)
+    terms = kl_penalty(_all(log_probs, 0), _all(log_probs, 1), estimator)
+    if np.abs(terms).max() > np.finfo(np.float32).max / len(terms):
+        raise RedvizError(
+            f"{estimator} overflows: the policies differ by e^{np.log(terms.max()):.0f} at a token; use k1 or k2."
+        )
+    return terms
 
 
 def check_length(observation: Observation, log_probs: LogProbs) -> None:

@@ -88,6 +88,13 @@ def _cost_scores(observation: Observation, cost: Observation | None) -> tuple[Ar
         raise RedvizError(
             "The cost model is a function of text, which has no prefix scores; give a reward model, or alpha 0."
         )
+    if cost.encoding.truncated or observation.encoding.truncated:
+        ends = [max(end for _, end in seen.encoding.offsets) for seen in (cost, observation)]
+        if ends[0] != ends[1]:
+            raise RedvizError(
+                f"The cost model reads {ends[0]} characters of the response and the reward model {ends[1]}, because one of their "
+                "contexts cut it; give a shorter response, or alpha 0."
+            )
     read = tokens_read(cost.encoding.offsets, observation.encoding.offsets)  # [T+1]
     return cost.prefix_scores.astype(np.float64)[read], cost.score
 

@@ -53,11 +53,6 @@ class CausalCheck:
         return -float(pool(credit.own, [self.unit])[0])
 
 
-def most_credited(credit: Credit, units: Sequence[Unit]) -> Unit:
-    """The unit with the largest credit in absolute value, the closing tokens' share left out."""
-    return units[int(np.argmax(np.abs(pool(credit.own, units))))]
-
-
 def causal_checks(
     model: RewardModel | FunctionModel,
     analysis: Analysis,
@@ -111,4 +106,9 @@ def _padded(model: RewardModel | FunctionModel, encoding: Encoding, unit: Unit) 
         raise RedvizError("This tokenizer has no pad token; use the operator delete or replace.")
     ids = encoding.ids.copy()
     ids[encoding.start + unit.first : encoding.start + unit.last] = pad
-    return replace(encoding, ids=ids)
+    if model.read == "last" or model.pad_id is None:
+        return replace(encoding, ids=ids)
+    kept = np.flatnonzero(
+        ids != model.pad_id
+    )  # the model's own forward skips pad tokens when it looks for the last one
+    return replace(encoding, ids=ids, read=int(kept[-1]))

@@ -135,10 +135,14 @@ def causal_over(
     """
     points: list[CausalPoint] = []
     problems: list[str] = []
+    seen: set[str] = set()
     for done, analysis in enumerate(analyze_batch(model, examples, methods, **partners)):
         if progress is not None:
             progress(done, total)
         name = analysis.example.id or f"response {done + 1}"
+        if name in seen:
+            name = f"{name} (row {done + 1})"  # responses are counted and resampled by name
+        seen.add(name)
         if analysis.error:
             problems.append(f"{name}: {analysis.error}")
         if not analysis.credits:

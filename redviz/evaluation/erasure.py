@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from redviz.errors import RedvizError
+
 FRACTIONS = (0.01, 0.05, 0.10, 0.20, 0.50)  # of the tokens, ERASER's
 
 
@@ -27,7 +29,7 @@ def comprehensiveness(score: float, without: Sequence[float]) -> float:
     >>> round(comprehensiveness(1.4, [1.2, 0.9, 0.6, 0.1, -0.4]), 2)
     0.92
     """
-    return float(score - np.mean(np.asarray(without, np.float64)))
+    return score - _mean(without)
 
 
 def sufficiency(score: float, only: Sequence[float]) -> float:
@@ -36,4 +38,10 @@ def sufficiency(score: float, only: Sequence[float]) -> float:
     >>> round(sufficiency(1.4, [0.3, 0.5, 0.8, 1.1, 1.3]), 2)
     0.6
     """
-    return float(score - np.mean(np.asarray(only, np.float64)))
+    return score - _mean(only)
+
+
+def _mean(scores: Sequence[float]) -> float:
+    if not len(scores):
+        raise RedvizError("There are no scores of altered responses; give one per threshold.")
+    return float(np.mean(np.asarray(scores, np.float64)))

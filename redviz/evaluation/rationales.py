@@ -69,7 +69,7 @@ def token_f1(gold: Collection[int], predicted: Collection[int]) -> float:
 
 def _iou(one: Span, two: Span) -> float:
     shared = max(0, min(one[1], two[1]) - max(one[0], two[0]))
-    return shared / ((one[1] - one[0]) + (two[1] - two[0]) - shared)
+    return shared / max(1, (one[1] - one[0]) + (two[1] - two[0]) - shared)
 
 
 def _f1(precision: float, recall: float) -> float:
@@ -81,6 +81,10 @@ def _checked(truth: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray, np.ndarra
     if marked.shape != given.shape or marked.ndim != 1:
         raise RedvizError(
             f"truth has shape {marked.shape} and scores {given.shape}; give one number per token in both."
+        )
+    if not np.isin(marked, (0, 1)).all() or not np.isfinite(given).all():
+        raise RedvizError(
+            "truth holds something other than 0 and 1, or scores hold nan; for signed labels, score each sign alone."
         )
     if not marked.any():
         raise RedvizError("No token is marked, so there is no precision-recall curve; leave this response out.")

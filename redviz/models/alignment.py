@@ -55,6 +55,11 @@ def check_same_tokens(policy: Encoding, reference: Encoding, encoding: Encoding,
             f"The tokenizers of {names[0]} and {names[1]} cut the response into different tokens; "
             "give a policy and the reference that it was trained from."
         )
+    if policy.offsets[kept] != encoding.offsets and len(own_ids) == length and policy.notices != encoding.notices:
+        raise RedvizError(
+            f"The chat templates of {names[0]} and of the reward model write the response differently (one trims or rewrites it); "
+            "give a response without blanks around it, or a policy with the reward model's template."
+        )
     if policy.offsets[kept] != encoding.offsets:
         raise RedvizError(
             f"The tokenizer of {names[0]} cuts the response into {len(policy.offsets)} tokens, and the reward model's into "

@@ -59,7 +59,10 @@ class Policy:
 
     def encode(self, example: Example) -> Encoding:
         """Ids, span and offsets of one example under this policy's tokenizer, template and context."""
-        encoding = encode(self.tokenizer, example, max_length=self.max_length, read="last")
+        try:
+            encoding = encode(self.tokenizer, example, max_length=self.max_length, read="last")
+        except RedvizError as error:
+            raise RedvizError(f"{self.name}: {error}") from error
         if self.trained_length and len(encoding.ids) > self.trained_length:
             notice = f"This text has {len(encoding.ids)} tokens; {self.name} was trained on lengths up to {self.trained_length}."
             encoding = replace(encoding, notices=(*encoding.notices, notice))
@@ -240,7 +243,7 @@ def token_log_probs(
 ) -> Array:
     """Log-probabilities of the response's tokens under one policy, from its own encoding: ``[T]`` float32.
 
-    With ``closing`` the end-of-sequence token that follows is one more of them, ``[T+1]``.
+    With ``closing`` the end-of-turn token that follows is one more of them, ``[T+1]``.
     """
     count = encoding.stop - encoding.start + int(closing)
     with torch.inference_mode():
@@ -254,14 +257,21 @@ def token_log_probs(
 
 
 def closes(policy: Policy, encoding: Encoding) -> bool:
-    """Whether this policy's template ends the response with the tokenizer's end-of-sequence token."""
+    """Whether this policy's template ends the response with its end-of-turn token."""
     return _end(policy, encoding) != -1
 
 
 def _end(policy: Policy, encoding: Encoding) -> int:
-    """The end-of-sequence id where it follows the response, else -1."""
+    """The end-of-turn id where it follows the response, else -1.
+
+    It is the tokenizer's EOS, or another special token: chat models end a turn with one of their own and keep EOS for the text.
+    """
     after = encoding.ids[encoding.stop : encoding.stop + 1]
-    return int(after[0]) if len(after) and after[0] == policy.tokenizer.eos_token_id else -1
+    if not len(after):
+        return -1
+    token = policy.tokenizer.added_tokens_decoder.get(int(after[0]))
+    special = token is not None and token.special
+    return int(after[0]) if special or after[0] == policy.tokenizer.eos_token_id else -1
 
 
 def _states(policy: Policy, encoding: Encoding, count: int) -> Tensor:

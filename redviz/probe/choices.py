@@ -1,4 +1,4 @@
-"""What integrated gradients may be asked for. Light, so that the table of methods reads it without torch and Captum."""
+"""What methods that call a model may be asked for. Light, so that the table of methods reads it without torch and Captum."""
 
 BASELINES = ("pad", "eos", "mean", "zero")
 FIRST_STEPS, STEP_CAP = 16, 256  # where the residual decides: doubled from the first to the cap

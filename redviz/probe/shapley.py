@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import permutations, product
 from math import factorial, prod
 
@@ -17,6 +17,7 @@ from redviz.probe.coalitions import Model, Progress, operator_for, players_of, s
 from redviz.records import Array, Credit, Observation
 from redviz.text import Unit
 
+MOST_ALTERED = 200_000  # altered responses of one call: hours of a large model, and their scores must be kept
 MOST_EXACT = 720  # permutations that are all taken: those of 6 players
 
 Group = Sequence["Group | int"]  # players that stay together in an ordering; a flat one lets them mix freely
@@ -79,12 +80,25 @@ def shapley(
     rng = np.random.default_rng(seed)
     orders = list(_all_orders(group)) if exact else [_random_order(group, rng) for _ in range(samples)]
 
+    if len(orders) * count > MOST_ALTERED:
+        raise RedvizError(
+            f"{len(orders)} permutations of {count} units are {len(orders) * count:,} altered responses, more than {MOST_ALTERED:,}; "
+            "take fewer samples, or words or sentences as players."
+        )
+    scored = 0
+
+    def counted(done: int, total: int) -> None:
+        nonlocal scored
+        scored = total
+        if progress is not None:
+            progress(done, total)
+
     rows = np.concatenate([np.zeros((1, count), bool), *(_joining(order) for order in orders)])  # [1 + M P, P]
     # All permutations are scored before Captum walks along each: its own calls would be batches of one permutation, and two
     # permutations share coalitions.
-    scores = value_function(model, observation, found, operator)(torch.from_numpy(rows), progress).numpy()
+    scores = value_function(model, observation, found, operator)(torch.from_numpy(rows), counted).numpy()
     known = dict(zip(map(bytes, rows), scores, strict=True))
-    marginals = np.stack([_along(order, known) for order in orders])  # [M, P]
+    marginals = np.stack([_along(order, known, lambda: counted(scored, scored)) for order in orders])  # [M, P]
     error = np.zeros(count) if exact else marginals.std(0, ddof=1) / np.sqrt(len(orders))  # [P]
     meta = {
         "operator": operator,
@@ -104,8 +118,9 @@ def _joining(order: Sequence[int]) -> Array:
     return joined <= np.arange(len(order))[:, None]
 
 
-def _along(order: Sequence[int], known: dict[bytes, float]) -> Array:
-    """Captum's marginals along one ordering: ``[P]`` float64."""
+def _along(order: Sequence[int], known: dict[bytes, float], pause: Callable[[], None]) -> Array:
+    """Captum's marginals along one ordering: ``[P]`` float64. All is scored by now, but it can still be cancelled."""
+    pause()
 
     def score(z: Tensor) -> Tensor:  # [B, P] -> [B]
         return torch.tensor([known[bytes(row)] for row in z.numpy() > 0.5], dtype=torch.float64)

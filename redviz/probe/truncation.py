@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from redviz.errors import RedvizError
+from redviz.models.closed import closing_ids
 from redviz.models.function import FunctionModel
 from redviz.models.observe import observe
 from redviz.models.reward_model import RewardModel
@@ -35,8 +37,8 @@ def truncation(
     Returns
     -------
     Credit
-        ``[T]``; sums to ``score - P_0``: a template cannot close a response that is not there, so the reference is read before it,
-        at the last prompt token (a function is asked about the empty text). ``meta["prefix_scores"]`` has the ``P + 1`` scores.
+        ``[T]``; sums to ``score - Q_0``, the score of the empty response with the template's closing tokens after it (a function is
+        asked about the empty text). ``meta["prefix_scores"]`` has the ``P + 1`` scores.
 
     Raises
     ------
@@ -51,11 +53,20 @@ def truncation(
     if isinstance(model, FunctionModel):
         inner = _scores_of_texts(model, example, ["", *texts], progress)
     else:
-        inner = [float(observation.prefix_scores[0]), *_scores_of_cuts(model, observation, texts, progress)]
+        inner = _scores_of_cuts(model, observation, texts, progress)
     scores = np.array([*inner, observation.score])  # [P+1]
     values = spread(np.diff(scores), found).astype(np.float32)  # [T]
     meta = {"players": players, "prefix_scores": scores.tolist()}
     return Credit(values, observation.score, float(scores[0]), meta=meta)
+
+
+def _empty(encoding: Encoding) -> Encoding | None:
+    """The prompt with the closing tokens and nothing between them; None where nothing follows a response."""
+    closing = closing_ids(encoding)  # [s]
+    if not len(closing):
+        return None
+    ids = np.concatenate([encoding.ids[: encoding.start], closing])
+    return replace(encoding, ids=ids, read=len(ids) - 1)
 
 
 def _scores_of_texts(
@@ -74,16 +85,17 @@ def _scores_of_texts(
 def _scores_of_cuts(
     model: RewardModel, observation: Observation, texts: Sequence[str], progress: Progress | None
 ) -> list[float]:
-    """The scores of cut responses, each encoded anew. One of blanks alone, which a template may trim away, scores P_0."""
-    base = float(observation.prefix_scores[0])
-    found = np.full(len(texts), base)
-    encodings: dict[int, Encoding] = {}
-    for at, text in enumerate(texts):
+    """The scores of the empty response and of cut ones, each encoded anew: ``[1 + len(texts)]``."""
+    found = np.full(len(texts) + 1, float(observation.prefix_scores[0]))
+    encodings = {0: closed} if (closed := _empty(observation.encoding)) else {}
+    trimmed = []
+    for at, text in enumerate(texts, 1):
         try:
             encodings[at] = model.encode(Example(observation.encoding.example.prompt, text))
         except RedvizError:
             if text.strip():
                 raise
+            trimmed.append(at)  # of blanks alone, which the template trims away
     order = sorted(encodings, key=lambda at: len(encodings[at].ids))
     done, most = 0, len(order)
     while done < len(order):
@@ -103,6 +115,7 @@ def _scores_of_cuts(
             done += len(batch)
     if progress is not None:
         progress(done, done)
+    found[trimmed] = found[0]
     return list(map(float, found))
 
 

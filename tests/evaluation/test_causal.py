@@ -6,7 +6,8 @@ import tiny
 
 import redviz
 from redviz.errors import RedvizError
-from redviz.evaluation.causal import CausalCheck, causal_checks, most_credited
+from redviz.evaluation.causal import CausalCheck, causal_checks
+from redviz.evaluation.causal_agreement import top_units
 from redviz.records import Credit, Example
 from redviz.text import Unit, units
 
@@ -63,19 +64,11 @@ def test_red_predicts_exactly_what_truncating_the_end_does_up_to_the_closing(mod
     assert check.actual == pytest.approx(expected + closing_without - closing, abs=1e-4)
 
 
-def test_most_credited_leaves_the_closing_share_out(analysis):
-    groups = units(RESPONSE, analysis.offsets, "token")
-    credit = analysis.credits["red"]
-    own = credit.values.copy()
-    own[-1] -= credit.closing
-    assert most_credited(credit, groups) == groups[int(abs(own).argmax())]
-
-
 def test_the_closing_share_is_no_token_s_own():
     credit = Credit(np.array([0.5, -1.0, 0.25 + 8.0], np.float32), None, None, closing=8.0)
     one, two, three = (Unit("x", k, k + 1, k, k + 1) for k in range(3))
-    assert most_credited(credit, [one, two, three]) is two
-    assert most_credited(credit, [one]) is one  # a span that is not the last has no closing share to lose
+    assert top_units(credit, [one, two, three], 1) == [two]
+    assert top_units(credit, [one], 1) == [one]  # a span that is not the last has no closing share to lose
     assert [CausalCheck(u, "delete", 0, 0, "").predicted(credit) for u in (one, two, three)] == [-0.5, 1.0, -0.25]
 
 
@@ -86,3 +79,18 @@ def test_what_cannot_be_done_is_said(model, analysis):
     single = redviz.analyze(model, PROMPT, "Dull.", ["red"])
     with pytest.raises(RedvizError, match="Nothing would remain"):
         causal_checks(model, single, units("Dull.", single.offsets, "sentence"))
+
+
+def test_pad_at_the_end_of_a_text_that_nothing_follows_moves_where_the_model_reads(tmp_path):
+    open_model = redviz.load_reward_model(str(tiny.save(tmp_path, "Llama", "open")), device="cpu")
+    analysis = redviz.analyze(open_model, PROMPT, RESPONSE, ["red"])
+    last = units(RESPONSE, analysis.offsets, "word")[-1]
+    [check] = causal_checks(open_model, analysis, [last], "pad")
+    encoding = analysis.observation.encoding
+    ids = encoding.ids.copy()
+    ids[encoding.start + last.first : encoding.start + last.last] = open_model.tokenizer.pad_token_id
+    assert check.after == pytest.approx(float(open_model.own_scores([ids])[0]), abs=1e-4)
+    occlusion = redviz.analyze(
+        open_model, PROMPT, RESPONSE, {"o": {"method": "occlusion", "operator": "pad", "players": "word"}}
+    )
+    assert check.predicted(occlusion.credits["o"]) == pytest.approx(check.actual, abs=1e-4)

@@ -5,16 +5,22 @@ import gc
 import numpy as np
 import pytest
 import tiny
+import tiny_lm
 import torch
 
 from redviz.analysis import analyze
 from redviz.batches import analyze_batch
+from redviz.methods import METHODS as TABLE
 from redviz.models.load import load_reward_model
 from redviz.models.observe import attention_matrix
+from redviz.models.policy import load_policy
 
 pytestmark = pytest.mark.gpu
 
-METHODS = {"red": {}, "abc": {}, "ig": {"steps": 16}, "sparse": {}, "uniform": {}}
+NAMES = [
+    n for n, i in TABLE.items() if i.needs in ("observation", "attention", "model") and n not in ("deeplift", "lime")
+]
+METHODS = {name: {"steps": 16} if name == "ig" else {} for name in NAMES}
 PROMPT = " ".join(["The film opens on a quiet street"] * 3)
 RESPONSES = ["The lead is superb, funny and moving 👍.", "A dull mess", "superb " * 30]
 ARCHITECTURES = ["Llama", "Qwen3", "Mistral", "GPT2", "Gemma2", "GptOss"]
@@ -54,7 +60,21 @@ def test_scores_and_credits_equal_the_cpus(architecture):
         close(gpu.observation.pooling_row, cpu.observation.pooling_row)
         for label in METHODS:
             close(gpu.credits[label].values, cpu.credits[label].values)
-            assert gpu.credits[label].reference == pytest.approx(cpu.credits[label].reference, rel=1e-3, abs=1e-3)
+            if cpu.credits[label].reference is not None:
+                assert gpu.credits[label].reference == pytest.approx(cpu.credits[label].reference, rel=1e-3, abs=1e-3)
+
+
+def test_log_ratios_equal_the_cpus():
+    found = []
+    for device in ("cuda", "cpu"):
+        policy, reference = (
+            load_policy(str(tiny_lm.checkpoint(seed=s)), device=device, dtype="float32") for s in (1, 2)
+        )
+        model = load_reward_model(str(tiny.checkpoint("Llama", "ends")), device=device, dtype="float32")
+        names = ["dpo", "rto", "tdpo", "kl", "treg", "abc_d"]
+        found.append(analyze(model, PROMPT, RESPONSES[0], names, policy=policy, reference=reference))
+    for label, credit in found[1].credits.items():
+        close(found[0].credits[label].values, credit.values)
 
 
 def test_a_full_map_equals_the_cpus():

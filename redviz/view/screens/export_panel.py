@@ -93,8 +93,7 @@ def as_python(state: ViewState, analysis: Analysis, wanted: Mapping[str, Recipe]
         "analysis = redviz.analyze(\n"
         f"    model,\n    prompt={prompt!r},\n    response={analysis.response!r},\n    methods={_methods(wanted)!r},\n)\n"
         f"analysis.to_frame()\n\n"
-        "from redviz.advantages import return_curves\n"
-        f"curves = return_curves(analysis, {state.rewards!r}, gamma={state.gamma}, lam={state.lam}, "
+        f"curves = redviz.return_curves(analysis, {state.rewards!r}, gamma={state.gamma}, lam={state.lam}, "
         f"baseline={state.baseline!r}, constant={state.constant})"
     )
 

@@ -67,3 +67,5 @@ def missing_credits(
     wait_for(jobs)
     for label, why in refused.items():
         st.warning(plain(f"{label}: {why}"))
+    if any(" --" in why for why in refused.values()):
+        st.caption("What the sentence calls --policy, --reference or --cost-model is under Other models, at the left.")
