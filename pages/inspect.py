@@ -13,6 +13,7 @@ from redviz.view.session import (
     NOTICE,
     allowed,
     asked,
+    confirm_partners,
     confirmed,
     engine,
     example_of,
@@ -50,6 +51,7 @@ def page() -> None:
     remember(example, spec, analysis.score)
     headline(analysis)
     methods_bar(engine().state(spec))
+    confirm_partners(wanted)
     missing_credits(spec, example, missing, refused, partners)
     workspace(analysis, spec, wanted)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from redviz.errors import RedvizError
-from redviz.ingredients import Partners, Progress, credit_of, gather
+from redviz.ingredients import Partners, Progress, check_partners, credit_of, gather
 from redviz.methods import Recipe, recipes
 from redviz.models.function import FunctionModel
 from redviz.records import Analysis, Encoding, Example, Message, Observation, Prompt
@@ -70,6 +70,7 @@ def analyze(
     wanted = recipes(methods)
     partners = Partners(policy, reference, cost_model)
     check_model_given(model)
+    check_partners(wanted, partners)
     example = as_example({"prompt": prompt, "response": response})
     observation = observe_examples(model, [model.encode(example)])[0]
     return with_credits(model, example, observation, wanted, partners, progress)

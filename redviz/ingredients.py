@@ -53,6 +53,16 @@ class Partners:
                 )
 
 
+def check_partners(wanted: Mapping[str, Recipe], partners: Partners) -> None:
+    """Refuse, before anything runs, recipes whose models were not given."""
+    had = {name for name in ("policy", "reference") if getattr(partners, name) is not None} | {"model"}
+    had |= {"log_probs"} if {"policy", "reference"} <= had else set()
+    had |= {"cost"} if partners.cost_model is not None else set()
+    for recipe in wanted.values():
+        if lacking := [name for name in recipe.ingredients if name not in had]:
+            raise RedvizError(f"{recipe.method} {LACKING[lacking[0]]}.")
+
+
 def gather(
     model: RewardModel | FunctionModel,
     observation: Observation,

@@ -19,7 +19,7 @@ def methods() -> dict[str, MethodInfo]:
     """Every credit method by name, with its paper, cost, needs and promise.
 
     >>> methods()["red"].sums_to
-    'R − β_c·P_0'
+    'R − β_c·P_0 − β Σ k_t'
     """
     return dict(METHODS)
 

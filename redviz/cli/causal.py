@@ -28,6 +28,8 @@ from redviz.cli.loading import (
 from redviz.cli.options import methods_with_options
 from redviz.cli.terminal import column, table
 from redviz.errors import RedvizError
+from redviz.ingredients import Partners, check_partners
+from redviz.methods import recipes
 from redviz.text import GRANULARITIES
 
 
@@ -36,7 +38,7 @@ def causal(
     dataset: Annotated[Path, typer.Option("--dataset", help="Prompts and responses: .jsonl, .json, .csv or .txt.")],
     methods: Annotated[str, typer.Option("--methods", help="Names with commas, or a JSON object.")] = "red,abc,ig",
     option: Annotated[list[str] | None, typer.Option("--option", help="METHOD.NAME=VALUE, as often as needed.")] = None,
-    top: Annotated[int, typer.Option("--top", help="Most credited spans per method and response.")] = 5,
+    top: Annotated[int, typer.Option("--top", help="Most credited spans per method and response.")] = 8,
     operator: Annotated[str, typer.Option("--operator", help="delete, or pad.")] = "delete",
     granularity: Annotated[str, typer.Option("--granularity", help="token, word or sentence.")] = "word",
     limit: Annotated[int | None, typer.Option("--limit", help="Responses to read at most.")] = None,
@@ -93,6 +95,7 @@ def causal(
         trust_remote_code=trust_remote_code,
         allow_pickle=allow_pickle,
     )
+    check_partners(recipes(wanted), Partners(**partners))
     from redviz.evaluation.causal_agreement import causal_agreement, causal_over
 
     with typer.progressbar(length=len(examples), label="responses", file=typer.get_text_stream("stderr")) as bar:
@@ -128,7 +131,9 @@ def causal(
                 column("Pearson", [f"{a.pearson:+.3f}" for a in found], right=True),
                 column("95 % interval", between),
                 column("Spearman", [f"{a.spearman:+.3f}" for a in found], right=True),
-                column("same sign", [f"{a.same_sign:.2f}" for a in found], right=True),
+                column(
+                    "same sign", ["" if a.same_sign != a.same_sign else f"{a.same_sign:.2f}" for a in found], right=True
+                ),
             ]
         )
     )

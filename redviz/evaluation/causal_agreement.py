@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import stats
 from redviz.batches import analyze_batch
 from redviz.errors import RedvizError
 from redviz.evaluation.causal import CausalCheck, causal_checks
+from redviz.methods import recipes
 from redviz.records import Analysis, Array, Credit, Example
 from redviz.text import Unit, pool, units
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     Model = RewardModel | FunctionModel
 
 RESAMPLES = 1000
+FEW = 8  # responses analysed together
 Methods = Sequence[str] | Mapping[str, Mapping[str, Any]]
 
 
@@ -49,7 +52,8 @@ class CausalAgreement:
     pearson, spearman
         Correlation of predicted with actual change; nan where either does not vary.
     same_sign
-        Share of spans whose change has the predicted sign (0 counts with 0 only).
+        Share of spans whose change has the predicted sign, among those where neither is 0; nan for a method that predicts one sign
+        only, for which it would be the base rate.
     interval
         95 % bootstrap interval of ``pearson`` over responses (spans of one response are not independent); None for a single response.
     """
@@ -136,7 +140,7 @@ def causal_over(
     points: list[CausalPoint] = []
     problems: list[str] = []
     seen: set[str] = set()
-    for done, analysis in enumerate(analyze_batch(model, examples, methods, **partners)):
+    for done, analysis in enumerate(_one_by_one(model, examples, methods, partners)):
         if progress is not None:
             progress(done, total)
         name = analysis.example.id or f"response {done + 1}"
@@ -154,6 +158,16 @@ def causal_over(
             continue
         points += [CausalPoint(name, *(getattr(p, f) for f in FIELDS)) for p in found]
     return points, problems
+
+
+def _one_by_one(
+    model: Model, examples: Iterable[Example], methods: Methods, partners: Mapping[str, Any]
+) -> Iterator[Analysis]:
+    """Few at a time, so that progress is seen and a cancelled job ends soon; methods that call the model take one by one."""
+    few = FEW if all(recipe.arithmetic for recipe in recipes(methods).values()) else 1
+    stream = iter(examples)
+    while group := list(islice(stream, few)):
+        yield from analyze_batch(model, group, methods, **partners)
 
 
 FIELDS = ("label", "span", "start", "end", "predicted", "actual")
@@ -178,7 +192,9 @@ def _agreement(label: str, points: Sequence[CausalPoint], seed: int) -> CausalAg
     responses = list(dict.fromkeys(p.example for p in points))
     rows = [np.flatnonzero([p.example == r for p in points]) for r in responses]
     interval = _interval(predicted, actual, rows, seed) if len(responses) > 1 else None
-    same = float(np.mean(np.sign(predicted) == np.sign(actual)))
+    moved = (np.abs(predicted) > 1e-9) & (np.abs(actual) > 1e-9)
+    both = len(set(np.sign(predicted[moved]))) == 2
+    same = float(np.mean(np.sign(predicted[moved]) == np.sign(actual[moved]))) if both else float("nan")
     ranks = pearson(stats.rankdata(predicted), stats.rankdata(actual))
     return CausalAgreement(label, len(points), len(responses), pearson(predicted, actual), ranks, same, interval)
 

@@ -32,7 +32,7 @@ RULES: dict[str, Rule] = {
         Rule(
             "rule:exact-answer",
             "Exact answer",
-            "1 where the final number equals the reference answer, 0.1 for another final number, 0 for none.",
+            "1 where the number after “Answer:”, “####” or in \\boxed{} is the reference answer, 0.1 where it is another, 0 without one.",
             exact_answer,
         ),
         Rule(

@@ -116,7 +116,7 @@ function legendItem(parent, series) {
 
 function axes(panel, picture, low, high, y, isLast) {
   const { left, right, at, from, to } = panel.x;
-  const vertical = ticks(low, high, 3);
+  const vertical = ticks(low, high, 3, 3);
   for (const v of vertical.found) {
     const zero = Math.abs(v) < 1e-12;
     svg(picture, 'line', { class: zero ? 'zero' : 'grid', x1: left, x2: right, y1: y(v), y2: y(v) });

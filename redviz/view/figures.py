@@ -14,7 +14,8 @@ from redviz.view.marks import flat
 
 LONGEST = 24  # characters of a unit on an axis
 NAMED = 80  # units up to which each has its text on the axis
-QUIET = "rgba(128,128,128,0.5)"  # axes and the diagonal, on either ground
+MOST_ACROSS = 3  # charts side by side
+QUIET = "rgba(128,128,128,0.8)"  # axes and the diagonal, on either ground
 ROW_PIXELS, LEAST_PIXELS, MOST_PIXELS = 14, 240, 900
 
 
@@ -136,18 +137,22 @@ def causal_scatter_figure(
         Name -> (predicted, actual, text to hover) of every span. A point on the diagonal is a promise kept.
     """
     names = list(points)
-    figure = make_subplots(rows=1, cols=len(names), subplot_titles=[_plain(flat(n)) for n in names])
+    across = min(len(names), MOST_ACROSS)
+    down = -(-len(names) // across)
+    titles = [_plain(flat(n)) for n in names]
+    figure = make_subplots(rows=down, cols=across, subplot_titles=titles, vertical_spacing=min(0.3, 0.4 / down))
     colours = series_indices(names)
-    for column, name in enumerate(names, 1):
+    for number, name in enumerate(names):
+        place = {"row": number // across + 1, "col": number % across + 1}
         predicted, actual, texts = zip(*points[name], strict=True)
         wide, high = (1.1 * max(max(map(abs, values)), 1e-9) for values in (predicted, actual))
         end = min(
             wide, high
         )  # of the diagonal; the axes keep their own scales, or small changes would be one flat line
         line = {"color": QUIET, "width": 1, "dash": "dot"}
-        figure.add_scatter(x=[-end, end], y=[-end, end], mode="lines", line=line, hoverinfo="skip", row=1, col=column)
-        figure.update_xaxes(range=[-wide, wide], row=1, col=column)
-        figure.update_yaxes(range=[-high, high], row=1, col=column)
+        figure.add_scatter(x=[-end, end], y=[-end, end], mode="lines", line=line, hoverinfo="skip", **place)
+        figure.update_xaxes(range=[-wide, wide], **place)
+        figure.update_yaxes(range=[-high, high], **place)
         figure.add_scatter(
             x=predicted,
             y=actual,
@@ -155,20 +160,19 @@ def causal_scatter_figure(
             mode="markers",
             marker={"color": theme.series[colours[name] % len(theme.series)], "size": 8, "opacity": 0.75},
             hovertemplate="%{text}<br>predicted %{x:+.3f}<br>actual %{y:+.3f}<extra></extra>",
-            row=1,
-            col=column,
+            **place,
         )
-        figure.update_xaxes(title_text="predicted", row=1, col=column)
+        figure.update_xaxes(title_text="predicted", nticks=5, **place)
     figure.update_xaxes(zerolinecolor=QUIET, gridcolor="rgba(128,128,128,0.15)")
     figure.update_yaxes(zerolinecolor=QUIET, gridcolor="rgba(128,128,128,0.15)")
-    figure.update_yaxes(title_text="actual change", row=1, col=1)
+    figure.update_yaxes(title_text="actual change", col=1)
     figure.update_layout(
         showlegend=False,
-        height=300,
+        height=40 + 250 * down,
         margin={"l": 60, "r": 10, "t": 30, "b": 50},
         template="plotly_dark" if theme is DARK else "plotly_white",
-        paper_bgcolor=theme.background,
-        plot_bgcolor=theme.background,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
         font={"color": theme.text},
     )
     return figure

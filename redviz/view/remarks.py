@@ -26,6 +26,8 @@ def remarks(credit: Credit) -> list[str]:
         found.append(f"{meta['permutations']} permutations")
     elif "samples" in meta:
         found.append(f"{meta['samples']} samples")
+    if "claimed_sum" in meta:
+        found.append(f"the paper claims a sum of {meta['claimed_sum']:.3g}")
     if len(spread := meta.get("stderr") or []):
         found.append(f"standard error up to {max(spread):.2g}")
     if "policy" in meta:

@@ -2,12 +2,16 @@
 const LEFT = 52, LETTER = 6.2;
 
 // Round steps of 1, 2 or 5 times a power of ten, about `wanted` of them.
-function ticks(low, high, wanted) {
+function ticks(low, high, wanted, least = 0) {
   const raw = (high - low) / wanted || 1;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].find((m) => m * power >= raw) * power;
-  const found = [];
-  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(k * step);
+  const steps = [10, 5, 2, 1, 0.5].filter((m) => m >= raw / power || least).map((m) => m * power);
+  let step, found;
+  for (step of least ? steps : steps.slice(-1)) {  // at least that many: one tick is no scale
+    found = [];
+    for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(k * step);
+    if (found.length >= least) break;
+  }
   return { found, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
 }
 

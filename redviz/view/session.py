@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +13,10 @@ from redviz.data.archive import load_analysis
 from redviz.data.gallery import GalleryItem, load_gallery
 from redviz.engine import Engine
 from redviz.errors import RedvizError
+from redviz.methods import Recipe
 from redviz.models.files import embedded_reward_models
 from redviz.records import Example
-from redviz.specs import ModelSpec
+from redviz.specs import NEEDED_FOR, ModelSpec
 from redviz.view.colour import DARK, LIGHT, Theme
 from redviz.view.markdown import plain
 from redviz.view.state import DEFAULT, ViewState, from_query, to_query
@@ -111,6 +112,18 @@ def unconfirmed() -> set[str]:
     """Models that only a link has asked for so far."""
     found: set[str] = st.session_state.setdefault(UNCONFIRMED, set())
     return found
+
+
+def confirm_partners(wanted: Mapping[str, Recipe]) -> None:
+    """Offer to load the models beside the reward model that only a link asks for, where a method needs them."""
+    needed = {role for recipe in wanted.values() for name in recipe.ingredients for role in NEEDED_FOR.get(name, ())}
+    named = {getattr(view(), role) for role in needed} & unconfirmed()
+    for name in sorted(named):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.info(f"The link asks for {plain(name)} beside the reward model. Loading it reads its files.")
+            st.button(
+                "Load it", key=f"redviz.load.{name}", on_click=unconfirmed().discard, args=(name,), type="primary"
+            )
 
 
 def use_model(name: str) -> None:

@@ -91,6 +91,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 RANGES: dict[str, tuple[float, float]] = {"gamma": (0.0, 1.0), "lam": (0.0, 1.0), "text_size": (12, 40)}
 TEXT_FIELDS = ("prompt", "response")
+MOST_METHODS = 9  # keys 1-9 show one alone
 
 
 def to_query(state: ViewState) -> dict[str, str]:
@@ -168,13 +169,38 @@ def _checked(given: Mapping[str, str]) -> tuple[ViewState, str]:
     bad = []
     for name, text in given.items():
         try:
-            values[name] = _value(name, text)
-        except (ValueError, TypeError, RedvizError):
+            values[name], left_out = _methods(text) if name == "methods" else (_value(name, text), [])
+            bad += left_out
+        except RedvizError as error:
+            bad.append(f"{name}: {str(error).rstrip('.')}")
+        except (ValueError, TypeError):
             bad.append(name)
     state = replace(DEFAULT, **values)
     if state.rewards not in state.methods:
         state = replace(state, rewards=next(iter(state.methods)))
-    return state, f"Part of this link could not be followed ({', '.join(bad)}); the defaults stand in." if bad else ""
+    return state, f"Part of this link could not be followed ({'; '.join(bad)}); the rest stands." if bad else ""
+
+
+def _methods(text: str) -> tuple[Mapping[str, Any], list[str]]:
+    """The methods of a link that make sense, and what is wrong with the others."""
+    asked = json.loads(text)
+    if not isinstance(asked, dict) or not asked:
+        raise ValueError("methods")
+    kept: dict[str, Any] = {}
+    left_out = []
+    for label, options in asked.items():
+        try:
+            recipes({label: options})
+        except RedvizError as error:
+            left_out.append(str(error).rstrip("."))
+            continue
+        if len(kept) < MOST_METHODS:
+            kept[label] = options
+        else:
+            left_out.append(f"{label}: at most {MOST_METHODS} methods are drawn")
+    if not kept:
+        raise RedvizError(left_out[0])
+    return kept, left_out
 
 
 def _value(name: str, text: str) -> Any:
@@ -182,13 +208,9 @@ def _value(name: str, text: str) -> Any:
     value: Any = text if isinstance(default, str) else json.loads(text)
     if name == "constant" and not (isinstance(value, (int, float)) and math.isfinite(value)):
         raise ValueError(name)
-    if name == "methods" and not isinstance(value, dict):
-        raise ValueError(name)
     if name in CHOICES and value not in CHOICES[name]:
         raise ValueError(name)
     if name in RANGES and not RANGES[name][0] <= value <= RANGES[name][1]:
-        raise ValueError(name)
-    if name == "methods" and (not value or len(value) > 9 or len(recipes(value)) > len(value)):
         raise ValueError(name)
     if name == "pin" and value is not None and (type(value) is not int or value < 0):
         raise ValueError(name)

@@ -63,6 +63,8 @@ def test_a_method_that_refuses_says_why_and_the_others_stay(app):
     opened = app(view(["red", "deeplift"]))
     opened.get_by_text("use ig").first.wait_for()
     assert bands(opened) == ["RED"]
+    opened.get_by_role("button", name="Remove DeepLIFT").click()
+    expect(opened.get_by_text("use ig")).to_have_count(0)
     opened.get_by_role("button", name="Other models").click()
     opened.get_by_role("combobox", name=re.compile("Policy")).wait_for()
 
@@ -104,6 +106,7 @@ def test_pasted_code_is_read_and_never_run(app, tmp_path):
 def test_a_group_as_baseline(app):
     opened = app(view(["red"], baseline="RLOO"))
     opened.get_by_text("The group: this response and 3 others").wait_for()
+    expect(opened.locator("figure", has_text="Advantage")).to_contain_text("RLOO b = ")
     expect(opened.locator("figure", has_text="Advantage")).to_be_visible()
     expect(opened.get_by_role("slider", name="λ of GAE")).to_be_disabled()
     assert opened.errors == []
@@ -111,11 +114,11 @@ def test_a_group_as_baseline(app):
 
 def test_a_critic_as_baseline(app):
     opened = app(view(["sparse"], rewards="sparse", baseline="value model", value_model="embedded:sentiment"))
-    figure = opened.locator("figure", has_text="Advantage")
-    figure.wait_for()
-    expect(opened.get_by_text("needs a critic")).to_have_count(0)
+    expect(opened.locator("figure", has_text="Advantage")).to_contain_text("baseline value model")
+    expect(opened.get_by_test_id("stAlert")).to_have_count(0)
     other = app(view(["red"], baseline="value model"))
     other.get_by_text("needs a critic").wait_for()
+    expect(other.locator("figure", has_text="Advantage")).to_have_count(0)
 
 
 def test_the_causal_check_of_a_response_and_of_a_file(app, tmp_path):
@@ -139,6 +142,15 @@ def test_the_causal_check_of_a_response_and_of_a_file(app, tmp_path):
 
 def test_a_link_alone_loads_no_policy(app, tmp_path):
     opened = app(view(["red", "dpo"], policy=str(tmp_path)))
-    opened.get_by_text("dpo compares a policy with its reference").wait_for()
+    opened.get_by_text("beside the reward model. Loading it reads its files").wait_for()
     opened.get_by_role("button", name="Other models").click()
     opened.get_by_text("only the link asks for it").wait_for()
+    opened.keyboard.press("Escape")
+    opened.get_by_role("button", name="Load it").click()
+    opened.get_by_text("no config.json").first.wait_for()
+
+
+def test_the_good_part_of_a_link_is_followed(app):
+    opened = app("/?methods=" + json.dumps({"red": {}, "shapley": {"players": "wordz"}, "uniform": {}}) + f"&example={SHORT}")
+    opened.get_by_text("shapley.players is 'wordz'").wait_for()
+    wait_for_bands(opened, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ WORDS = {"delete": "delete it", "pad": "turn it into pad tokens", "replace": "pu
 SCOPES = ("This response", "A file of responses")
 MOST_SHOWN = 2000  # points of one scatter plot
 FILE_JOB = "Causal check of a file"
+FILE = "redviz.causal.uploaded"
 
 
 def causal_panel(analysis: Analysis, spec: ModelSpec, names: Mapping[str, str], wanted: Mapping[str, Recipe]) -> None:
@@ -74,7 +76,18 @@ def _one(analysis: Analysis, spec: ModelSpec, names: Mapping[str, str], operator
     key = (analysis.prompt, analysis.response, claims, granularity, operator, top, text)
     points = result_of(spec, "Causal check", hash(repr(key)), work)
     if points is not None:
-        _shown(points, names)
+        _shown(points, names, _same_change({label: c.meta for label, c in analysis.credits.items()}, operator))
+
+
+def _same_change(metas: Mapping[str, Mapping[str, Any]], operator: str) -> set[str]:
+    """Labels of occlusions that make the very change that is checked: theirs is no prediction."""
+    wanted = (view().granularity, operator)
+    found = set()
+    for label, meta in metas.items():
+        options = {**meta, **meta.get("options", {})}
+        if options.get("method") == "occlusion" and (options.get("players"), options.get("operator")) == wanted:
+            found.add(label)
+    return found
 
 
 def _file(spec: ModelSpec, names: Mapping[str, str], wanted: Mapping[str, Recipe], operator: str, top: int) -> None:
@@ -82,10 +95,15 @@ def _file(spec: ModelSpec, names: Mapping[str, str], wanted: Mapping[str, Recipe
         "Prompts and responses", type=["jsonl", "json", "csv", "txt"], key="redviz.causal.file",
         help="prompt/response, prompt/chosen/rejected, messages; one per row",
     )  # fmt: skip
-    if file is None:
+    if file is not None:
+        st.session_state[FILE] = (file.name, file.getvalue())
+    if FILE not in st.session_state:
         return
+    name, content = st.session_state[FILE]  # kept, so that a page change does not lose it
+    if file is None:
+        st.caption(plain(f"{name}, uploaded before"))
     try:
-        examples, problems = read_examples(file.getvalue(), file.name)
+        examples, problems = read_examples(content, name)
     except RedvizError as error:
         st.error(plain(error))
         return
@@ -98,7 +116,17 @@ def _file(spec: ModelSpec, names: Mapping[str, str], wanted: Mapping[str, Recipe
         return
     limit = int(st.number_input(f"Responses, of {len(examples)}", 1, len(examples), min(100, len(examples)), width=180))
     recipes = {label: {"method": r.method, **r.options} for label, r in wanted.items()}
-    key = repr((file.file_id, limit, recipes, operator, top, view().granularity, sorted(partners_of(view()).items())))
+    key = repr(
+        (
+            hashlib.sha256(content).hexdigest(),
+            limit,
+            recipes,
+            operator,
+            top,
+            view().granularity,
+            sorted(partners_of(view()).items()),
+        )
+    )
     found = engine().kept(spec, FILE_JOB, key)
     if found is None:
         if not st.session_state.get(f"redviz.causal.{key}"):
@@ -114,7 +142,7 @@ def _file(spec: ModelSpec, names: Mapping[str, str], wanted: Mapping[str, Recipe
     if failed:
         st.warning(plain(f"{len(failed)} responses were not checked in full; the first: {failed[0]}"))
     if points:
-        _shown(points, names)
+        _shown(points, names, _same_change(recipes, operator))
 
 
 def _over(
@@ -144,7 +172,7 @@ def _over(
     return work
 
 
-def _shown(points: Sequence[CausalPoint], names: Mapping[str, str]) -> None:
+def _shown(points: Sequence[CausalPoint], names: Mapping[str, str], same_change: set[str]) -> None:
     """One line per method, one small chart per method, and every span."""
     from redviz.view.figures import causal_scatter_figure
 
@@ -156,14 +184,19 @@ def _shown(points: Sequence[CausalPoint], names: Mapping[str, str]) -> None:
             "95 % interval": "" if a.interval is None else f"{a.interval[0]:+.2f} to {a.interval[1]:+.2f}",
             "rank correlation": a.spearman,
             "same sign": a.same_sign,
+            "note": "makes the very change that is checked" if a.label in same_change else "",
         }
         for a in causal_agreement(points)
     ]
     frame = pd.DataFrame(rows)
     if not any(frame["95 % interval"]):
         frame = frame.drop(columns="95 % interval")
+    if not any(frame["note"]):
+        frame = frame.drop(columns="note")
     number = st.column_config.NumberColumn(format="%+.2f")
-    share = st.column_config.NumberColumn(format="percent")
+    share = st.column_config.NumberColumn(
+        format="%.2f", help="Of the spans where neither change is 0; blank for a method that predicts one sign only"
+    )
     st.dataframe(
         frame, hide_index=True, column_config={"correlation": number, "rank correlation": number, "same sign": share}
     )
@@ -173,7 +206,7 @@ def _shown(points: Sequence[CausalPoint], names: Mapping[str, str]) -> None:
     st.plotly_chart(causal_scatter_figure(shown, theme=theme()), width="stretch", key="redviz.causal.scatter")
     st.caption(
         "Each dot is a span: across, the change its credit predicts; up, the change the model shows. On the dotted line the credit "
-        "was right. Every method is asked about the spans of all methods shown."
+        f"was right. Every method is asked about the spans of all methods shown, {view().granularity}s here."
     )
     table = pd.DataFrame(
         {

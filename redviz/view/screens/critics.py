@@ -63,7 +63,11 @@ def _group(analysis: Analysis, spec: ModelSpec, label: str, recipe: Recipe, base
     wait_for(jobs)
     if jobs or not rewards:
         return None
-    st.caption(f"The group: this response and {len(rewards)} other{'s' * (len(rewards) > 1)} to the same prompt.")
+    totals = [float(credits.sum()) for credits in (analysis.credits[label].values, *rewards)]
+    listed = ", ".join(f"{total:+.3g}" for total in totals)
+    st.caption(
+        f"The group: this response and {len(rewards)} other{'s' * (len(rewards) > 1)} to the same prompt, with rewards of {listed}."
+    )
     return {"group": rewards}
 
 

@@ -10,9 +10,9 @@ from redviz.methods import Recipe
 from redviz.records import Analysis, Example
 from redviz.specs import ModelSpec, Partners
 from redviz.view.markdown import plain
-from redviz.view.screens.methods_bar import method_names
+from redviz.view.screens.methods_bar import method_names, remove
 from redviz.view.screens.waiting import wait_for
-from redviz.view.session import asked, engine, recent
+from redviz.view.session import ROLES, asked, engine, recent, unconfirmed, view
 
 
 def headline(analysis: Analysis) -> None:
@@ -65,7 +65,14 @@ def missing_credits(
         title = names[label]
         jobs.append((key, asked(key, lambda t=title, r=recipe: engine().credit(spec, example, t, r, partners))))  # type: ignore[misc]
     wait_for(jobs)
+    failed = [label for label, (_, job) in zip(missing, jobs, strict=True) if job.state == "failed"]
+    for label in failed:
+        st.button(f"Remove {names[label]}", key=f"redviz.failed.{label}", on_click=remove, args=(label,))
+    waiting = unconfirmed() & {getattr(view(), role) for role in ROLES}
     for label, why in refused.items():
-        st.warning(plain(f"{label}: {why}"))
-    if any(" --" in why for why in refused.values()):
+        if not waiting:  # else the page offers to load what is missing
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.warning(plain(why if why.startswith(label) else f"{label}: {why}"))
+                st.button("Remove", key=f"redviz.refused.{label}", on_click=remove, args=(label,))
+    if any(" --" in why for why in refused.values()) and not waiting:
         st.caption("What the sentence calls --policy, --reference or --cost-model is under Other models, at the left.")

@@ -11,6 +11,7 @@ from redviz.method_info import FAMILIES
 from redviz.methods import METHODS, Option, Recipe
 from redviz.specs import ModelState
 from redviz.view.session import bound, choice, update, view
+from redviz.view.state import MOST_METHODS as MOST
 from redviz.view.state import ViewState
 
 OF = {
@@ -20,12 +21,17 @@ OF = {
     "cost": "a cost model",
 }
 WIDE = 2  # a range beyond it is typed, not slid
-MOST = 9  # keys 1-9 show one alone
 
 
 def method_names(wanted: Mapping[str, Recipe]) -> dict[str, str]:
     """What a person reads for each label: the method's short name, or the label where it was given one of its own."""
-    return {label: recipe.info.label if label == recipe.method else label for label, recipe in wanted.items()}
+    return {label: _name(label, recipe) for label, recipe in wanted.items()}
+
+
+def _name(label: str, recipe: Recipe) -> str:
+    segment = recipe.options.get("segment", "token")
+    name = recipe.info.label if label == recipe.method else label
+    return name if segment == "token" else f"{name} · {segment}"
 
 
 def methods_bar(state: ModelState | None) -> None:
@@ -38,7 +44,7 @@ def methods_bar(state: ModelState | None) -> None:
                 names[label], help=f"{recipe.info.paper}. Sums to {recipe.info.sums_to}. Cost: {recipe.info.cost}."
             ):
                 _options(label, recipe, state)
-        with st.popover("Add method", icon=":material/add:", disabled=len(wanted) >= MOST):
+        with st.popover("Add method", icon=":material/add:", disabled=len(wanted) >= MOST, help=_room(wanted)):
             _choices()
     with st.container(horizontal=True, gap="medium"):
         choice("Split by", "granularity", ["token", "word", "sentence"])
@@ -57,6 +63,10 @@ def methods_bar(state: ModelState | None) -> None:
         bound(st.slider, "Text size", "text_size", 12, 40, width=160)
 
 
+def _room(wanted: Mapping[str, Recipe]) -> str | None:
+    return f"{MOST} methods are the most that are drawn; remove one first" if len(wanted) >= MOST else None
+
+
 def _choices() -> None:
     """Every method by family; those that this model has nothing for are greyed out."""
     rule = view().model.startswith("rule:")
@@ -68,7 +78,7 @@ def _choices() -> None:
                     st.button(
                         info.label,
                         key=f"redviz.add.{name}",
-                        help=f"{info.paper}. Cost: {info.cost}.",
+                        help=f"{info.formula}. Sums to {info.sums_to}. Cost: {info.cost}. {info.paper}.",
                         on_click=_add,
                         args=(name,),
                         type="tertiary",
@@ -89,8 +99,6 @@ def _options(label: str, recipe: Recipe, state: ModelState | None) -> None:
     )
     if partners := [OF[name] for name in recipe.ingredients if name in OF]:
         st.caption(f"Needs {' and '.join(partners)}: under Other models, at the left.")
-    for name, option in info.all_options.items():
-        _option(label, name, option, recipe.options[name], state)
     with st.container(horizontal=True):
         st.button(
             "Add again",
@@ -100,8 +108,10 @@ def _options(label: str, recipe: Recipe, state: ModelState | None) -> None:
             help="The same method with other options",
         )
         st.button(
-            "Remove", key=f"redviz.remove.{label}", on_click=_remove, args=(label,), disabled=len(view().methods) == 1
+            "Remove", key=f"redviz.remove.{label}", on_click=remove, args=(label,), disabled=len(view().methods) == 1
         )
+    for name, option in info.all_options.items():
+        _option(label, name, option, recipe.options[name], state)
 
 
 def _option(label: str, name: str, option: Option, value: Any, state: ModelState | None) -> None:
@@ -143,6 +153,9 @@ def _add(method: str, options: Mapping[str, Any] | None = None) -> None:
     update(methods={**taken, label: ({} if label == method else {"method": method}) | dict(options or {})})
 
 
-def _remove(label: str) -> None:
+def remove(label: str) -> None:
+    """Take a method off the strips; the last one stays."""
+    if len(view().methods) == 1:
+        return
     left = {name: options for name, options in view().methods.items() if name != label}
     update(methods=left, rewards=view().rewards if view().rewards in left else next(iter(left)))

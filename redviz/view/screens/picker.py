@@ -12,6 +12,7 @@ from redviz.records import Example, Prompt
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
 from redviz.view.session import example_of, gallery, recent, remembered, show_example, update, use_model, view
+from redviz.view.state import DEFAULT
 
 SOURCES = ("Gallery", "Paste", "Upload", "Edit", "Recent")
 
@@ -66,7 +67,9 @@ def _rule(note: str) -> None:
     elif rule:
         st.caption(f"{RULES[rule].description} Nothing in a prompt or a response is ever run.")
     elif view().model.startswith("rule:"):
-        st.caption("⚠ This item is no task for a rule; choose a reward model at the left.")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("⚠ This item is no task for a rule.")
+            st.button(f"Score it by {DEFAULT.model}", on_click=use_model, args=(DEFAULT.model,), type="primary")
     elif note:
         st.caption(f"⚠ {note.capitalize()}: its score says little here.")
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from redviz.models.reward_model import RewardModel
 
 STYLE = Path(__file__).with_name("page.css")
-OTHER = "Folder or Hub id …"
+NAMED = ": choose, or type a folder or Hub id"
 OTHERS = {
     "policy": ("Policy", "The tuned language model of dpo, rto, sepo, tdpo, the KL penalty and ABC-D."),
     "reference": ("Reference", "The model it was tuned from; treg asks this one."),
@@ -78,34 +78,27 @@ def _model_picker() -> None:
     free = offered() is None
     listed = [*(offered() or embedded_reward_models()), *RULES]
     current = view().model
-    options = [*listed, *([current] if free and current not in listed else []), *([OTHER] if free else [])]
+    options = [*listed, *([current] if free and current not in listed else [])]
     key = "redviz.widget.picker"
     st.session_state[key] = current if current in options else None
 
     def take() -> None:
-        if st.session_state[key] is None:
+        name = (st.session_state[key] or "").strip()
+        if not name:
             return
-        if st.session_state[key] != OTHER:
-            use_model(st.session_state[key])
-            st.session_state["redviz.typing"] = False
-        else:
-            st.session_state["redviz.typing"] = True
+        unconfirmed().discard(name)
+        use_model(name)
 
-    st.selectbox("Reward model", options, key=key, on_change=take, placeholder="Choose a model")
-    if st.session_state.get("redviz.typing"):
-        _typed_model()
+    st.selectbox(
+        "Reward model",
+        options,
+        key=key,
+        on_change=take,
+        placeholder="Choose, or type a folder or Hub id",
+        accept_new_options=free,
+    )
     if current not in options:
         st.error(f"{plain(current)} is not on this server's list; choose one of it.")
-
-
-def _typed_model() -> None:
-    with st.form("redviz.model", border=False):
-        name = st.text_input("Folder or Hub id", placeholder="owner/model or a folder on this machine")
-        if st.form_submit_button("Use this model") and name.strip():
-            st.session_state["redviz.typing"] = False
-            unconfirmed().discard(name.strip())
-            use_model(name.strip())
-            st.rerun()
 
 
 def _loading_options() -> None:
@@ -141,7 +134,15 @@ def _other_model(role: str) -> None:
         unconfirmed().discard(name)
         update(**{role: name})
 
-    st.selectbox(title, options, key=key, on_change=take, help=help_text, accept_new_options=free, placeholder="None")
+    st.selectbox(
+        title,
+        options,
+        key=key,
+        on_change=take,
+        help=help_text,
+        accept_new_options=free,
+        placeholder="None: choose, or type a folder or Hub id" if free else "None",
+    )
     if current and role not in partners_of(view()):
         st.caption(
             "Not loaded: " + ("only the link asks for it; choose it here." if free else "not on this server's list.")

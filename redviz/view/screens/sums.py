@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from redviz.records import Analysis
+from redviz.records import Analysis, Credit
 from redviz.view.lanes import signed
 from redviz.view.markdown import plain
 from redviz.view.remarks import instructions, remarks
@@ -23,10 +23,17 @@ def sums(analysis: Analysis, names: Mapping[str, str]) -> None:
             rows.append(f"| **{name}** | | {total} | | | {plain('; '.join(['promises no sum', *remarks(credit)]))} |")
             continue
         rows.append(
-            f"| **{name}** | {signed(credit.reference)} | {total} | {signed(credit.residual)} | {signed(credit.total)} "
+            f"| **{name}** | {signed(credit.reference)} | {total} | {_residual(credit)} | {signed(credit.total)} "
             f"| {plain('; '.join(remarks(credit)))} |"
         )
     st.caption("\n".join(rows))
     for label, credit in analysis.credits.items():
         if words := instructions(credit):
             st.caption(plain(f"{names.get(label, label)}: {words}"))
+
+
+def _residual(credit: Credit) -> str:
+    """Marked where it is more than a twentieth of what the credits were to explain."""
+    assert credit.residual is not None and credit.total is not None and credit.reference is not None
+    large = abs(credit.residual) > 0.05 * abs(credit.total - credit.reference) + 1e-4
+    return f"**⚠ {signed(credit.residual)}**" if large else signed(credit.residual)

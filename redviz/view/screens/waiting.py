@@ -22,7 +22,9 @@ def wait_for(jobs: Sequence[tuple[Hashable, Job]]) -> None:
         if job.finished.is_set() and job.state != "done":
             with st.container(horizontal=True, vertical_alignment="center"):
                 (st.info if job.state == "cancelled" else st.error)(plain(job.error))
-                if " --" in job.error:
+                if "policy" in job.error or "reference" in job.error:
+                    st.caption("Policy and reference are chosen under Other models, at the left.")
+                elif " --" in job.error:
                     st.caption(
                         "What the sentence calls --head, --dtype or --read is under Loading options, at the left."
                     )
@@ -45,6 +47,8 @@ def _poll(jobs: Sequence[Job]) -> None:
 
 
 def _words(job: Job) -> str:
+    if job.stop.is_set():
+        return f"{job.title}: cancelling …"
     if job.state == "queued":
         return f"{job.title}: waiting for its turn"
     return f"{job.title}: {job.done} of {job.total}" if job.total > 1 else f"{job.title} …"

@@ -92,7 +92,9 @@ def _knobs(
             bound(st.number_input, "Constant", "constant", step=0.1, width=120)
     state = view()
     more = critic_inputs(analysis, spec, shown, wanted[shown])
-    baseline = "zero" if more is None else state.baseline
+    if more is None:
+        return None
+    baseline = state.baseline
     try:
         made = return_curves(
             analysis,
@@ -101,7 +103,7 @@ def _knobs(
             lam=state.lam,
             baseline=baseline,
             constant=state.constant,
-            **(more or {}),
+            **more,
         )
     except RedvizError as error:
         st.info(plain(error))
@@ -161,8 +163,16 @@ def _panels(analysis: Analysis, labels: list[str], names: Mapping[str, str], mad
     return [
         *panels,
         Panel("Return G_t", [Series(name, made.returns)], note=f"discounted sum of {name} rewards from each token on"),
-        Panel("Advantage A_t", [Series(name, made.advantages)], note=f"G_t against the baseline, λ = {view().lam:g}"),
+        Panel("Advantage A_t", [Series(name, made.advantages)], note=_against(made)),
     ]
+
+
+def _against(made: ReturnCurves) -> str:
+    """What G_t is compared with, in words and where it is one number with it."""
+    baseline = view().baseline
+    constant = len(set(made.values.tolist())) == 1
+    named = f"{baseline} b = {made.values[0]:+.3g}" if constant and baseline != "zero" else f"baseline {baseline}"
+    return f"G_t against the {named}" + ("" if baseline in GROUPED else f", λ = {view().lam:g}")
 
 
 def _prefix_panel(analysis: Analysis, closes: bool) -> Panel:
