@@ -1,143 +1,249 @@
-"""The columns in which data sets hold prompts and responses, one function per schema, and the checks on values."""
+"""The schemas of data sets: which columns each one has, and the item that a row of it is."""
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from redviz.records import Example, Message, Prompt
+from redviz.data.candidates import (
+    Answer,
+    completions,
+    conversation,
+    feedback,
+    generations,
+    instruction,
+    is_verdict,
+    one,
+    pair,
+    several,
+    steps,
+    unpaired,
+)
+from redviz.data.items import Candidate, DataItem
+from redviz.data.values import KINDS, BadValue, NoSchema, Row, kind_of, parsed, prompt_of, quoted, short_name, text_of
 
-Row = Mapping[str, Any]
-Answer = tuple[str, Prompt, str]  # what is added to the row's id, the prompt, the response
+__all__ = [
+    "EXPECTED",
+    "KINDS",
+    "SCHEMAS",
+    "BadValue",
+    "NoSchema",
+    "Schema",
+    "item_of",
+    "parsed",
+    "prompt_of",
+    "quoted",
+    "text_of",
+]
+
+PROMPTS = ("prompt", "instruction", "question", "input", "query", "conversations")
+IDS = ("id", "prompt_id", "question_id", "example_id", "uuid")
+SUBSETS = ("subset", "src", "source", "category", "dataset")
+MAX_COLUMNS = 2_000
 
 
-class BadValue(ValueError):
-    """What is wrong with one row, in words that follow "line 3:"."""
+@dataclass(frozen=True)
+class Schema:
+    """One way in which data sets hold prompts and responses.
+
+    Attributes
+    ----------
+    label, unit
+        What it is called, and what one row of it is (in the plural), for :class:`redviz.data.items.Detected`.
+    columns
+        The columns it needs, each with the names it may have.
+    read
+        Gives the answers of a row, called with the row and the names found.
+    accepts
+        Where the columns alone do not decide.
+    extra
+        Columns it uses where they are there.
+    """
+
+    name: str
+    label: str
+    unit: str
+    columns: tuple[tuple[str, ...], ...]
+    read: Callable[..., list[Answer]]
+    accepts: Callable[[Row], bool] = lambda row: True
+    extra: tuple[str, ...] = ()
+    remark: str = ""
+
+    def missing(self, row: Row) -> str | None:
+        """The first column that is not there or null, or None."""
+        return next((names[0] for names in self.columns if _first(row, names) is None), None)
+
+    def fits(self, row: Any) -> bool:
+        return isinstance(row, dict) and self.missing(row) is None and self.accepts(row)
+
+    def found(self, row: Row) -> tuple[str, ...]:
+        """The names that the needed columns have in this row."""
+        return tuple(name for name in (_first(row, names) for names in self.columns) if name is not None)
 
 
-class NoSchema(BadValue):
-    """The row's columns fit no schema; a file of such rows alone is refused."""
-
-
-def examples_of(row: Any, line: int) -> list[Example]:
-    """The examples in one row, by the first of ``SCHEMAS`` whose columns it has; raises ``BadValue`` if none."""
+def item_of(row: Any, line: int, schema: Schema | None = None) -> DataItem:
+    """The item in one row, by ``schema`` or else by the first of ``SCHEMAS`` whose columns it has; raises ``BadValue``."""
     if isinstance(row, BadValue):
         raise row
     if not isinstance(row, dict):
-        raise BadValue(f"{KINDS[type(row)]}, expected an object")
-    name = str(line) if row.get("id") in (None, "") else text_of(str(row["id"]), "id")
-    for columns, answers_of in SCHEMAS:
-        if all(row.get(column) is not None for column in columns):
-            answers = answers_of(row, *columns)
-            if empty := [suffix for suffix, _, response in answers if not response]:
-                raise BadValue(f"the response{empty[0].replace('-', ' ')} is empty")
-            return [Example(prompt, response, name + suffix) for suffix, prompt, response in answers]
-    raise NoSchema(f"columns {quoted(row)}; {EXPECTED}")
-
-
-def prompt_of(value: Any, name: str = "prompt") -> Prompt:
-    """Check a prompt from a file: text, or a list of ``{"role", "content"}`` messages (other keys are left out)."""
-    return _messages(value, name) if isinstance(value, list) else text_of(value, name)
-
-
-def text_of(value: Any, name: str) -> str:
-    r"""Check a text from a file: a string that can be written as UTF-8 (JSON can spell half an emoji, ``\ud83d``)."""
-    if not isinstance(value, str):
-        raise BadValue(f"{name} is {KINDS[type(value)]}, expected text")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise BadValue(f"{name} holds half a character (a lone surrogate)")
-    return value
-
-
-def parsed(written: str) -> Any:
-    """The JSON value, or what is wrong with it."""
-    try:
-        return json.loads(written)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}" if "\n" in written else f"column {error.colno}"
-        return BadValue(f"not JSON: {error.msg} ({where})")
-    except (ValueError, RecursionError):  # a number of thousands of digits; brackets nested too deeply
-        return BadValue("not JSON that can be read: a number too long or lists nested too deeply")
-
-
-def _one(row: Row, prompt: str, response: str) -> list[Answer]:
-    return [("", *_turn(row[response], response, prompt_of(row[prompt], prompt)))]
-
-
-def _several(row: Row, prompt: str, responses: str) -> list[Answer]:
-    listed = _list(row[responses], responses)
-    context = prompt_of(row[prompt], prompt)
-    return [(f"-{n}", *_turn(value, f"{responses} {n}", context)) for n, value in enumerate(listed, 1)]
-
-
-def _pair(row: Row, prompt: str, *sides: str) -> list[Answer]:
-    return [(f"-{side}", *_turn(row[side], side, prompt_of(row[prompt], prompt))) for side in sides]
-
-
-def _conversation(row: Row, messages: str) -> list[Answer]:
-    return [("", *_turn(_list(row[messages], messages), messages, ()))]
-
-
-def _instruction(row: Row, instruction: str, response: str) -> list[Answer]:
-    # The text that an instruction is about has its own column (Alpaca: input, Dolly: context), part of the prompt.
-    about = [text_of(row[column], column) for column in ("input", "context") if row.get(column)]
-    prompt = "\n\n".join([text_of(row[instruction], instruction), *about])
-    return [("", prompt, text_of(row[response], response))]
-
-
-def _turn(value: Any, name: str, prompt: Prompt) -> tuple[Prompt, str]:
-    """The prompt and the response: a text, or the last assistant turn of messages, after the turns before it."""
-    if not isinstance(value, list):
-        return prompt, text_of(value, name)
-    messages = _messages(value, name)
-    last = max((n for n, message in enumerate(messages) if message["role"] == "assistant"), default=None)
-    if last is None:
-        raise BadValue(f"{name} has no assistant turn")
-    earlier = messages[:last]
-    if not earlier or earlier[0]["role"] != "assistant":
-        return earlier or prompt, messages[last]["content"]
-    before = ({"role": "user", "content": prompt},) if isinstance(prompt, str) else prompt
-    return before + earlier, messages[last]["content"]  # a completion of several turns goes on from the prompt
-
-
-def _messages(value: list[Any], name: str) -> tuple[Message, ...]:
-    if not all(isinstance(message, dict) and {"role", "content"} <= message.keys() for message in value) or not value:
-        raise BadValue(f'{name} is a list, expected messages {{"role": ..., "content": ...}}')
-    return tuple(
-        {key: text_of(message[key], f"{key} of message {n} in {name}") for key in ("role", "content")}
-        for n, message in enumerate(value, 1)
+        raise BadValue(f"{kind_of(row)}, expected an object")
+    if len(row) > MAX_COLUMNS:
+        raise BadValue(f"{len(row):,} columns, more than the {MAX_COLUMNS:,} that are read here")
+    if schema is None:
+        schema = next((schema for schema in SCHEMAS if schema.fits(row)), None)
+        if schema is None:
+            raise NoSchema(f"columns {quoted(row)}; {EXPECTED}")
+    elif (missing := schema.missing(row)) is not None:
+        raise BadValue(f"{missing} is missing" if missing not in row else f"{missing} is null")
+    answers = schema.read(row, *schema.found(row))
+    if empty := [answer.role for answer in answers if not answer.response]:
+        raise BadValue(f"the response {empty[0]} is empty" if empty[0] else "the response is empty")
+    shared = answers[0].prompt
+    return DataItem(
+        id=_id(row) or str(line),
+        prompt=shared,
+        candidates=tuple(
+            Candidate(a.response, a.role, a.rating, a.spans, None if a.prompt == shared else a.prompt) for a in answers
+        ),
+        subset=next((short_name(row[name], 80) for name in SUBSETS if isinstance(row.get(name), str)), ""),
+        line=line,
+        preferences=answers[0].preferences,
     )
 
 
-def _list(value: Any, name: str) -> list[Any]:
-    """A list, or its JSON text (a CSV cell)."""
-    listed = parsed(value) if isinstance(value, str) else value
-    if not isinstance(listed, list) or not listed:
-        raise BadValue(f"{name} is not a list with something in it")
-    return listed
+def _id(row: Row) -> str:
+    value = next((row[name] for name in IDS if row.get(name) not in (None, "")), None)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    # A slash would part the id from the role in result rows.
+    return short_name(text_of(str(value), "id"), 120).replace("/", "_")
 
 
-def quoted(names: Iterable[str], most: int = 20) -> str:
-    """Column names for a message, not more than a person will read."""
-    listed = [repr(name) for name in names]
-    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "") or "(none)"
+def _first(row: Row, names: tuple[str, ...]) -> str | None:
+    return next((name for name in names if row.get(name) is not None), None)
 
 
-KINDS: dict[type, str] = {
-    dict: "an object",
-    list: "a list",
-    str: "text",
-    int: "a number",
-    float: "a number",
-    bool: "true or false",
-    type(None): "null",
-}
-SCHEMAS: tuple[tuple[tuple[str, ...], Callable[..., list[Answer]]], ...] = (
-    (("prompt", "chosen", "rejected"), _pair),
-    (("prompt", "responses"), _several),
-    (("prompt", "response"), _one),
-    (("prompt", "completion"), _one),
-    (("messages",), _conversation),
-    (("instruction", "response"), _instruction),
-    (("instruction", "output"), _instruction),
+RATINGS = ("score_{}", "{}_score", "rating_{}", "{}_rating", "{}-rating", "{}_avg_rating")
+PAIR = ("system", "context", *(pattern.format(side) for side in ("chosen", "rejected") for pattern in RATINGS))
+CHOSEN, REJECTED = ("chosen", "chosen_response"), ("rejected", "rejected_response")
+SCHEMAS: tuple[Schema, ...] = (
+    Schema(
+        "qa_feedback",
+        "FineGrainedRLHF",
+        "questions with passages and several predictions",
+        (("question",), ("passages",), ("prediction 1",)),
+        feedback,
+        extra=("feedback", "preference", *(f"prediction {n}" for n in range(2, 10))),
+        remark="error spans that people marked on prediction 1 and their preferences are kept",
+    ),
+    Schema(
+        "stepwise",
+        "TRL stepwise supervision",
+        "prompts with labelled steps",
+        (("prompt",), ("completions",), ("labels",)),
+        steps,
+        remark="steps are joined by line breaks and kept as spans",
+    ),
+    Schema(
+        "ultrafeedback",
+        "UltraFeedback",
+        "prompts with several completions",
+        (PROMPTS, ("completions",)),
+        completions,
+        extra=("system",),
+        remark="ratings are kept where they are given",
+    ),
+    Schema(
+        "generations",
+        "distilabel",
+        "prompts with several generations",
+        (PROMPTS, ("generations",)),
+        generations,
+        extra=("system", "context", "ratings", "rating", "generation_models"),
+        remark="ratings are kept where they are given",
+    ),
+    Schema(
+        "preference",
+        "TRL preference",
+        "pairs of prompt, chosen and rejected",
+        (PROMPTS, CHOSEN, REJECTED),
+        pair,
+        extra=PAIR,
+    ),
+    Schema(
+        "implicit",
+        "TRL preference with an implicit prompt",
+        "pairs of chosen and rejected",
+        (CHOSEN, REJECTED),
+        lambda row, *sides: pair(row, "", *sides),
+        extra=PAIR,
+        remark="the prompt is the shared beginning of both",
+    ),
+    Schema(
+        "unpaired",
+        "TRL unpaired preference",
+        "prompts with one completion and its label",
+        (("prompt",), ("completion", "response"), ("label",)),
+        unpaired,
+        accepts=is_verdict,
+        remark="a true label is chosen, a false one rejected",
+    ),
+    Schema(
+        "responses",
+        "prompt and responses",
+        "prompts with several responses",
+        (("prompt",), ("responses",)),
+        several,
+        extra=("system", "ratings", "scores"),
+    ),
+    Schema(
+        "response",
+        "prompt and response",
+        "prompts with one response",
+        (("prompt",), ("response",)),
+        one,
+        extra=("system",),
+    ),
+    Schema(
+        "completion",
+        "prompt and completion",
+        "prompts with one completion",
+        (("prompt",), ("completion",)),
+        one,
+        extra=("system",),
+    ),
+    Schema(
+        "messages",
+        "messages",
+        "conversations",
+        (("messages",),),
+        conversation,
+        remark="the last assistant turn is the response",
+    ),
+    Schema(
+        "sharegpt",
+        "ShareGPT",
+        "conversations",
+        (("conversations", "conversation"),),
+        conversation,
+        extra=("system",),
+        remark="the last assistant turn is the response",
+    ),
+    Schema(
+        "instruction",
+        "distilabel or Alpaca",
+        "instructions with one response",
+        (("instruction",), ("response", "output", "generation")),
+        instruction,
+        extra=("system", "input", "context"),
+    ),
 )
-EXPECTED = "expected " + " or ".join(" + ".join(columns) for columns, _ in SCHEMAS)
+EXPECTED = "expected " + " or ".join(" + ".join(names[0] for names in schema.columns) for schema in SCHEMAS[4:])
+FIELDS = tuple(
+    dict.fromkeys(
+        [*(name for schema in SCHEMAS for names in schema.columns for name in names)]
+        + [name for schema in SCHEMAS for name in schema.extra]
+        + [*IDS, *SUBSETS]
+    )
+)
