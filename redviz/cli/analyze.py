@@ -70,8 +70,8 @@ def analyze(
     if granularity not in GRANULARITIES:
         raise RedvizError(f"There is no granularity {granularity!r}; use one of {', '.join(GRANULARITIES)}.")
     wanted = methods_with_options(methods, option or [])
-    asked = _prompt(prompt, prompt_file, messages)
-    answer = _response(response, response_file)
+    asked = prompt_of(prompt, prompt_file, messages)
+    answer = response_of(response, response_file)
     loaded = open_model(
         model,
         device=device,
@@ -102,7 +102,7 @@ def analyze(
     typer.echo(analysis.to_json() if json else analysis_text(analysis, granularity, has_colour()))
 
 
-def _prompt(prompt: str | None, file: Path | None, messages: str | None) -> str | list[dict[str, str]]:
+def prompt_of(prompt: str | None, file: Path | None, messages: str | None) -> str | list[dict[str, str]]:
     if sum(given is not None for given in (prompt, file, messages)) != 1:
         raise RedvizError("Give the prompt once: --prompt TEXT, --prompt-file FILE or --messages FILE.")
     if file is not None:
@@ -118,7 +118,7 @@ def _prompt(prompt: str | None, file: Path | None, messages: str | None) -> str 
     return found
 
 
-def _response(response: str | None, file: Path | None) -> str:
+def response_of(response: str | None, file: Path | None) -> str:
     if (response is None) == (file is None):
         raise RedvizError("Give the response once: --response TEXT or --response-file FILE.")
     return read_text(file) if file is not None else response or ""

@@ -1,0 +1,142 @@
+"""``redviz compare``: responses to one prompt side by side, and what earns the margin; or one response under two models."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from redviz.cli.analyze import prompt_of
+from redviz.cli.comparison_text import comparison_text, models_text
+from redviz.cli.files import read_text
+from redviz.cli.loading import (
+    AllowPickle,
+    CostModel,
+    Device,
+    Dtype,
+    Head,
+    MaxLength,
+    Model,
+    Policy,
+    Read,
+    Reference,
+    Revision,
+    TrustRemoteCode,
+    open_model,
+    open_partners,
+)
+from redviz.cli.options import methods_with_options
+from redviz.errors import RedvizError
+from redviz.text import GRANULARITIES
+
+if TYPE_CHECKING:
+    from redviz.models.function import FunctionModel
+    from redviz.models.reward_model import RewardModel
+
+
+def compare(
+    model: Model,
+    prompt: Annotated[str | None, typer.Option("--prompt", help="The prompt, one user turn.")] = None,
+    prompt_file: Annotated[
+        Path | None, typer.Option("--prompt-file", help="A text file with the prompt; - is stdin.")
+    ] = None,
+    messages: Annotated[
+        str | None, typer.Option("--messages", help="A list of {role, content}: a JSON file, or the JSON itself.")
+    ] = None,
+    response: Annotated[
+        list[str] | None, typer.Option("--response", help="A response; two to six of them, or one with --model2.")
+    ] = None,
+    response_file: Annotated[
+        list[Path] | None, typer.Option("--response-file", help="A text file with a response, as often as needed.")
+    ] = None,
+    chosen: Annotated[str | None, typer.Option("--chosen", help="The preferred response of a pair.")] = None,
+    rejected: Annotated[str | None, typer.Option("--rejected", help="The other response of the pair.")] = None,
+    model2: Annotated[
+        str | None, typer.Option("--model2", help="A second model, to see one response under both.")
+    ] = None,
+    revision2: Annotated[str | None, typer.Option("--revision2", help="The second model's revision.")] = None,
+    head2: Annotated[str | None, typer.Option("--head2", help="The second model's head.")] = None,
+    methods: Annotated[
+        str,
+        typer.Option("--methods", help="Names from redviz methods with commas, or a JSON object: label to options."),
+    ] = "red,abc",
+    option: Annotated[list[str] | None, typer.Option("--option", help="METHOD.NAME=VALUE, as often as needed.")] = None,
+    granularity: Annotated[str, typer.Option("--granularity", help="token, word or sentence.")] = "word",
+    top: Annotated[int, typer.Option("--top", help="Spans to show of each method and pair; 0 shows all.")] = 10,
+    json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    revision: Revision = None,
+    head: Head = None,
+    max_length: MaxLength = None,
+    read: Read = "model",
+    trust_remote_code: TrustRemoteCode = False,
+    allow_pickle: AllowPickle = False,
+    policy: Policy = None,
+    reference: Reference = None,
+    cost_model: CostModel = None,
+) -> None:
+    """Compare responses to one prompt: scores, margins, where they part, and what each span earns of the margin."""
+    if granularity not in GRANULARITIES:
+        raise RedvizError(f"There is no granularity {granularity!r}; use one of {', '.join(GRANULARITIES)}.")
+    if top < 0:
+        raise RedvizError(f"--top is {top}; give a number of spans, or 0 for all.")
+    wanted = methods_with_options(methods, option or [])
+    asked = prompt_of(prompt, prompt_file, messages)
+    names, answers = _responses(response or [], response_file or [], chosen, rejected, model2 is not None)
+
+    def opened(name: str, revision: str | None, head: str | None) -> RewardModel | FunctionModel:
+        return open_model(
+            name,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            head=head,
+            max_length=max_length,
+            read=read,
+            trust_remote_code=trust_remote_code,
+            allow_pickle=allow_pickle,
+        )
+
+    loaded = opened(model, revision, head)
+    second = None if model2 is None else opened(model2, revision2, head2)
+    partners = (
+        open_partners(policy, reference, cost_model, device=device, dtype=dtype)
+        if policy or reference or cost_model
+        else {}
+    )
+    from redviz import comparison
+
+    if second is not None:
+        both = comparison.compare_models(loaded, second, asked, answers[0], wanted, **partners)
+        told = both.to_dict(granularity)
+        text = models_text(both, granularity)
+    else:
+        found = comparison.compare(loaded, asked, answers, wanted, **partners)
+        told = {"names": names, **found.to_dict(granularity)}
+        text = comparison_text(found, names, granularity, top)
+    typer.echo(jsonlib.dumps(told, ensure_ascii=False) if json else text)
+
+
+def _responses(
+    given: Sequence[str], files: Sequence[Path], chosen: str | None, rejected: str | None, two_models: bool
+) -> tuple[list[str], list[str]]:
+    """The responses with a name for each: their number, or "chosen" and "rejected"."""
+    pair = chosen is not None or rejected is not None
+    if pair and (given or files):
+        raise RedvizError("Give the responses once: --response as often as needed, or --chosen with --rejected.")
+    if pair and (chosen is None or rejected is None):
+        raise RedvizError("A pair needs both --chosen and --rejected.")
+    if chosen is not None and rejected is not None:
+        names, answers = ["chosen", "rejected"], [chosen, rejected]
+    else:
+        answers = [*given, *map(read_text, files)]
+        names = [str(number) for number in range(1, len(answers) + 1)]
+    if two_models and len(answers) != 1:
+        raise RedvizError(f"--model2 compares two models on one response, and there are {len(answers)}; give one.")
+    if not two_models and not answers:
+        raise RedvizError("Give the responses: --response TEXT as often as needed, or --chosen TEXT --rejected TEXT.")
+    return names, answers
