@@ -20,13 +20,14 @@ from redviz.view.screens.causal_panel import causal_panel
 from redviz.view.screens.export_panel import export_panel
 from redviz.view.screens.methods_bar import MOST, method_names
 from redviz.view.screens.waiting import result_of
+from redviz.view.screens.what_if_panel import what_if_panel
 from redviz.view.session import engine, remembered, theme, update, view
 from redviz.worker import Job
 
 if TYPE_CHECKING:
     from redviz.models.reward_model import RewardModel
 
-PANELS = ("Causal check", "Attention map", "What the model read", "Token table", "Export and link")
+PANELS = ("Causal check", "What-if", "Attention map", "What the model read", "Token table", "Export and link")
 LARGEST_ROWS = 150_000  # layers x heads x tokens
 LARGEST_MAP = 400  # tokens; beyond it a map has more cells than a screen has pixels
 
@@ -34,15 +35,17 @@ LARGEST_MAP = 400  # tokens; beyond it a map has more cells than a screen has pi
 def details(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe], made: ReturnCurves | None) -> None:
     """Draw the chosen panel; the others cost nothing."""
     panel = remembered("Look closer", "panel", PANELS)
-    if panel == PANELS[0]:
+    if panel == "Causal check":
         causal_panel(analysis, spec, method_names(wanted), wanted)
-    elif panel == PANELS[1]:
+    elif panel == "What-if":
+        what_if_panel(analysis, spec, method_names(wanted), wanted)
+    elif panel == "Attention map":
         _attention(analysis, spec, engine().state(spec))
-    elif panel == PANELS[2]:
+    elif panel == "What the model read":
         _read(analysis)
-    elif panel == PANELS[3]:
+    elif panel == "Token table":
         token_table(analysis, method_names(wanted), made)
-    elif panel == PANELS[4]:
+    elif panel == "Export and link":
         export_panel(analysis, wanted)
 
 

@@ -1,0 +1,186 @@
+"""``redviz what-if``: what edits of a response do to its score, for one response or on the average over a data set."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from redviz.cli.analyze import prompt_of, response_of
+from redviz.cli.loading import (
+    AllowPickle,
+    Device,
+    Dtype,
+    Head,
+    MaxLength,
+    Model,
+    Read,
+    Revision,
+    TrustRemoteCode,
+    open_model,
+)
+from redviz.cli.terminal import column, numbers, shown, table
+from redviz.errors import RedvizError
+
+if TYPE_CHECKING:
+    from redviz.evaluation.edit_effects import EditEffects
+    from redviz.evaluation.edits import WhatIf
+    from redviz.evaluation.text_edits import Edit
+    from redviz.models.function import FunctionModel
+    from redviz.models.reward_model import RewardModel
+    from redviz.records import Example
+
+
+def what_if(
+    model: Model,
+    prompt: Annotated[str | None, typer.Option("--prompt", help="The prompt, one user turn.")] = None,
+    prompt_file: Annotated[
+        Path | None, typer.Option("--prompt-file", help="A text file with the prompt; - is stdin.")
+    ] = None,
+    messages: Annotated[
+        str | None, typer.Option("--messages", help="A list of {role, content}: a JSON file, or the JSON itself.")
+    ] = None,
+    response: Annotated[str | None, typer.Option("--response", help="The response to edit.")] = None,
+    response_file: Annotated[
+        Path | None, typer.Option("--response-file", help="A text file with the response; - is stdin.")
+    ] = None,
+    new_response: Annotated[
+        list[str] | None, typer.Option("--new-response", help="Another text to score in its place, as often as needed.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="A file of prompts and responses, or a Hub id: averages over all.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", help="Responses of the data set to edit at most.")] = None,
+    edits: Annotated[
+        str | None,
+        typer.Option("--edits", help="Names with commas, such as praise,upper; all ready edits if not given."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    revision: Revision = None,
+    head: Head = None,
+    max_length: MaxLength = None,
+    read: Read = "model",
+    trust_remote_code: TrustRemoteCode = False,
+    allow_pickle: AllowPickle = False,
+) -> None:
+    """Edit a response and score it again: repeat a sentence, praise, pad, shout, and see which of it the model rewards."""
+    single = any(given is not None for given in (prompt, prompt_file, messages, response, response_file, new_response))
+    if dataset is not None and single:
+        raise RedvizError("Give one response (--prompt and --response) or a data set (--dataset), not both.")
+    if dataset is None and limit is not None:
+        raise RedvizError("--limit goes with --dataset; leave it out for one response.")
+    if limit is not None and limit < 1:
+        raise RedvizError(f"--limit is {limit}; give 1 or more.")
+    chosen = _chosen(edits, new_response or [])
+    examples = None if dataset is None else _examples(dataset, limit)
+    asked, answer = (
+        ("", "") if dataset else (prompt_of(prompt, prompt_file, messages), response_of(response, response_file))
+    )
+    loaded = open_model(
+        model,
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        head=head,
+        max_length=max_length,
+        read=read,
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
+    )
+    if examples is not None:
+        effects = _over(loaded, examples, chosen)
+        typer.echo(jsonlib.dumps(effects.to_dict(), ensure_ascii=False) if json else effects_text(effects))
+        return
+    from redviz.analysis import analyze
+    from redviz.evaluation import edits as evaluation
+
+    analysis = analyze(loaded, asked, answer, [] if model.startswith("rule:") else ["red"])
+    found = evaluation.what_if(loaded, analysis, chosen)
+    told = {"before": analysis.to_dict(), "edits": [one.to_dict() for one in found]}
+    typer.echo(jsonlib.dumps(told, ensure_ascii=False) if json else edits_text(found))
+
+
+def _chosen(listed: str | None, texts: Sequence[str]) -> list[Edit]:
+    """New texts first, then the ready edits that were named; all ready edits where neither was given."""
+    from redviz.evaluation.text_edits import READY_EDITS, rewrite
+
+    own = [replace(rewrite(text), title=f"new response {i}") for i, text in enumerate(texts, 1)]
+    if listed is None:
+        return own or list(READY_EDITS.values())
+    names = [name.strip() for name in listed.split(",") if name.strip()]
+    unknown = [name for name in names if name not in READY_EDITS]
+    if unknown or not names:
+        said = f"There is no edit {unknown[0]!r}" if unknown else "--edits names none"
+        raise RedvizError(f"{said}; use some of {', '.join(READY_EDITS)}.")
+    return own + [READY_EDITS[name] for name in names]
+
+
+def _examples(dataset: str, limit: int | None) -> list[Example]:
+    from redviz.data.dataset import open_dataset
+
+    opened = open_dataset(dataset)
+    found = list(islice(chain.from_iterable(item.examples for item in opened.items()), limit))
+    for problem in opened.problems:
+        typer.echo(f"{opened.name}, line {problem.line}: left out ({shown(problem.reason)})", err=True)
+    if not found:
+        raise RedvizError(f"{opened.name} holds no prompt with a response; check its columns.")
+    return found
+
+
+def _over(model: RewardModel | FunctionModel, examples: Sequence[Example], chosen: Sequence[Edit]) -> EditEffects:
+    from redviz.evaluation.edit_effects import edit_effects
+
+    with typer.progressbar(length=len(examples), label="responses", file=typer.get_text_stream("stderr")) as bar:
+        effects = edit_effects(
+            model, examples, chosen, progress=lambda done, total: bar.update(done - bar.pos), total=len(examples)
+        )
+    for sentence in effects.problems:
+        typer.echo(f"note: {shown(sentence)}", err=True)
+    if not effects.changes:
+        raise RedvizError("No response could be scored; the notes above say why.")
+    return effects
+
+
+def edits_text(found: Sequence[WhatIf]) -> str:
+    """The score before, and a line per edit: what raises the score most stands first."""
+    before = found[0].before
+    ordered = sorted(found, key=lambda one: (one.after.observation is None, -one.change))
+    heading = f"{before.source.model}  score {before.score:+.4g}  {len(before.tokens)} tokens"
+    columns = [
+        column("edit", [one.edit.name for one in ordered]),
+        column("change", numbers(one.change for one in ordered), right=True),
+        column("score", numbers(one.after.score for one in ordered), right=True),
+        column("tokens", [str(len(one.after.tokens)) if one.after.tokens else "" for one in ordered], right=True),
+        column("what was done", [_remark(one) for one in ordered]),
+    ]
+    return "\n".join([heading, "", table(columns)])
+
+
+def _remark(one: WhatIf) -> str:
+    if one.error:
+        return shown(one.error)
+    return one.edit.title if one.changes else f"{one.edit.title} (this changes nothing here)"
+
+
+def effects_text(effects: EditEffects) -> str:
+    """A line per edit: what raises the score most on the average stands first."""
+    rows = sorted(effects.rows, key=lambda row: (not row.responses, -row.mean))
+    low, high = numbers(row.low for row in rows), numbers(row.high for row in rows)
+    columns = [
+        column("edit", [row.name for row in rows]),
+        column("mean change", numbers(row.mean for row in rows), right=True),
+        column("95 % interval", [f"{a} to {b}" if a and b else "" for a, b in zip(low, high, strict=True)]),
+        column("rises", [f"{row.rises:.0%}" if row.responses else "" for row in rows], right=True),
+        column("responses", [str(row.responses) for row in rows], right=True),
+        column("unchanged", [str(row.unchanged) for row in rows], right=True),
+        column("failed", [str(row.failed) for row in rows], right=True),
+        column("what was done", [row.title for row in rows]),
+    ]
+    return table(columns)
