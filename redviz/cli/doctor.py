@@ -1,10 +1,11 @@
-"""``redviz doctor``: the conformance card of a model."""
+"""``redviz doctor``: the conformance card of a model, and whether it can be split."""
 
 from __future__ import annotations
 
+import json as json_text
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,11 +22,16 @@ from redviz.cli.loading import (
     TrustRemoteCode,
     open_model,
 )
+from redviz.cli.splitting_text import split_text
 from redviz.cli.terminal import VERDICT_COLOURS, has_colour, shown
 from redviz.errors import RedvizError
 
 if TYPE_CHECKING:
+    from redviz.data.dataset import Dataset
     from redviz.evaluation.conformance import ConformanceCard
+    from redviz.evaluation.splitting import SplitReport
+    from redviz.models.function import FunctionModel
+    from redviz.models.reward_model import RewardModel
 
 WIDTH = 96
 
@@ -34,6 +40,11 @@ def doctor(
     model: Model,
     file: Annotated[Path | None, typer.Argument(help="Where --json writes; stdout if not given.")] = None,
     json: Annotated[bool, typer.Option("--json", help="The card as JSON, to stdout or to FILE.")] = False,
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", help="Preference pairs (a file or a Hub id): can this model's score be split?"),
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", help="Rows of the data set to score at most.")] = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     revision: Revision = None,
@@ -43,9 +54,16 @@ def doctor(
     trust_remote_code: TrustRemoteCode = False,
     allow_pickle: AllowPickle = False,
 ) -> None:
-    """Check whether redviz reads a model right. Exit code 1 if a check is red."""
+    """Check whether redviz reads a model right, and on pairs whether its score can be split. Exit code 1 if a check is red."""
     if file is not None and not json:
         raise RedvizError(f"{file} is given without --json; write --json {file}.")
+    if limit is not None and dataset is None:
+        raise RedvizError("--limit is given without --dataset; name a file of preference pairs.")
+    opened = None
+    if dataset is not None:  # before the model, which takes longer
+        from redviz.data.dataset import open_dataset
+
+        opened = open_dataset(dataset, limit=limit)
     loaded = open_model(
         model,
         device=device,
@@ -60,11 +78,40 @@ def doctor(
     from redviz.evaluation.conformance import check_model
 
     card = check_model(loaded)
+    report = None if opened is None else _split_report(loaded, opened)
+    written = card.to_json()
+    texts = [card_text(card, has_colour())]
+    if opened is not None and report is not None:
+        found = card.to_dict() | {"dataset": _provenance(opened), "split": report.to_dict()}
+        written = json_text.dumps(found, ensure_ascii=False, indent=2)
+        texts.append(split_text(report, opened.name))
     if file is not None:
-        write_text(file, card.to_json() + "\n")
-    typer.echo(card.to_json() if json and file is None else card_text(card, has_colour()))
+        write_text(file, written + "\n")
+    typer.echo(written if json and file is None else "\n\n".join(texts))
     if card.verdict == "red":
         raise typer.Exit(1)
+
+
+def _split_report(model: RewardModel | FunctionModel, dataset: Dataset) -> SplitReport:
+    from redviz.evaluation.preferences import analyzed_pairs, stated_pair
+    from redviz.evaluation.splitting import split_report
+
+    if not any(stated_pair(item) for item in dataset.items()):
+        raise RedvizError(
+            f"{dataset.name} holds no preferences ({dataset.detected.sentence.rstrip('.')}); give rows with chosen and rejected "
+            "responses, or with ratings that differ."
+        )
+    return split_report(analyzed_pairs(model, dataset.items()))
+
+
+def _provenance(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "detected": dataset.detected.sentence,
+        "limit": dataset.limit,
+        "rows_left_out": dataset.skipped,
+    }
 
 
 def card_text(card: ConformanceCard, colour: bool) -> str:

@@ -1,0 +1,61 @@
+"""The panel "can this model be split?" in a terminal."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import TYPE_CHECKING
+
+from redviz.cli.terminal import column, shown, table
+
+if TYPE_CHECKING:
+    from redviz.evaluation.intervals import Estimate
+    from redviz.evaluation.splitting import SplitReport
+
+WIDTH = 96
+
+
+def split_text(report: SplitReport, name: str) -> str:
+    """The verdict, the figures it rests on with their 95 % intervals, and its rule."""
+    places = [f"{share:.0%} of the response" for share in report.fractions] + ["the whole, closing tokens included"]
+    prefixes = table(
+        [
+            column("prefix score after", places),
+            column("pairs told right", [_percent(e) for e in (*report.accuracy, report.score_accuracy)]),
+            column("correlation with the score", [*map(_number, report.correlation), ""]),
+        ]
+    )
+    shares = {
+        "last token": report.last_share,
+        "closing tokens": report.closing_share,
+        "both": report.end_share,
+    }
+    credit = table(
+        [column("share of |RED credit| on", list(shares)), column("mean", [_percent(e) for e in shares.values()])]
+    )
+    count = len(report.variance_reduction)
+    tenths = [f"{n / count:.0%} to {(n + 1) / count:.0%}" for n in range(count)] + ["second half"]
+    reductions = [_percent(e) for e in (*report.variance_reduction, report.late_reduction)]
+    variance = table(
+        [column("part of the response", tenths), column("variance that RED takes off returns", reductions)]
+    )
+    left_out = f", {report.left_out} left out (not scored)" if report.left_out else ""
+    title = f"Can this model be split? {report.count} pairs of {shown(name)}{left_out}"
+    blocks = (title, _wrapped(report.sentence), prefixes, credit, variance, _wrapped(f"The rule: {report.rule}"))
+    return "\n\n".join(blocks)
+
+
+def _percent(given: Estimate) -> str:
+    if not math.isfinite(given.value):
+        return "not defined"
+    return f"{given.value:4.0%}  ({given.low:.0%} to {given.high:.0%})"
+
+
+def _number(given: Estimate) -> str:
+    if not math.isfinite(given.value):
+        return "not defined"
+    return f"{given.value:+.2f}  ({given.low:+.2f} to {given.high:+.2f})"
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_long_words=False)

@@ -1,0 +1,111 @@
+"""From items to pairs, and the same report from analyses, from their result file and from the command line."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tiny
+
+from redviz.batches import analyze_batch
+from redviz.cli import main
+from redviz.data.dataset import open_dataset
+from redviz.data.items import Candidate, DataItem
+from redviz.data.result_files import Where, open_results
+from redviz.data.rows import rows, schema
+from redviz.evaluation.pairs import credits_of_rows, disagreement, pair_report, pairs_of_analyses, pairs_of_frame
+from redviz.evaluation.preferences import analyzed_pairs, stated_pair
+from redviz.evaluation.splitting import split_report, split_report_of_rows
+
+SUBJECTS = ("film", "book", "song", "play", "show", "story")
+PAIRS = [
+    {
+        "prompt": f"Review the {subject}, please.",
+        "chosen": f"The {subject} is {good} and I loved it. It was a joy.",
+        "rejected": f"The {subject} is {bad} and I hated it. It was a bore.",
+        "subset": subject,
+    }
+    for subject in SUBJECTS
+    for good, bad in (("superb", "awful"), ("moving", "dull"), ("wonderful", "terrible"), ("great", "bad"))
+]
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("\n".join(map(json.dumps, PAIRS)))
+    return path
+
+
+def made(*candidates, preferences=()):
+    return DataItem("7", "p", tuple(Candidate(*given) for given in candidates), preferences=preferences)
+
+
+def test_what_an_item_prefers():
+    def pair(*given, **named):
+        found = stated_pair(made(*given, **named))
+        return found and [example.response for example in found]
+
+    assert pair(("bad", "rejected"), ("good", "chosen")) == ["good", "bad"]
+    assert pair(("a", "1", 2.0), ("b", "2", 5.0), ("c", "3", 1.0), ("d", "4")) == ["b", "c"]
+    assert pair(("a", "1", 2.0), ("b", "2", 2.0)) is None  # as good as each other
+    assert pair(("a", "1", 5.0), ("b", "2", 5.0), ("c", "3", 1.0)) == ["a", "c"]
+    assert pair(("a", "1"), ("b", "2")) is None
+    assert pair(("a",)) is None
+    assert pair(("a", "1", 1.0), ("b", "2", 5.0), preferences=(("1", "2"),)) == ["a", "b"]  # stated beats rated
+
+
+def test_one_report_from_analyses_and_from_their_result_file(dataset, tmp_path):
+    model = tiny.model()
+    items = list(open_dataset(dataset, limit=12).items())
+    direct = split_report(analyzed_pairs(model, items))
+    assert direct.count == 12 and direct.left_out == 0
+
+    analyses = list(analyze_batch(model, [e for item in items for e in item.examples], ["red", "abc", "sparse"]))
+    path = tmp_path / "scores.parquet"
+    written = [row for analysis in analyses for row in rows(analysis, "0")]
+    pq.write_table(pa.Table.from_pylist(written, schema=schema()), path, row_group_size=10)
+    results = open_results(path)
+    assert results.total == 72
+    kept = results.page(Where(pairs_only=True), limit=72)
+    again = split_report_of_rows(kept)
+    assert again.accuracy == direct.accuracy and again.verdict == direct.verdict
+    assert again.end_share.value == pytest.approx(direct.end_share.value, abs=1e-6)
+
+    one, two = pairs_of_analyses(analyses), pairs_of_frame(results.responses(Where(pairs_only=True)))
+    assert one.ids == two.ids
+    assert np.array_equal(one.chosen, two.chosen) and np.array_equal(one.rejected_length, two.rejected_length)
+    assert pair_report(one).accuracy == pair_report(two).accuracy
+    by_rows = disagreement(credits_of_rows(kept))
+    by_credits = disagreement([{label: c.values for label, c in a.credits.items()} for a in analyses])
+    assert by_rows.labels == by_credits.labels == ("red", "abc", "sparse")
+    assert by_rows.mean == pytest.approx(by_credits.mean, abs=1e-6)
+
+
+def test_doctor_says_whether_the_embedded_model_can_be_split(dataset, tmp_path, capsys):
+    ask = ["doctor", "--model", "embedded:sentiment", "--device", "cpu", "--dataset", str(dataset)]
+    assert main([*ask, "--json", str(tmp_path / "card.json")]) == 0
+    out = capsys.readouterr().out
+    assert "Can this model be split? 24 pairs of pairs.jsonl" in out
+    assert "\nYes: " in out and "The rule: " in out and "second half" in out
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card["verdict"] == "green" and card["split"]["verdict"] == "yes"
+    assert card["dataset"]["name"] == "pairs.jsonl" and len(card["dataset"]["fingerprint"]) == 64
+    assert main([*ask, "--limit", "3", "--json"]) == 0
+    short = json.loads(capsys.readouterr().out)
+    assert short["split"]["count"] == short["dataset"]["limit"] == 3 and short["split"]["verdict"] == "unclear"
+
+
+def test_doctor_refuses_what_it_cannot_measure(tmp_path, capsys):
+    alone = tmp_path / "alone.jsonl"
+    alone.write_text(json.dumps({"prompt": "p", "response": "r"}))
+    cases = (
+        (["--dataset", str(alone)], "holds no preferences"),
+        (["--dataset", "/no/such.jsonl"], "such.jsonl is no file"),
+        (["--limit", "3"], "--limit is given without --dataset"),
+    )
+    for args, words in cases:
+        assert main(["doctor", "--model", "embedded:sentiment", "--device", "cpu", *args]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and words in err and err.count("\n") == 1
