@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from redviz.analysis import DEFAULT_METHODS, Methods, as_example, observe_examples, observe_one
-from redviz.errors import RedvizError
+from redviz.errors import Cancelled, RedvizError
 from redviz.ingredients import Partners, credit_of, gather
 from redviz.methods import Recipe, recipes
 from redviz.records import Analysis, Credit, Encoding, Example, Observation
@@ -50,36 +50,66 @@ def analyze_batch(
         One per example, and the rest goes on where one is bad. An example that cannot be scored has ``error`` set, a nan score and
         no credits; where only some methods fail, it keeps its score and the other credits, and ``error`` says which failed and why.
     """
-    if batch_size != "auto" and (not isinstance(batch_size, int) or batch_size < 1):
-        raise RedvizError(f'batch_size is {batch_size!r}; give a whole number from 1, or "auto".')
+    check_batch_size(batch_size)
     wanted = recipes(methods)
     partners = Partners(policy, reference, cost_model)
     stream = iter(examples)
     while window := list(islice(stream, WINDOW)):
-        yield from _analyze_window(model, window, wanted, partners, batch_size)
+        results = dict(analyze_as_ready(model, window, wanted, partners, batch_size))
+        for i in range(len(window)):
+            yield results.pop(i)
 
 
-def _analyze_window(
-    model: Model, window: Sequence[Any], wanted: Mapping[str, Recipe], partners: Partners, batch_size: int | str
-) -> Iterator[Analysis]:
+def check_batch_size(batch_size: int | str) -> None:
+    """A whole number from 1, or "auto"; RedvizError for anything else."""
+    if batch_size != "auto" and (not isinstance(batch_size, int) or batch_size < 1):
+        raise RedvizError(f'batch_size is {batch_size!r}; give a whole number from 1, or "auto".')
+
+
+def analyze_as_ready(
+    model: Model,
+    window: Sequence[Example | Mapping[str, Any]],
+    wanted: Mapping[str, Recipe],
+    partners: Partners,
+    batch_size: int | str = "auto",
+    beat: Callable[[], None] | None = None,
+) -> Iterator[tuple[int, Analysis]]:
+    """The examples of one window as they get ready, shortest first: nothing is kept that was handed out.
+
+    Parameters
+    ----------
+    window
+        The examples that are batched with each other; some hundreds are enough for batches of like length.
+    batch_size
+        Responses per forward pass; "auto" fills ``TOKENS_AT_ONCE``. A batch that does not fit memory is halved and run again.
+    beat
+        Called between micro-batches, and by methods that call a model; may raise :class:`Cancelled`.
+
+    Yields
+    ------
+    tuple[int, Analysis]
+        The place in the window, and its analysis; a bad example has ``error`` set, as in :func:`analyze_batch`.
+    """
     examples: list[Example] = []
     encodings: dict[int, Encoding] = {}
-    results: dict[int, Analysis] = {}
     for i, given in enumerate(window):
         example = Example("", "")
         try:
             example = as_example(given)
             encodings[i] = model.encode(example)
         except RedvizError as error:
-            results[i] = Analysis(example, model.source, None, error=str(error))
+            yield i, Analysis(example, model.source, None, error=str(error))
         examples.append(example)
+    beat = beat or _no_beat
     order = sorted(encodings, key=lambda i: len(encodings[i].ids))
     for batch in _batches(order, encodings, batch_size, TOKENS_AT_ONCE[str(model.device).partition(":")[0]]):
-        own = [examples[i] for i in batch], [encodings[i] for i in batch]
-        for i, result in zip(batch, _analyze_group(model, *own, wanted, partners), strict=True):
-            results[i] = result
-    for i in range(len(window)):
-        yield results[i]
+        beat()
+        own = [examples[i] for i in batch], [encodings.pop(i) for i in batch]
+        yield from zip(batch, _analyze_group(model, *own, wanted, partners, beat), strict=True)
+
+
+def _no_beat() -> None:
+    """Nobody listens."""
 
 
 def _batches(
@@ -107,6 +137,7 @@ def _analyze_group(
     encodings: Sequence[Encoding],
     wanted: Mapping[str, Recipe],
     partners: Partners,
+    beat: Callable[[], None],
 ) -> Iterator[Analysis]:
     try:
         observations = observe_examples(model, encodings)
@@ -118,21 +149,32 @@ def _analyze_group(
             slice(len(encodings) // 2),
             slice(len(encodings) // 2, None),
         ):  # one too long must not take the others with it
-            yield from _analyze_group(model, examples[part], encodings[part], wanted, partners)
+            yield from _analyze_group(model, examples[part], encodings[part], wanted, partners, beat)
         return
     for example, observation in zip(examples, observations, strict=True):
-        yield _with_what_works(model, example, observation, wanted, partners)
+        yield _with_what_works(model, example, observation, wanted, partners, beat)
 
 
 def _with_what_works(
-    model: Model, example: Example, observation: Observation, wanted: Mapping[str, Recipe], partners: Partners
+    model: Model,
+    example: Example,
+    observation: Observation,
+    wanted: Mapping[str, Recipe],
+    partners: Partners,
+    beat: Callable[[], None],
 ) -> Analysis:
     credits: dict[str, Credit] = {}
     failed = []
     at_hand = gather(model, observation, wanted, partners, observe_one)
     for label, recipe in wanted.items():
         try:
-            credits[label] = credit_of(observation, recipe, at_hand)
+            credits[label] = credit_of(observation, recipe, at_hand, lambda done, total: beat())
+        except Cancelled:
+            raise
         except RedvizError as error:
             failed.append(f"{label}: {str(error).rstrip('.')}")
+        except RuntimeError as error:  # torch's; its class is not imported here, for a function of text needs no torch
+            if type(error).__name__ != "OutOfMemoryError":
+                raise
+            failed.append(f"{label}: memory ran out on {len(observation.encoding.ids)} tokens")
     return Analysis(example, model.source, observation, credits, error="; ".join(failed) + "." if failed else None)

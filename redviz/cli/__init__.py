@@ -13,9 +13,13 @@ from typer.exceptions import TyperException
 from redviz import __version__
 from redviz.cli.analyze import analyze
 from redviz.cli.causal import causal
+from redviz.cli.compare import compare
 from redviz.cli.doctor import doctor
+from redviz.cli.export import export
 from redviz.cli.methods import methods
+from redviz.cli.score import score
 from redviz.cli.serve import serve
+from redviz.cli.what_if import what_if
 from redviz.errors import RedvizError
 
 app = typer.Typer(
@@ -25,8 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (analyze, causal, doctor, methods, serve):
+for command in (analyze, causal, compare, doctor, export, methods, score, serve):
     app.command()(command)
+app.command("what-if")(what_if)
 
 
 @app.callback(invoke_without_command=True)

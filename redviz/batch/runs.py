@@ -1,0 +1,304 @@
+"""Run folders: a job over a data set as files, so that it outlives its process and any process can see or continue it.
+
+``REDVIZ_HOME/runs/<run id>/`` holds ``manifest.json`` (what is computed), ``parts/00000.parquet`` (its rows, chunk by chunk),
+``state.json``, ``log.txt``, ``lock`` (held by the process that works on it) and, for an upload, its content.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from redviz.errors import RedvizError
+from redviz.settings import demo_mode, home
+
+UNFINISHED = "The process that worked on it is gone; resume it, finished parts are kept."
+WITHOUT_EFFECT = ("dataset", "path", "device", "count")  # on the rows, beyond what the fingerprint says
+PATIENCE = 0.5  # seconds to try for a lock that a process which only looks may hold for a moment
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a run computes: everything that decides its rows, and where its data set came from.
+
+    Attributes
+    ----------
+    dataset, path, dataset_fingerprint, count
+        Its name, the file or Hub id it is read from ("" for an upload, whose content is kept in the run), the sha256 of its
+        content, and how many examples the run has.
+    mapping
+        Which column plays which part, where a person chose; else empty.
+    model, revision, model_fingerprint, template_hash, dtype, head, read, max_length
+        As the model was loaded; ``max_length`` as it was asked for.
+    methods
+        Label to options, defaults filled in and "method" among them.
+    partners
+        "policy", "reference", "cost_model" to their names and fingerprints.
+    chunk
+        Examples of one part.
+    """
+
+    dataset: str
+    path: str
+    dataset_fingerprint: str
+    count: int
+    model: str
+    methods: Mapping[str, Mapping[str, Any]]
+    revision: str = ""
+    model_fingerprint: str = ""
+    template_hash: str = ""
+    dtype: str = ""
+    head: str = ""
+    read: str = "model"
+    max_length: int | None = None
+    device: str = ""
+    partners: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    limit: int | None = None
+    chunk: int = 256
+    schema_version: str = ""
+    redviz_version: str = ""
+
+    @property
+    def id(self) -> str:
+        """A hash of what decides the rows: the same command finds its run again."""
+        decides = {name: value for name, value in asdict(self).items() if name not in WITHOUT_EFFECT}
+        decides["format"] = Path(self.dataset).suffix.lower()
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def parts(self) -> int:
+        return -(-self.count // self.chunk)
+
+    def size(self, part: int) -> int:
+        """Examples of a part."""
+        return min(self.chunk, self.count - part * self.chunk)
+
+    def to_json(self) -> str:
+        return json.dumps({"id": self.id, **asdict(self)}, ensure_ascii=False, indent=1)
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a run stands.
+
+    Attributes
+    ----------
+    state
+        "queued", "running", "done", "cancelled" or "failed"; a run whose process is gone is failed.
+    done, total
+        Examples.
+    failed
+        Rows with an error.
+    rate
+        Examples per second since the process that works on it began.
+    created, started, updated
+        Seconds since 1970.
+    """
+
+    state: str = "queued"
+    done: int = 0
+    total: int = 0
+    failed: int = 0
+    rate: float = 0.0
+    pid: int = 0
+    message: str = ""
+    created: float = 0.0
+    started: float = 0.0
+    updated: float = 0.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder. Any process may read it, and ask it to stop; only the one that holds its lock writes parts and state."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    def part(self, number: int) -> Path:
+        """The file of a part, there or not yet."""
+        return self.folder / "parts" / f"{number:05d}.parquet"
+
+    @property
+    def kept_content(self) -> Path:
+        """Where an upload is kept."""
+        return self.folder / f"content{Path(self.manifest.dataset).suffix.lower()}"
+
+    def state(self) -> State:
+        """Where it stands now; "running" only while a process holds the lock."""
+        state = self._written_state()
+        if state.state == "running" and not self._is_held():
+            state = self._written_state()  # it may have finished between the two looks
+        if state.state == "running" and not self._is_held():
+            return replace(state, state="failed", message=UNFINISHED)
+        return state
+
+    def _written_state(self) -> State:
+        try:
+            found = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
+            return State(**{f.name: found[f.name] for f in fields(State)})
+        except (OSError, ValueError, KeyError, TypeError):
+            return State(total=self.manifest.count)  # never begun, or not readable: the parts tell when it goes on
+
+    def set_state(self, **changes: Any) -> State:
+        """Change some fields of the state; for the process that holds the lock."""
+        state = replace(self._written_state(), **changes, updated=time.time())
+        replace_file(
+            self.folder / "state.json", lambda file: file.write_text(json.dumps(asdict(state)), "utf-8"), False
+        )
+        return state
+
+    def log(self, sentence: str) -> None:
+        """Add a line to the log."""
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{when} [{os.getpid()}] {' '.join(sentence.split())}\n")
+
+    def cancel(self) -> None:
+        """Ask the process that works on it to stop at its next micro-batch; a run that waits is cancelled at once."""
+        refuse_in_demo()
+        (self.folder / "cancel").touch()
+        with suppress(RedvizError), self.held():
+            if self._written_state().state in ("queued", "running"):
+                self.set_state(state="cancelled", message="Cancelled; finished parts are kept.")
+
+    def is_cancelled(self) -> bool:
+        return (self.folder / "cancel").exists()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the run alone. The lock is the kernel's: that of a dead process is free.
+
+        Raises
+        ------
+        RedvizError
+            Where a living process holds it.
+        """
+        with (self.folder / "lock").open("a+") as file:
+            until = time.monotonic() + PATIENCE
+            while not _taken(file.fileno(), fcntl.LOCK_EX):
+                if time.monotonic() > until:
+                    file.seek(0)
+                    raise RedvizError(
+                        f"Run {self.id} is being worked on by process {file.read().strip() or '?'}; wait for it or cancel it."
+                    )
+                time.sleep(0.02)
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    def _is_held(self) -> bool:
+        try:
+            with (self.folder / "lock").open() as file:
+                return not _taken(file.fileno(), fcntl.LOCK_SH)
+        except OSError:
+            return False
+
+
+def _taken(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def create_run(manifest: Manifest, content: bytes | None = None) -> Run:
+    """The run of this manifest: a new folder, or the one that is there already.
+
+    Parameters
+    ----------
+    manifest
+        What to compute.
+    content
+        The data set's bytes where it is an upload without a path; they are kept in the run, so that it can go on later.
+
+    Raises
+    ------
+    RedvizError
+        On a public server (``REDVIZ_DEMO``), which writes nothing, or where the folder cannot be written.
+    """
+    refuse_in_demo()
+    run = Run(home() / "runs" / manifest.id, manifest)
+    if manifest.count < 1:
+        raise RedvizError(f"{manifest.dataset} gives no example to score; check its columns and --limit.")
+    try:
+        (run.folder / "parts").mkdir(parents=True, exist_ok=True)
+        if content is not None and not run.kept_content.exists():
+            replace_file(run.kept_content, lambda file: file.write_bytes(content))
+        if not (run.folder / "manifest.json").exists():
+            now = time.time()
+            run.set_state(state="queued", total=manifest.count, created=now)
+            replace_file(run.folder / "manifest.json", lambda file: file.write_text(manifest.to_json(), "utf-8"))
+            run.log(f"created: {manifest.count} examples of {manifest.dataset} under {manifest.model}")
+    except OSError as error:
+        raise RedvizError(
+            f"The run could not be written to {run.folder} ({error.strerror}); set REDVIZ_HOME to a folder of yours."
+        ) from None
+    return run
+
+
+def open_run(run_id: str) -> Run:
+    """A run by its id; RedvizError where there is none or its manifest cannot be read."""
+    folder = home() / "runs" / run_id
+    if not re.fullmatch(r"[0-9a-f]{16}", run_id) or not folder.is_dir():
+        raise RedvizError(f"There is no run {run_id[:40]!r} in {folder.parent}; look at the list of runs.")
+    try:
+        written = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        return Run(folder, Manifest(**{f.name: written[f.name] for f in fields(Manifest) if f.name in written}))
+    except (OSError, ValueError, TypeError, AttributeError):
+        raise RedvizError(f"The manifest of run {run_id} cannot be read; start the run again.") from None
+
+
+def list_runs() -> list[Run]:
+    """All runs that can be read, the newest first."""
+    found = []
+    for folder in (home() / "runs").glob("*/"):
+        with suppress(RedvizError):
+            found.append(open_run(folder.name))
+    return sorted(found, key=lambda run: (run.folder / "manifest.json").stat().st_mtime, reverse=True)
+
+
+def refuse_in_demo() -> None:
+    """A public server writes nothing."""
+    if demo_mode():
+        raise RedvizError(
+            "This is a public demo, which writes nothing to disk; run redviz on your own machine for data sets."
+        )
+
+
+def replace_file(path: Path, write: Callable[[Path], object], sync: bool = True) -> None:
+    """Write a file under a temporary name and rename it: a reader sees the old content or the new, never a part of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        if sync:
+            _sync(temporary)
+        temporary.replace(path)
+        if sync:
+            _sync(path.parent)  # else the new name may not outlast a power cut
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

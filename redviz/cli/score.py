@@ -1,0 +1,195 @@
+"""``redviz score``: the credits of every response of a data set, in a file; stopped at any time, the same command goes on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from redviz.cli.loading import (
+    AllowPickle,
+    CostModel,
+    Device,
+    Dtype,
+    Head,
+    MaxLength,
+    Model,
+    Policy,
+    Read,
+    Reference,
+    Revision,
+    TrustRemoteCode,
+    open_model,
+    open_partners,
+)
+from redviz.cli.options import methods_with_options
+from redviz.cli.terminal import shown
+from redviz.errors import Cancelled, RedvizError
+
+if TYPE_CHECKING:
+    from redviz.batch.runs import Run, State
+    from redviz.data.dataset import Dataset
+
+ENGINES = ("local",)
+LISTED = 10  # malformed rows to tell one by one
+AGAIN = "the same command goes on where it stopped"
+
+
+def score(
+    model: Model,
+    dataset: Annotated[str, typer.Option("--dataset", help="A file (.jsonl, .json, .parquet, .csv, …) or a Hub id.")],
+    output: Annotated[Path, typer.Option("--output", help="The result: .parquet, .jsonl or .csv.")],
+    methods: Annotated[str, typer.Option("--methods", help="Names with commas, or a JSON object.")] = "red,abc,ig",
+    option: Annotated[list[str] | None, typer.Option("--option", help="METHOD.NAME=VALUE, as often as needed.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", help="Rows of the data set to score at most.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option("--column", help="PART=COLUMN, such as prompt=question, as often as needed.")
+    ] = None,
+    batch_size: Annotated[
+        str, typer.Option("--batch-size", help="Responses per forward pass, or auto: what fits the memory.")
+    ] = "auto",
+    chunk: Annotated[
+        int | None,
+        typer.Option("--chunk", help="Responses of a part: batched by length together, lost at most by a kill."),
+    ] = None,
+    engine: Annotated[str, typer.Option("--engine", help=" or ".join(ENGINES) + ".")] = "local",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    revision: Revision = None,
+    head: Head = None,
+    max_length: MaxLength = None,
+    read: Read = "model",
+    trust_remote_code: TrustRemoteCode = False,
+    allow_pickle: AllowPickle = False,
+    policy: Policy = None,
+    reference: Reference = None,
+    cost_model: CostModel = None,
+) -> int:
+    """Score a data set and split every score over its tokens; killed or stopped, the same command goes on."""
+    if engine not in ENGINES:
+        raise RedvizError(f"There is no engine {engine!r}; use one of {', '.join(ENGINES)}.")
+    size = _batch_size(batch_size)
+    wanted = methods_with_options(methods, option or [])
+    mapping = _mapping(column or [])
+    from redviz.batch.local import run_parts, start_run
+    from redviz.batch.parts import put_together
+    from redviz.batch.runs import refuse_in_demo
+    from redviz.data.dataset import open_dataset
+    from redviz.data.row_files import check_can_write
+    from redviz.ingredients import Partners
+    from redviz.methods import recipes
+
+    refuse_in_demo()
+    check_can_write(output)
+    opened = open_dataset(dataset, mapping=mapping, limit=limit)
+    typer.echo(shown(opened.detected.sentence), err=True)
+    loaded = open_model(
+        model,
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        head=head,
+        max_length=max_length,
+        read=read,
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
+    )
+    named: dict[str, Any] = {}
+    if policy or reference or cost_model:
+        named = open_partners(policy, reference, cost_model, device=device, dtype=dtype)
+    partners = Partners(**named)
+    how: dict[str, Any] = {"partners": partners, "max_length": max_length, "mapping": mapping, "chunk": chunk}
+    run = start_run(opened, dataset, loaded, recipes(wanted), **how)
+    _tell_problems(opened)
+    typer.echo(f"run {run.id} in {shown(str(run.folder))}", err=True)
+    bar = _Bar(run)
+    try:
+        state = run_parts(loaded, run, partners=partners, batch_size=size, progress=bar.show)
+        count = put_together(run, output)
+    except (KeyboardInterrupt, Cancelled):
+        bar.close()
+        typer.echo(f"redviz: Stopped; {AGAIN}.", err=True)
+        return 1
+    finally:
+        bar.close()
+    return _tell_result(run, state, output, count)
+
+
+def _batch_size(text: str) -> int | str:
+    if text == "auto":
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise RedvizError(f"--batch-size is {text}; give a whole number from 1, or auto.")
+    return int(text)
+
+
+def _mapping(columns: list[str]) -> dict[str, str]:
+    """``prompt=question`` as which column plays which part."""
+    pairs = [text.partition("=") for text in columns]
+    if wrong := [text for text, (part, equals, column) in zip(columns, pairs, strict=True) if not (part and column)]:
+        raise RedvizError(f"--column {wrong[0]} is not PART=COLUMN; write it like prompt=question.")
+    return {part.strip(): column.strip() for part, _, column in pairs}
+
+
+def _tell_problems(opened: Dataset) -> None:
+    for problem in opened.problems[:LISTED]:
+        typer.echo(f"{shown(opened.name)}, line {problem.line}: left out ({shown(problem.reason)})", err=True)
+    if opened.skipped > LISTED:
+        typer.echo(f"{opened.skipped} rows are left out in all; the run's log lists more.", err=True)
+
+
+def _tell_result(run: Run, state: State, output: Path, count: int) -> int:
+    """One line on stdout, and the exit code: a run in which every row failed has failed."""
+    failed = f", {state.failed} of them failed (see the column error)" if state.failed else ""
+    typer.echo(f"{shown(str(output))}: {count} rows of {run.manifest.count} responses{failed}")
+    if state.failed < count:
+        return 0
+    typer.echo("redviz: Every row failed; the column error says why.", err=True)
+    return 1
+
+
+class _Bar:
+    """A bar on stderr: items per second and the time left on a terminal, a line now and then in a pipe."""
+
+    def __init__(self, run: Run) -> None:
+        self.stream = typer.get_text_stream("stderr")
+        self.terminal = self.stream.isatty()
+        self.every = 0.2 if self.terminal else 30.0
+        self.since, self.first, self.told = 0.0, 0, -1.0
+        self.last = ""
+        self.total = run.manifest.count
+
+    def show(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if not self.since:
+            self.since, self.first = now, done
+        if done < total and now - self.told < self.every:
+            return
+        self.told = now
+        rate = (done - self.first) / (now - self.since) if now > self.since else 0.0
+        left = _span((total - done) / rate) if rate else "–"
+        filled = 24 * done // max(1, total)
+        text = f"{'█' * filled}{'░' * (24 - filled)} {done}/{total}  {rate:.1f} items/s  {left} left"
+        if text != self.last:
+            self.last = text
+            self.stream.write(f"\r\x1b[2K{text}" if self.terminal else f"{text}\n")
+            self.stream.flush()
+
+    def close(self) -> None:
+        if self.terminal and self.last:
+            self.stream.write("\n")
+        self.last = ""
+
+
+def _span(seconds: float) -> str:
+    """Seconds as a person reads them.
+
+    >>> _span(42.4), _span(3723)
+    ('42 s', '1 h 02 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,260 @@
+"""``redviz score`` and ``redviz export``: killed for real and gone on with, and the one sentence about every bad input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import tiny
+
+from redviz.batch import local
+from redviz.batch.runs import list_runs
+from redviz.cli import main
+from redviz.data.row_files import read_rows
+
+ROOT = Path(__file__).parents[2]
+LINE = "the lead is superb but a dull and tedious plot moves slowly toward one glorious, funny and moving end"
+REAL = ["score", "base", "closing", "prefix_scores", "credits", "total", "reference", "residual", "meta"]
+
+
+def texts(count: int) -> "list[dict[str, object]]":
+    """Prompts with two responses of different lengths."""
+    drawn = np.random.default_rng(0)
+    made = [" ".join(drawn.choice(LINE.split(), drawn.integers(1, 24))) for _ in range(2 * count)]
+    return [
+        {"id": f"r{n}", "prompt": "Review the film.", "chosen": made[2 * n] + ".", "rejected": made[2 * n + 1] + "!"}
+        for n in range(count)
+    ]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("REDVIZ_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("\n".join(map(json.dumps, texts(6))))
+    return path
+
+
+@pytest.fixture
+def run(capsys):
+    def command(*args: object) -> "tuple[int, str, str]":
+        code = main([str(arg) for arg in args])
+        return code, *capsys.readouterr()
+
+    return command
+
+
+def ask(data: Path, output: Path, *more: object) -> "list[str]":
+    model = Path(tiny.model().name)
+    given = (
+        "score",
+        "--dataset",
+        data,
+        "--model",
+        model,
+        "--output",
+        output,
+        "--methods",
+        "red,abc",
+        "--device",
+        "cpu",
+        *more,
+    )
+    return [str(part) for part in given]
+
+
+def rows(path: Path) -> "list[dict]":
+    return [row for batch in read_rows(path) for row in batch]
+
+
+def same(found: "list[dict]", wanted: "list[dict]") -> None:
+    """The same order, the same fields, and numbers within 1e-5 of the largest."""
+    assert len(found) == len(wanted)
+    for got, want in zip(found, wanted, strict=True):
+        assert {k: v for k, v in got.items() if k not in REAL} == {k: v for k, v in want.items() if k not in REAL}
+        for name in ("score", "base", "closing", "prefix_scores", "credits", "total", "reference"):
+            np.testing.assert_allclose(got[name], want[name], rtol=1e-5, atol=1e-5 * abs(want["score"]) + 1e-7)
+
+
+def test_killed_in_the_middle_the_same_command_gives_the_rows_of_an_uninterrupted_run(run, tmp_path, monkeypatch):
+    data = tmp_path / "many.jsonl"
+    data.write_text("\n".join(map(json.dumps, texts(120))))
+    given = ["score", "--dataset", str(data), "--model", "embedded:sentiment", "--methods", "red,abc"]
+    given += ["--chunk", "12", "--device", "cpu"]
+    command = [*given, "--output", str(tmp_path / "killed.parquet")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "redviz", *command],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+    )
+    parts = tmp_path / "home" / "runs"
+    until = time.monotonic() + 60
+    while len(list(parts.glob("*/parts/?????.parquet"))) < 3 and time.monotonic() < until and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    process.stderr.close()
+    [begun] = list_runs()
+    assert begun.manifest.count == 240
+    finished = {path.name: path.stat().st_mtime_ns for path in parts.glob("*/parts/?????.parquet")}
+    assert 3 <= len(finished) < begun.manifest.parts, "it was to be killed in the middle"
+    assert begun.state().state == "failed"
+    assert not (tmp_path / "killed.parquet").exists()
+
+    code, out, err = run(*command)
+    assert code == 0 and "480 rows of 240 responses" in out
+    assert f"{12 * len(finished)}/240" in err, "the bar starts where the killed run stood"
+    assert {name: (begun.folder / "parts" / name).stat().st_mtime_ns for name in finished} == finished
+
+    monkeypatch.setenv("REDVIZ_HOME", str(tmp_path / "other"))
+    assert run(*given, "--output", tmp_path / "whole.parquet")[0] == 0
+    found, wanted = rows(tmp_path / "killed.parquet"), rows(tmp_path / "whole.parquet")
+    same(found, wanted)
+    ids = [(row["example_id"], row["response_id"], row["label"]) for row in wanted]
+    sides, labels = ("chosen", "rejected"), ("red", "abc")
+    assert ids == [(f"r{n}", side, label) for n in range(120) for side in sides for label in labels]
+
+
+def test_batches_and_chunks_change_no_number(run, data, tmp_path):
+    for n, more in enumerate([(), ("--batch-size", 1, "--chunk", 5), ("--batch-size", 3, "--chunk", 2)]):
+        methods = ("--methods", "red,abc,ig", "--option", "ig.steps=2")
+        assert run(*ask(data, tmp_path / f"{n}.parquet", *methods, *more))[0] == 0
+    for n in (1, 2):
+        same(rows(tmp_path / f"{n}.parquet"), rows(tmp_path / "0.parquet"))
+
+
+def test_what_it_says_and_writes(run, data, tmp_path):
+    data.write_text(data.read_text() + '\n{"prompt": "x", "chosen": 3, "rejected": "y"}\nnot json\n')
+    code, out, err = run(*ask(data, tmp_path / "out.jsonl", "--limit", 4))
+    assert (code, out) == (0, f"{tmp_path / 'out.jsonl'}: 16 rows of 8 responses\n")
+    assert "pairs of prompt, chosen and rejected" in err and "8/8" in err and "items/s" in err and "left" in err
+    code, out, err = run(*ask(data, tmp_path / "out.csv"))
+    assert "24 rows of 12 responses" in out
+    assert "pairs.jsonl, line 7: left out (" in err and "pairs.jsonl, line 8: left out (" in err
+    same(rows(tmp_path / "out.csv")[:16], rows(tmp_path / "out.jsonl"))
+    [newest, _] = list_runs()
+    assert "line 8" in (newest.folder / "log.txt").read_text()
+
+
+def test_provenance_is_in_the_file(run, data, tmp_path):
+    run(*ask(data, tmp_path / "out.parquet", "--option", "red.beta_c=0.5"))
+    metadata = pq.read_schema(tmp_path / "out.parquet").metadata
+    told = json.loads(metadata[b"redviz"])
+    assert told["methods"]["red"]["beta_c"] == 0.5 and told["count"] == 12 and told["dtype"] == "float32"
+    assert metadata[b"schema_version"] == b"1"
+    row = rows(tmp_path / "out.parquet")[0]
+    assert row["fingerprint"] == told["model_fingerprint"] and row["redviz_version"] == told["redviz_version"]
+
+
+def test_columns_can_be_named(run, tmp_path):
+    path = tmp_path / "strange.csv"
+    path.write_text("q,a\nHow was it?,superb\nAnd then?,dull\n")
+    code, _, _ = run(*ask(path, tmp_path / "out.jsonl", "--column", "prompt=q", "--column", "response=a"))
+    assert code == 0
+    assert [row["response"] for row in rows(tmp_path / "out.jsonl")[::2]] == ["superb", "dull"]
+
+
+def test_a_failed_row_is_written_and_all_failed_is_a_failure(run, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"prompt": "p", "response": "fine"}\n{"prompt": "' + "long " * 900 + '", "response": "x"}')
+    code, out, _ = run(*ask(path, tmp_path / "out.jsonl"))
+    assert code == 0 and "3 rows of 2 responses, 1 of them failed (see the column error)" in out
+    assert [bool(row["error"]) for row in rows(tmp_path / "out.jsonl")] == [False, False, True]
+    path.write_text(path.read_text().splitlines()[1])
+    code, out, err = run(*ask(path, tmp_path / "out.jsonl"))
+    assert code == 1 and "Every row failed" in err and len(rows(tmp_path / "out.jsonl")) == 1
+
+
+def test_ctrl_c_is_one_sentence_and_the_same_command_goes_on(run, data, tmp_path, monkeypatch):
+    score_chunk, calls = local.score_chunk, []
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return score_chunk(*args)
+
+    monkeypatch.setattr(local, "score_chunk", interrupted)
+    code, out, err = run(*ask(data, tmp_path / "out.parquet", "--chunk", 4))
+    assert (code, out) == (1, "") and err.endswith("redviz: Stopped; the same command goes on where it stopped.\n")
+    assert list_runs()[0].state().state == "cancelled"
+    assert run(*ask(data, tmp_path / "out.parquet", "--chunk", 4))[0] == 0
+    assert len(calls) == 2 + 2
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--engine", "abacus"), "There is no engine 'abacus'; use"),
+        (("--batch-size", "many"), "--batch-size is many; give a whole number"),
+        (("--batch-size", "0"), "--batch-size is 0"),
+        (("--chunk", "0"), "The chunk is 0 examples"),
+        (("--limit", "0"), "The limit is 0"),
+        (("--column", "prompt"), "--column prompt is not PART=COLUMN"),
+        (("--column", "prompt=nowhere"), "no column 'nowhere'"),
+        (("--methods", "reds"), "There is no method 'reds'"),
+        (("--output", "out.xlsx"), "out.xlsx has an ending that result rows are not kept in"),
+        (("--output", "/nowhere/out.csv"), "its folder is not there"),
+        (("--dataset", "gone.jsonl"), "gone.jsonl is no file on this machine"),
+    ],
+)
+def test_bad_input_is_one_sentence(run, data, tmp_path, more, said):
+    code, out, err = run(*ask(data, tmp_path / "out.parquet", *more))
+    assert (code, out) == (2, "") and said in err.splitlines()[-1] and "Traceback" not in err
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_the_public_demo_scores_nothing(run, data, tmp_path, home, monkeypatch):
+    monkeypatch.setenv("REDVIZ_DEMO", "1")
+    code, _, err = run(*ask(data, tmp_path / "out.parquet"))
+    assert code == 2 and "public demo" in err and not home.exists()
+
+
+def test_a_run_at_work_is_refused_in_one_sentence(run, data, tmp_path):
+    run(*ask(data, tmp_path / "out.parquet"))
+    with list_runs()[0].held():
+        code, out, err = run(*ask(data, tmp_path / "out.parquet"))
+    assert (code, out) == (2, "") and f"is being worked on by process {os.getpid()}" in err
+
+
+# ---------------------------------------------------------------- export
+
+
+def test_export_converts_and_draws(run, data, tmp_path):
+    run(*ask(data, tmp_path / "out.parquet"))
+    wanted = rows(tmp_path / "out.parquet")
+    for name in ("a.csv", "b.jsonl", "c.parquet"):
+        code, out, _ = run("export", tmp_path / "out.parquet", tmp_path / name)
+        assert (code, out) == (0, f"{tmp_path / name}: 24 rows\n")
+        assert rows(tmp_path / name) == wanted
+    code, out, err = run("export", tmp_path / "a.csv", tmp_path / "gallery.html", "--limit", 5)
+    page = (tmp_path / "gallery.html").read_text()
+    assert code == 0 and "5 responses" in out and "shows the first 5 responses" in err
+    assert page.count("<article") == 5 and "<script" not in page and "r0/chosen" in page and "r3/" not in page
+
+
+def test_export_refuses_in_one_sentence(run, data, tmp_path):
+    run(*ask(data, tmp_path / "out.jsonl"))
+    for given, said in (
+        ((data, tmp_path / "x.csv"), "lacks the columns"),
+        ((tmp_path / "out.jsonl", tmp_path / "out.jsonl"), "is the input"),
+        ((tmp_path / "out.jsonl", tmp_path / "x.pdf"), "has an ending"),
+        ((tmp_path / "out.jsonl", tmp_path / "x.csv", "--limit", 3), "--limit is for an .html gallery"),
+        ((tmp_path / "out.jsonl", tmp_path / "x.html", "--limit", 0), "give at least 1"),
+        ((tmp_path / "out.jsonl", tmp_path / "x.html", "--granularity", "page"), "There is no granularity"),
+        ((tmp_path / "none.parquet", tmp_path / "x.html"), "cannot be read"),
+    ):
+        code, out, err = run("export", *given)
+        assert (code, out) == (2, "") and said in err and err.count("\n") == 1
