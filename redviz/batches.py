@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from redviz.analysis import DEFAULT_METHODS, Methods, as_example, observe_examples, observe_one
+from redviz.analysis import DEFAULT_METHODS, Methods, as_example, check_model_given, observe_examples, observe_one
 from redviz.errors import Cancelled, RedvizError
-from redviz.ingredients import Partners, credit_of, gather
+from redviz.ingredients import Partners, check_partners, credit_of, gather
 from redviz.methods import Recipe, recipes
 from redviz.records import Analysis, Credit, Encoding, Example, Observation
 
@@ -44,16 +44,23 @@ def analyze_batch(
     policy, reference, cost_model
         As in :func:`redviz.analyze`.
 
-    Yields
-    ------
-    Analysis
+    Returns
+    -------
+    Iterator[Analysis]
         One per example, and the rest goes on where one is bad. An example that cannot be scored has ``error`` set, a nan score and
         no credits; where only some methods fail, it keeps its score and the other credits, and ``error`` says which failed and why.
     """
     check_batch_size(batch_size)
+    check_model_given(model)
     wanted = recipes(methods)
     partners = Partners(policy, reference, cost_model)
-    stream = iter(examples)
+    check_partners(wanted, partners)
+    return _in_order(model, iter(examples), wanted, partners, batch_size)
+
+
+def _in_order(
+    model: Model, stream: Iterator[Any], wanted: Mapping[str, Recipe], partners: Partners, batch_size: int | str
+) -> Iterator[Analysis]:
     while window := list(islice(stream, WINDOW)):
         results = dict(analyze_as_ready(model, window, wanted, partners, batch_size))
         for i in range(len(window)):

@@ -271,3 +271,15 @@ def test_examples_and_prompts():
     assert as_example({"prompt": "Hi", "response": "A film.", "id": 7}).id == "7"
     said = [{"role": "user", "content": "Hi", "extra": 1}]
     assert as_prompt(said) == ({"role": "user", "content": "Hi"},)
+
+
+def test_what_is_wrong_is_said_before_the_first_example_is_read(model):
+    def never():
+        raise AssertionError("an example was read")
+        yield
+
+    for wanted, message in ((["redd"], "no method"), (["dpo"], "redviz.load_policy")):
+        with pytest.raises(RedvizError, match=message):
+            analyze_batch(model, never(), wanted)
+    with pytest.raises(RedvizError, match="load_reward_model"):
+        analyze_batch("embedded:sentiment", never())

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redviz import __version__
-from redviz.batch.runs import Manifest, Run, replace_file
+from redviz.batch.runs import Manifest, Run
+from redviz.batch.whole_files import replace_file
 from redviz.batches import analyze_as_ready
 from redviz.data.row_files import Rows, read_rows, wide_schema, write_rows
 from redviz.data.rows import rows

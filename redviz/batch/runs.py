@@ -12,13 +12,14 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from redviz.batch.whole_files import replace_file
 from redviz.errors import RedvizError
 from redviz.settings import demo_mode, home
 
@@ -280,25 +281,3 @@ def refuse_in_demo() -> None:
         raise RedvizError(
             "This is a public demo, which writes nothing to disk; run redviz on your own machine for data sets."
         )
-
-
-def replace_file(path: Path, write: Callable[[Path], object], sync: bool = True) -> None:
-    """Write a file under a temporary name and rename it: a reader sees the old content or the new, never a part of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        if sync:
-            _sync(temporary)
-        temporary.replace(path)
-        if sync:
-            _sync(path.parent)  # else the new name may not outlast a power cut
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

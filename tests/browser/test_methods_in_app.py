@@ -151,6 +151,8 @@ def test_a_link_alone_loads_no_policy(app, tmp_path):
 
 
 def test_the_good_part_of_a_link_is_followed(app):
-    opened = app("/?methods=" + json.dumps({"red": {}, "shapley": {"players": "wordz"}, "uniform": {}}) + f"&example={SHORT}")
+    opened = app(
+        "/?methods=" + json.dumps({"red": {}, "shapley": {"players": "wordz"}, "uniform": {}}) + f"&example={SHORT}"
+    )
     opened.get_by_text("shapley.players is 'wordz'").wait_for()
     wait_for_bands(opened, 2)
