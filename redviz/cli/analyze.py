@@ -54,6 +54,9 @@ def analyze(
     granularity: Annotated[str, typer.Option("--granularity", help="token, word or sentence.")] = "token",
     json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
     html: Annotated[Path | None, typer.Option("--html", help="Also write a page that needs no network.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", help="Also write the strips as .svg, or as .png (Kaleido and a Chrome).")
+    ] = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     revision: Revision = None,
@@ -69,6 +72,8 @@ def analyze(
     """Score one response and split its score over its tokens."""
     if granularity not in GRANULARITIES:
         raise RedvizError(f"There is no granularity {granularity!r}; use one of {', '.join(GRANULARITIES)}.")
+    if figure is not None and figure.suffix.lower() not in (".svg", ".png"):
+        raise RedvizError(f"--figure {figure.name} has another ending; use .svg or .png.")
     wanted = methods_with_options(methods, option or [])
     asked = prompt_of(prompt, prompt_file, messages)
     answer = response_of(response, response_file)
@@ -99,7 +104,24 @@ def analyze(
         from redviz.view.report import report
 
         write_text(html, report(analysis, granularity=granularity))
+    if figure is not None:
+        _write_figure(figure, analysis, granularity)
     typer.echo(analysis.to_json() if json else analysis_text(analysis, granularity, has_colour()))
+
+
+def _write_figure(path: Path, analysis: Analysis, granularity: str) -> None:
+    from redviz.view.png import svg_to_png
+    from redviz.view.svg import strips_svg
+
+    svg = strips_svg(analysis, granularity=granularity)
+    if path.suffix.lower() == ".svg":
+        write_text(path, svg)
+        return
+    made = svg_to_png(svg)
+    try:
+        path.write_bytes(made)
+    except OSError as error:
+        raise RedvizError(f"{path} cannot be written ({error.strerror}); check its folder.") from None
 
 
 def prompt_of(prompt: str | None, file: Path | None, messages: str | None) -> str | list[dict[str, str]]:

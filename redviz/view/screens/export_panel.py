@@ -14,6 +14,7 @@ from redviz.data.rows import to_csv, to_parquet
 from redviz.errors import RedvizError
 from redviz.methods import Recipe
 from redviz.records import Analysis
+from redviz.view.png import png_possible, svg_to_png
 from redviz.view.report import report
 from redviz.view.session import STORED, card_if_known, view, write_link
 from redviz.view.state import ViewState, delete_view, save_view
@@ -41,6 +42,7 @@ def export_panel(analysis: Analysis, wanted: Mapping[str, Recipe]) -> None:
         st.download_button(
             "Figure (SVG)", strips_svg(analysis, granularity=granularity), "redviz-strips.svg", "image/svg+xml"
         )
+    _png(strips_svg(analysis, granularity=granularity))
     left, right = st.columns(2)
     with left:
         st.markdown("**The same in Python**")
@@ -48,6 +50,20 @@ def export_panel(analysis: Analysis, wanted: Mapping[str, Recipe]) -> None:
     with right:
         st.markdown("**The same in a terminal**", help="Credits and sums; return curves are drawn in Python")
         st.code(as_cli(view(), analysis, wanted), language="bash", wrap_lines=True)
+
+
+def _png(svg: str) -> None:
+    """Chrome takes seconds to draw it, so it is made when it is asked for."""
+    if not png_possible():
+        return
+    with st.container(horizontal=True):
+        if st.button("Draw the figure as PNG"):
+            try:
+                made = svg_to_png(svg)
+            except RedvizError as error:
+                st.error(str(error))
+                return
+            st.download_button("Figure (PNG)", made, "redviz-strips.png", "image/png", type="primary")
 
 
 def _link() -> None:
