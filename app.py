@@ -8,6 +8,7 @@ st.set_page_config(page_title="redviz", page_icon="🟥", layout="wide")
 page = st.navigation(
     [
         st.Page("pages/inspect.py", title="Inspect", icon=":material/format_ink_highlighter:", default=True),
+        st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
         st.Page("pages/model.py", title="Model", icon=":material/fact_check:"),
     ]
 )

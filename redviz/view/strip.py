@@ -11,7 +11,7 @@ from redviz.view.lanes import signature, strip_of, strip_payload
 from redviz.view.link import component, mount
 from redviz.view.markdown import plain
 
-_strip = component("strip", "tip.js", "strip.js")
+strip_component = component("strip", "tip.js", "strip.js")
 
 
 def strips(
@@ -67,4 +67,4 @@ def strips(
     strip = strip_of(analysis, labels=labels, names=names, granularity=granularity, scale=scale, limits=limits)
     payload = strip_payload(strip, layout=layout, text_size=text_size, solo=solo, group=group)
     content = signature({"response": analysis.response, "ids": analysis.token_ids})
-    return mount(_strip, payload, key=key, group=group, pin=pin, content=content)
+    return mount(strip_component, payload, key=key, group=group, pin=pin, content=content)

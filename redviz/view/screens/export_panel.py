@@ -103,9 +103,11 @@ def _json(analysis: Analysis) -> str:
 def as_python(state: ViewState, analysis: Analysis, wanted: Mapping[str, Recipe]) -> str:
     """The call that gives this view."""
     prompt = analysis.prompt if isinstance(analysis.prompt, str) else [dict(m) for m in analysis.prompt]
+    loaded = f"redviz.load_reward_model({state.model!r}{_loading(state)})"
+    rule = state.model.startswith("rule:")
     return (
-        "import redviz\n\n"
-        f"model = redviz.load_reward_model({state.model!r}{_loading(state)})\n"
+        "import redviz\n" + ("from redviz.models.rules import load_rule\n" if rule else "") + "\n"
+        f"model = {f'load_rule({state.model!r})' if rule else loaded}\n"
         "analysis = redviz.analyze(\n"
         f"    model,\n    prompt={prompt!r},\n    response={analysis.response!r},\n    methods={_methods(wanted)!r},\n)\n"
         f"analysis.to_frame()\n\n"

@@ -22,7 +22,7 @@ def wait_for(jobs: Sequence[tuple[Hashable, Job]]) -> None:
         if job.finished.is_set() and job.state != "done":
             with st.container(horizontal=True, vertical_alignment="center"):
                 (st.info if job.state == "cancelled" else st.error)(plain(job.error))
-                if "policy" in job.error or "reference" in job.error:
+                if " policy" in job.error:
                     st.caption("Policy and reference are chosen under Other models, at the left.")
                 elif " --" in job.error:
                     st.caption(

@@ -1,0 +1,106 @@
+"""The calls that give what Compare shows, to copy."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from redviz.methods import Recipe
+from redviz.records import Example
+from redviz.specs import NEEDED_FOR, ModelSpec
+from redviz.view.session import partners_of, view
+
+DEFAULT = ModelSpec("")
+LOADING = ("device", "dtype", "revision", "head", "read")
+FLAGS = {"policy": "--policy", "reference": "--reference", "cost_model": "--cost-model"}
+
+
+def calls(
+    spec: ModelSpec, examples: Sequence[Example], wanted: Mapping[str, Recipe], second: ModelSpec | None = None
+) -> None:
+    """Draw them: one response under two models where there is a second one."""
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**The same in Python**")
+        st.code(as_python(spec, examples, wanted, second), language="python", wrap_lines=True)
+    with right:
+        st.markdown("**The same in a terminal**")
+        st.code(as_cli(spec, examples, wanted, second), language="bash", wrap_lines=True)
+
+
+def as_python(
+    spec: ModelSpec, examples: Sequence[Example], wanted: Mapping[str, Recipe], second: ModelSpec | None
+) -> str:
+    """The call in Python."""
+    prompt = examples[0].prompt
+    told = repr(prompt if isinstance(prompt, str) else [dict(m) for m in prompt])
+    rules = any(model is not None and model.name.startswith("rule:") for model in (spec, second))
+    lines = ["import redviz", *(["from redviz.models.rules import load_rule"] if rules else []), ""]
+    lines.append(f"model = {_load(spec)}")
+    beside = _partners(wanted)
+    for role, other in beside.items():
+        loader = "load_reward_model" if role == "cost_model" else "load_policy"
+        lines.append(f"{role} = redviz.{loader}({other.name!r}{_options(other, ('device', 'dtype'))})")
+    more = "".join(f", {role}={role}" for role in beside)
+    methods = f"{_methods(wanted)!r}{more}"
+    if second is not None:
+        lines += [f"second = {_load(second)}", "found = redviz.compare_models("]
+        lines += [f"    model, second, {told},", f"    {examples[0].response!r},", f"    {methods},", ")"]
+    else:
+        lines += ["found = redviz.compare(", f"    model, {told},", "    ["]
+        lines += [f"        {example.response!r}," for example in examples]
+        lines += ["    ],", f"    {methods},", ")", "found.margin(0, 1), found.probability(0, 1)"]
+    return "\n".join([*lines, f"found.to_frame({view().granularity!r})"])
+
+
+def as_cli(spec: ModelSpec, examples: Sequence[Example], wanted: Mapping[str, Recipe], second: ModelSpec | None) -> str:
+    """The command in a terminal."""
+    prompt = examples[0].prompt
+    asked = (
+        f"--prompt {shlex.quote(prompt)}"
+        if isinstance(prompt, str)
+        else f"--messages {shlex.quote(json.dumps([dict(m) for m in prompt], ensure_ascii=False))}"
+    )
+    methods = _methods(wanted)
+    chosen = json.dumps(methods, ensure_ascii=False) if isinstance(methods, dict) else ",".join(methods)
+    words = [f"redviz compare --model {shlex.quote(spec.name)}", asked]
+    words += [f"--response={shlex.quote(example.response)}" for example in examples]
+    words += [f"--model2 {shlex.quote(second.name)}"] if second else []
+    words.append(f"--methods {shlex.quote(chosen)}")
+    words += [f"--{name} {shlex.quote(str(value))}" for name in LOADING if (value := _changed(spec, name))]
+    words += [f"{FLAGS[role]} {shlex.quote(other.name)}" for role, other in _partners(wanted).items()]
+    words.append(f"--granularity {view().granularity}")
+    return " \\\n  ".join(words)
+
+
+def _partners(wanted: Mapping[str, Recipe]) -> dict[str, ModelSpec]:
+    needed = {role for recipe in wanted.values() for name in recipe.ingredients for role in NEEDED_FOR.get(name, ())}
+    return {role: spec for role, spec in partners_of(view()).items() if role in needed and role in FLAGS}
+
+
+def _load(spec: ModelSpec) -> str:
+    if spec.name.startswith("rule:"):
+        return f"load_rule({spec.name!r})"
+    return f"redviz.load_reward_model({spec.name!r}{_options(spec, LOADING)})"
+
+
+def _options(spec: ModelSpec, names: Sequence[str]) -> str:
+    return "".join(f", {name}={value!r}" for name in names if (value := _changed(spec, name)))
+
+
+def _changed(spec: ModelSpec, name: str) -> str | None:
+    value: str | None = getattr(spec, name)
+    return value if value and value != getattr(DEFAULT, name) else None
+
+
+def _methods(wanted: Mapping[str, Recipe]) -> list[str] | dict[str, dict[str, object]]:
+    """The shortest form: names, or label -> the options that differ from their defaults."""
+    changed = {
+        label: ({} if label == r.method else {"method": r.method})
+        | {k: v for k, v in r.options.items() if v != r.info.all_options[k].default}
+        for label, r in wanted.items()
+    }
+    return changed if any(changed.values()) else list(changed)
