@@ -71,7 +71,7 @@ def test_importing_redviz_is_light():
     assert {m.partition(".")[0] for m in modules} & {"streamlit", "plotly", "captum", "duckdb", "ray"} == set()
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "requirements-ray.txt"])
 def test_requirements_are_pinned_exactly(file):
     lines = [line.partition("#")[0].strip() for line in (ROOT / file).read_text().splitlines()]
     wanted = [line for line in lines if line and line != "-r requirements.txt"]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from redviz.batch.runs import Run, State
     from redviz.data.dataset import Dataset
 
-ENGINES = ("local",)
+ENGINES = ("local", "ray")
 LISTED = 10  # malformed rows to tell one by one
 AGAIN = "the same command goes on where it stopped"
 
@@ -75,6 +75,8 @@ def score(
     mapping = _mapping(column or [])
     from redviz.batch.local import run_parts, start_run
     from redviz.batch.parts import put_together
+    from redviz.batch.ray_engine import check_ray, run_parts_on_ray
+    from redviz.batch.ray_worker import Loading
     from redviz.batch.runs import refuse_in_demo
     from redviz.data.dataset import open_dataset
     from redviz.data.row_files import check_can_write
@@ -82,6 +84,8 @@ def score(
     from redviz.methods import recipes
 
     refuse_in_demo()
+    if engine == "ray":
+        check_ray()
     check_can_write(output)
     opened = open_dataset(dataset, mapping=mapping, limit=limit)
     typer.echo(shown(opened.detected.sentence), err=True)
@@ -106,7 +110,11 @@ def score(
     typer.echo(f"run {run.id} in {shown(str(run.folder))}", err=True)
     bar = _Bar(run)
     try:
-        state = run_parts(loaded, run, partners=partners, batch_size=size, progress=bar.show)
+        if engine == "ray":
+            trust = Loading(device, trust_remote_code, allow_pickle)
+            state = run_parts_on_ray(run, loading=trust, batch_size=size, progress=bar.show)
+        else:
+            state = run_parts(loaded, run, partners=partners, batch_size=size, progress=bar.show)
         count = put_together(run, output)
     except (KeyboardInterrupt, Cancelled):
         bar.close()

@@ -1,0 +1,225 @@
+"""The Ray engine: the local runner's rows in the local runner's folder, whichever worker dies and whoever began."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+import redviz
+from redviz.batch.local import run_parts, start_run
+from redviz.batch.parts import put_together
+from redviz.batch.ray_engine import check_ray, run_parts_on_ray
+from redviz.batch.ray_worker import Loading, PartWorker
+from redviz.batch.runs import Run
+from redviz.data.dataset import open_dataset
+from redviz.errors import Cancelled, RedvizError
+from redviz.methods import recipes
+
+WANTED = recipes(["red", "abc"])
+COUNT = 150
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("REDVIZ_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return redviz.load_reward_model("embedded:sentiment")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two cores for all tests of this file."""
+    ray = pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements-ray.txt")
+    pytest.importorskip("ray.data", reason="ray has no ray.data: pip install -r requirements-ray.txt")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    root = str(Path(redviz.__file__).parent.parent)
+    ray.init(
+        "local",
+        num_cpus=2,
+        object_store_memory=100 * 2**20,
+        include_dashboard=False,
+        log_to_driver=False,
+        runtime_env={"env_vars": {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}},
+    )
+    yield
+    ray.shutdown()
+
+
+def job(folder: Path, model, count: int = COUNT) -> Run:
+    """A run of 15 parts over made-up rows; another folder is another run of the same rows."""
+    path = folder / "rows.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    lines = (
+        {
+            "id": f"row{n}",
+            "prompt": "How was the film?",
+            "response": "It was " + "very " * (7 * n % 23) + ("good" if n % 3 else "dull") + ".",
+            "subset": "ab"[n % 2],
+        }
+        for n in range(count)
+    )
+    path.write_text("\n".join(map(json.dumps, lines)))
+    return start_run(open_dataset(path), path, model, WANTED, chunk=10)
+
+
+def rows(path: Path) -> list[dict]:
+    return pq.read_table(path).to_pylist()
+
+
+def assert_same_rows(given: list[dict], wanted: list[dict]) -> None:
+    """The same order and fields; floats within 1e-5, relative to the largest of their list."""
+    assert len(given) == len(wanted)
+    for one, other in zip(given, wanted, strict=True):
+        assert one.keys() == other.keys()
+        for name in other:
+            assert_same(one[name], other[name], f"{other['response_id']}/{other['label']}: {name}")
+
+
+def assert_same(given, wanted, name: str) -> None:
+    if isinstance(wanted, list) and wanted and isinstance(wanted[0], float):
+        assert given == pytest.approx(wanted, rel=1e-5, abs=1e-5 * max(map(abs, wanted))), name
+    elif isinstance(wanted, float):
+        assert given == pytest.approx(wanted, rel=1e-5, abs=1e-6), name
+    else:
+        assert given == wanted, name
+
+
+def by_local(model, run: Run, folder: Path, monkeypatch) -> list[dict]:
+    """The rows of the same job from the local runner, in a home of its own."""
+    with monkeypatch.context() as patch:
+        patch.setenv("REDVIZ_HOME", str(folder / "other-home"))
+        path = Path(run.manifest.path)
+        other = start_run(open_dataset(path), path, model, WANTED, chunk=run.manifest.chunk)
+        assert other.id == run.id and other.folder != run.folder
+        run_parts(model, other)
+        put_together(other, folder / "local.parquet")
+    return rows(folder / "local.parquet")
+
+
+def workers_of_ray() -> list[psutil.Process]:
+    """The processes in which parts are scored."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if re.search(r"PartWorker", " ".join(process.cmdline())):
+                found.append(process)
+        except psutil.Error:
+            pass
+    return found
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_no_row(cluster, model, tmp_path, monkeypatch):
+    run = job(tmp_path, model)
+    killed = []
+
+    def kill_one(done: int, total: int) -> None:
+        if done >= 30 and not killed:
+            killed.append(workers_of_ray()[0])
+            os.kill(killed[0].pid, signal.SIGKILL)
+
+    state = run_parts_on_ray(run, workers=2, loading=Loading(device="cpu"), progress=kill_one)
+    assert killed, "nobody was killed"
+    assert not killed[0].is_running()
+    assert (state.state, state.done, state.failed) == ("done", COUNT, 0)
+    put_together(run, tmp_path / "ray.parquet")
+    assert_same_rows(rows(tmp_path / "ray.parquet"), by_local(model, run, tmp_path, monkeypatch))
+
+
+@pytest.mark.slow
+def test_a_run_passes_from_one_engine_to_the_other_and_back(cluster, model, tmp_path, monkeypatch):
+    def stop_at(limit: int):
+        def progress(done: int, total: int) -> None:
+            if done >= limit:
+                raise Cancelled("enough")
+
+        return progress
+
+    run = job(tmp_path, model, count=80)
+    with pytest.raises(Cancelled):
+        run_parts(model, run, progress=stop_at(20))
+    first = run.part(0).stat().st_mtime_ns
+    with pytest.raises(Cancelled):
+        run_parts_on_ray(run, workers=1, progress=stop_at(40))
+    assert run.state().state == "cancelled" and 40 <= run.state().done < 80
+    written = {path.name: path.stat().st_mtime_ns for path in (run.folder / "parts").iterdir()}
+    assert run_parts(model, run).state == "done"
+    assert run.part(0).stat().st_mtime_ns == first
+    assert {name: (run.folder / "parts" / name).stat().st_mtime_ns for name in written} == written
+    put_together(run, tmp_path / "both.parquet")
+    assert_same_rows(rows(tmp_path / "both.parquet"), by_local(model, run, tmp_path, monkeypatch))
+
+
+@pytest.mark.slow
+def test_a_cancelled_run_stops_and_the_next_finishes_it(cluster, model, tmp_path):
+    run = job(tmp_path, model)
+
+    def cancel_once(done: int, total: int) -> None:
+        if done >= 10 and not run.is_cancelled():
+            run.cancel()
+
+    with pytest.raises(Cancelled):
+        run_parts_on_ray(run, workers=1, progress=cancel_once)
+    assert run.state().state == "cancelled"
+    assert run_parts_on_ray(run, workers=1).state == "done"
+    assert run_parts_on_ray(run).done == COUNT, "a finished run asks no cluster"
+
+
+@pytest.mark.slow
+def test_what_a_worker_refuses_is_one_sentence(cluster, model, tmp_path):
+    run = job(tmp_path, model, count=20)
+    path = Path(run.manifest.path)
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(RedvizError, match=r"rows.jsonl has changed since run"):
+        run_parts_on_ray(run, workers=1)
+    assert run.state().state == "failed" and "has changed" in run.state().message
+
+
+def test_a_worker_that_cannot_see_the_run_folder_says_so(tmp_path):
+    worker = PartWorker("0" * 16, str(tmp_path / "elsewhere"), Loading(), "auto")
+    answer = worker({"number": [0]})
+    assert answer["number"] == [0]
+    assert "cannot see the run folder" in answer["refusal"][0] and "share" in answer["refusal"][0]
+
+
+def test_a_worker_does_a_part_once_and_takes_up_what_another_left(model, tmp_path):
+    run = job(tmp_path, model, count=40)
+    worker = PartWorker(run.id, os.environ["REDVIZ_HOME"], Loading(device="cpu"), "auto")
+    for number in (2, 0, 3, 1):  # forwards, back, forwards
+        assert worker({"number": [number]}) == {"number": [number], "refusal": [""]}
+    written = run.part(2).stat().st_mtime_ns
+    assert worker({"number": [2]}) == {"number": [2], "refusal": [""]}
+    assert run.part(2).stat().st_mtime_ns == written
+    assert put_together(run, tmp_path / "out.parquet") == 80
+    (run.folder / "cancel").touch()
+    run.part(0).unlink()
+    assert worker({"number": [0]})["refusal"] == ["The run was cancelled."] and not run.part(0).exists()
+
+
+def test_without_ray_it_is_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    with pytest.raises(RedvizError, match=r"requirements-ray\.txt"):
+        check_ray()
+
+
+def test_the_engine_is_imported_without_ray():
+    code = "import sys, redviz.batch.ray_engine; print('ray' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
+
+
+def test_no_workers_are_no_answer(model, tmp_path):
+    with pytest.raises(RedvizError, match="0 workers"):
+        run_parts_on_ray(job(tmp_path, model, count=10), workers=0)
