@@ -7,7 +7,7 @@ from redviz.view.markdown import plain
 from redviz.view.screens.compare_models import models_part
 from redviz.view.screens.compare_pick import pool, to_paste
 from redviz.view.screens.compare_responses import responses_part
-from redviz.view.session import NOTICE, allowed, confirmed, engine, remembered, spec_of, view, write_link
+from redviz.view.session import NOTICE, allowed, confirmed, engine, remembered, spec_of, through_app, view, write_link
 
 MODES = ("Responses", "Two models")
 
@@ -33,5 +33,6 @@ def page() -> None:
         st.error(plain(error))
 
 
+through_app("pages/compare.py")
 page()
 write_link()

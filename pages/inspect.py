@@ -20,6 +20,7 @@ from redviz.view.session import (
     partners_of,
     remember,
     spec_of,
+    through_app,
     view,
     write_link,
 )
@@ -56,5 +57,6 @@ def page() -> None:
     workspace(analysis, spec, wanted)
 
 
+through_app("pages/inspect.py")
 page()
 write_link()

@@ -33,6 +33,12 @@ def allowed_models() -> tuple[str, ...] | None:
     return tuple(name.strip() for name in listed.split(",") if name.strip()) or None
 
 
+def data_folders() -> tuple[Path, ...]:
+    """The folders of this server whose data sets and results the app opens (``REDVIZ_DATA``, separated by commas or line breaks)."""
+    listed = os.environ.get("REDVIZ_DATA", "").replace("\n", ",")
+    return tuple(Path(name.strip()).expanduser().absolute() for name in listed.split(",") if name.strip())
+
+
 def memory_limit_bytes() -> int | None:
     """The bound on the weights the engine keeps loaded (``REDVIZ_MODEL_MEMORY_GB``); None leaves it to the machine."""
     text = os.environ.get("REDVIZ_MODEL_MEMORY_GB", "").strip()

@@ -27,6 +27,7 @@ VIEW, NOTICE, SEEN, STORED = "redviz.view", "redviz.notice", "redviz.recent", "r
 UNCONFIRMED = "redviz.unconfirmed"
 ROLES = ("policy", "reference", "cost_model", "value_model")
 CARD = "Checking the model"
+THROUGH, ASKED = "redviz.through", "redviz.asked"
 JOBS, JOBS_KEPT = "redviz.jobs", 100
 FOR_RULES = ("sparse", "truncation", "occlusion", "shapley")  # what a function of text is split by at first
 
@@ -43,6 +44,23 @@ def engine() -> Engine:
 def gallery() -> tuple[GalleryItem, ...]:
     """The prompts and responses that ship with redviz."""
     return load_gallery()
+
+
+def through_app(page: str) -> None:
+    """Go to ``app.py`` first where Streamlit runs a page without it: it takes ``pages/`` for an app of the old kind until ``app.py``
+    has called ``st.navigation`` once on this server.
+    """
+    if THROUGH not in st.session_state:
+        st.session_state[ASKED] = (page, st.query_params.to_dict())
+        st.switch_page("app.py")
+
+
+def back_to_page() -> None:
+    """Called by ``app.py``: from here on pages run inside it; back to the page that was asked for alone."""
+    st.session_state[THROUGH] = True
+    page, query = st.session_state.pop(ASKED, ("", {}))
+    if page:
+        st.switch_page(page, query_params=query)
 
 
 def view() -> ViewState:

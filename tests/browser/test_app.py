@@ -7,6 +7,7 @@ import pytest
 import tiny
 from playwright.sync_api import expect
 from safetensors.torch import load_file, save_file
+from serve import serving
 
 from redviz.data.gallery import load_gallery
 
@@ -221,3 +222,15 @@ def test_a_bad_model_is_refused_in_one_sentence(app, tmp_path, kind):
     opened.get_by_role("button", name="Load this model").click()  # a link alone loads nothing
     opened.get_by_text(sentence).first.wait_for()
     assert "Traceback" not in opened.locator("body").inner_text()
+
+
+@pytest.mark.parametrize("path", ["/model", "/dataset"])
+def test_a_page_opened_first_on_a_fresh_server_has_its_sidebar(page, tmp_path, path):
+    with serving(ROOT / "app.py", ROOT, REDVIZ_HOME=str(tmp_path)) as url:
+        opened = page()
+        opened.set_default_timeout(SLOW)
+        opened.goto(url + path)
+        opened.get_by_text("Which tokens of a response earn its reward").wait_for()
+        expect(opened.get_by_role("link", name="Inspect")).to_have_count(1, timeout=SLOW)
+        expect(opened.get_by_role("link", name="app", exact=True)).to_have_count(0)
+        assert path in opened.url
