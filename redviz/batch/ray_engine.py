@@ -169,10 +169,7 @@ def _consume(
     except ray.exceptions.RayError as error:
         run.log(f"Ray: {error}")
         told.put(
-            RedvizError(
-                f"A worker failed ({_first_line(error)}); "
-                "the run's log says more, finished parts are kept."
-            )
+            RedvizError(f"A worker failed ({_first_line(error)}); the run's log says more, finished parts are kept.")
         )
     except Exception as error:  # a thread's error is nobody's unless it is handed over
         told.put(error)

@@ -22,12 +22,13 @@ from redviz.view.lanes import shared_limits, signature, strip_of
 from redviz.view.link import mount
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
+from redviz.view.report import reports
 from redviz.view.screens.compare_calls import calls
 from redviz.view.screens.compare_jobs import compared
 from redviz.view.screens.compare_pick import check, chosen, names_of, short
 from redviz.view.screens.dataset_state import kept_choice
 from redviz.view.screens.methods_bar import method_names, methods_bar
-from redviz.view.session import confirm_partners, view
+from redviz.view.session import card_if_known, confirm_partners, view
 from redviz.view.strip import strip_component
 
 KINDS = {
@@ -181,7 +182,10 @@ def _earned(found: Comparison, names: Sequence[str], first: int, second: int) ->
     for remark in shares.remarks:
         st.caption(plain(remark))
     table = without_formulas(found.to_frame(view().granularity)).to_csv(index=False)
-    st.download_button("Shares (CSV)", table, "redviz-compare.csv", "text/csv")
+    with st.container(horizontal=True):
+        st.download_button("Shares (CSV)", table, "redviz-compare.csv", "text/csv")
+        page = reports(found.analyses, granularity=view().granularity, card=card_if_known())
+        st.download_button("Report (HTML)", page, "redviz-compare.html", "text/html")
 
 
 def _sum(shares: Shares, names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from redviz.view.marks import flat
 from redviz.view.screens.dataset_sources import MOST_CHECKED, Opened, Source, chosen_source, opened
 from redviz.view.screens.dataset_state import keep, kept, recall
 from redviz.view.screens.methods_bar import method_names
-from redviz.view.screens.runs_jobs import begin
+from redviz.view.screens.runs_jobs import begin, ray_possible
 from redviz.view.session import allowed, confirm_partners, confirmed, spec_of, view
 
 ROLES = {
@@ -149,11 +149,14 @@ def _score(source: Source, found: Opened, mapping: Mapping[str, str], limit: int
     confirm_partners(wanted)
     count = f"{found.responses:,}" if found.whole else "all"
     named = ", ".join(method_names(wanted).values())
+    places = ("this machine", "Ray")
+    help_ray = "The cluster that RAY_ADDRESS names, else a local one; its workers load the model themselves."
+    on_ray = ray_possible() and st.selectbox("Run on", places, width=180, help=help_ray) == places[1]
     st.button(
         f"Score {count} responses with {plain(named)}",
         type="primary",
         on_click=begin,
-        args=(spec, source, mapping, limit),
+        args=(spec, source, mapping, limit, on_ray),
         disabled=not found.responses,
     )
     st.caption(f"By {plain(spec.name)}, chosen at the left; the methods and their options are those of Inspect.")

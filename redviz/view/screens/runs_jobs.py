@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -53,14 +54,14 @@ def needed_partners(wanted: Mapping[str, Recipe]) -> dict[str, ModelSpec]:
     return {role: spec for role, spec in partners_of(view()).items() if role in roles}
 
 
-def begin(spec: ModelSpec, source: Source, mapping: Mapping[str, str], limit: int | None) -> None:
-    """Queue a run of the view's methods over a data set, and turn to the list of runs."""
+def begin(spec: ModelSpec, source: Source, mapping: Mapping[str, str], limit: int | None, on_ray: bool = False) -> None:
+    """Queue a run of the view's methods over a data set, here or on Ray, and turn to the list of runs."""
     refuse_in_demo()
     wanted = view().recipes
     specs = needed_partners(wanted)
     own = own_runs()
     key = repr((source.key, sorted(mapping.items()), limit, wanted, sorted(specs.items())))
-    work = _begun(engine(), source, mapping, limit, wanted, specs, own)
+    work = _begun(engine(), source, mapping, limit, wanted, specs, own, on_ray)
     engine().drop(spec, RUN, key)  # what was kept names a run that may have been deleted since
     job = engine().with_model(spec, RUN, work, key=key, priority=LONG)
     begun().append(Begun(job, source.name))
@@ -75,6 +76,7 @@ def _begun(
     wanted: Mapping[str, Recipe],
     specs: Mapping[str, ModelSpec],
     own: set[str],
+    on_ray: bool,
 ) -> Work:
     """Nothing of Streamlit is called in here: it runs in the worker's thread."""
 
@@ -86,10 +88,20 @@ def _begun(
             run = start_run(dataset, source.content, model, wanted, partners=partners, mapping=mapping)
             own.add(run.id)
             _run_of[job.id] = run.id
-            run_parts(model, run, partners=partners, progress=job.progress)
+            if on_ray:
+                from redviz.batch.ray_engine import run_parts_on_ray
+
+                run_parts_on_ray(run, progress=job.progress)
+            else:
+                run_parts(model, run, partners=partners, progress=job.progress)
             return run.id
 
     return work
+
+
+def ray_possible() -> bool:
+    """Whether a run can be given to Ray from here: it is installed, and this is no shared server."""
+    return importlib.util.find_spec("ray") is not None and offered() is None
 
 
 def resume(run: Run) -> None:
