@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -204,7 +205,10 @@ def test_verl_gets_a_reward_for_every_token(verl, model, tokenizer):
         reward_router_address=None,
         reward_model_tokenizer=None,
     )
-    outputs = [asyncio.run(manager.run_single(data[i : i + 1])) for i in range(len(responses))]
+    with ThreadPoolExecutor(1) as alone:  # where no other test's event loop runs
+        outputs = [
+            alone.submit(asyncio.run, manager.run_single(data[i : i + 1])).result() for i in range(len(responses))
+        ]
     found = verl.RedvizRewardManager.assemble_rm_scores(data, [output["reward_score"] for output in outputs])
     assert (found.shape, found.dtype) == (responses.shape, torch.float32)
     assert (found[response_mask == 0] == 0).all()

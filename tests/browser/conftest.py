@@ -1,4 +1,4 @@
-"""One served app for all browser tests, and how they open it."""
+"""One served app for each file of browser tests, and how they open it: jobs that a test leaves behind end with its file."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 SLOW = 90_000  # ms: the first use of the model imports torch, on a machine that may be busy
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     with serving(ROOT / "app.py", ROOT, REDVIZ_HOME=str(home)) as url:

@@ -49,6 +49,7 @@ def test_the_curves_lie_on_one_another_up_to_the_parting_token(found):
 def page(examples):
     opened = AppTest.from_file(str(PAGE), default_timeout=60)
     opened.session_state["redviz.compare"] = examples
+    opened.session_state["redviz.through"] = True  # as app.py says
     return opened
 
 
