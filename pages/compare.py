@@ -14,7 +14,7 @@ MODES = ("Responses", "Two models")
 
 def page() -> None:
     """Draw the page; every early end is a return, so that the sidebar still follows."""
-    if problem := st.session_state.pop(NOTICE, ""):
+    if problem := st.session_state.get(NOTICE, ""):
         st.warning(plain(problem))
     mode = remembered("Compare", "compare.mode", MODES)
     try:

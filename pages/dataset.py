@@ -14,7 +14,7 @@ from redviz.view.session import NOTICE, through_app, view, write_link
 def page() -> None:
     """Draw the page."""
     view()
-    if problem := st.session_state.pop(NOTICE, ""):
+    if problem := st.session_state.get(NOTICE, ""):
         st.warning(plain(problem))
     draw = dict(zip(PARTS, (open_part, results_part, runs_part), strict=True))[chosen_part()]
     try:

@@ -29,7 +29,7 @@ from redviz.view.session import (
 def page() -> None:
     """Draw the page; every early end is a return, so that the sidebar still follows."""
     state = view()
-    if problem := st.session_state.pop(NOTICE, ""):
+    if problem := st.session_state.get(NOTICE, ""):
         st.warning(plain(problem))
     try:
         picker()

@@ -86,6 +86,7 @@ def update(**changes: Any) -> None:
     if changed != view():
         if set(changes) != {"pin"}:
             st.session_state[STORED] = None
+            st.session_state[NOTICE] = ""  # what was wrong with the link is said until the view is another
         st.session_state[VIEW] = changed
 
 

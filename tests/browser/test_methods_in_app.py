@@ -62,6 +62,7 @@ def test_a_method_is_added_from_the_picker_with_its_options(app):
 def test_a_method_that_refuses_says_why_and_the_others_stay(app):
     opened = app(view(["red", "deeplift"]))
     opened.get_by_text("use ig").first.wait_for()
+    wait_for_bands(opened, 1)
     assert bands(opened) == ["RED"]
     opened.get_by_role("button", name="Remove DeepLIFT").click()
     expect(opened.get_by_text("use ig")).to_have_count(0)
@@ -73,7 +74,8 @@ def test_a_rule_scores_the_item_that_was_written_for_it(app):
     item = next(item for item in load_gallery() if item.rule == "rule:exact-answer")
     opened = app(f"/?example={item.id}/a")
     opened.get_by_role("button", name="Score it by rule:exact-answer").click()
-    opened.locator(".rv .card", has_text="Shapley").wait_for()
+    opened.locator(".rv .card", has_text="Shapley").first.wait_for()
+    wait_for_bands(opened, 4)
     assert bands(opened) == ["Sparse", "Truncation", "Occlusion", "Shapley"]
     opened.get_by_text("ever run").first.wait_for()
     assert opened.get_by_test_id("stMetricValue").first.inner_text() == "+1.000"
