@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from redviz.batch.parts import failed_in, write_part
+from redviz.batch.parts import failed_in
 from redviz.batch.runs import Run, State
-from redviz.data.row_files import Rows
+from redviz.batch.whole_files import sweep
 from redviz.errors import Cancelled, RedvizError
 from redviz.ingredients import Progress
 
 STATE_EVERY = 0.5  # seconds
 STOPPED = "Stopped; finished parts are kept and it can be resumed."
 
-Scored = Callable[[Collection[int], Callable[[int], None]], Iterable[tuple[int, Rows]]]
+Scored = Callable[[Collection[int], Callable[[int], None]], Iterable[tuple[int, int]]]
 
 
 def fill(
@@ -30,7 +30,8 @@ def fill(
         Its folder; held for this process meanwhile.
     scored
         Called with the numbers of the missing parts and with a ``beat`` to call often, with the examples that are ready beyond
-        finished parts (it raises :class:`Cancelled` where the run should stop); gives (number, rows) in any order.
+        finished parts (it raises :class:`Cancelled` where the run should stop); writes each part and then gives its number and how
+        many of its rows failed, in any order.
     progress, stop
         As :func:`redviz.batch.local.run_parts` takes them.
 
@@ -45,6 +46,7 @@ def fill(
         (run.folder / "cancel").unlink(missing_ok=True)
         watch = _Watch(run, progress, stop)
         try:
+            sweep(run.folder / "parts")
             finished = {
                 number: failed
                 for number in range(run.manifest.parts)
@@ -53,8 +55,8 @@ def fill(
             watch.begin(sum(map(run.manifest.size, finished)), sum(finished.values()))
             missing = set(range(run.manifest.parts)) - finished.keys()
             if missing:
-                for number, rows in scored(frozenset(missing), watch.beat):
-                    watch.finish(run.manifest.size(number), write_part(run, number, rows))
+                for number, failed in scored(frozenset(missing), watch.beat):
+                    watch.finish(run.manifest.size(number), failed)
                     missing.discard(number)
             if missing:
                 raise RedvizError(f"Part {min(missing)} of run {run.id} was not scored; resume the run.")

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from redviz import __version__
 from redviz.batch.filling import fill
-from redviz.batch.parts import ALONE, Asked, score_chunk
+from redviz.batch.parts import ALONE, Asked, score_chunk, write_part
 from redviz.batch.runs import Manifest, Run, State, create_run
 from redviz.batches import check_batch_size
 from redviz.data.dataset import Dataset, open_dataset
-from redviz.data.row_files import Rows
 from redviz.data.rows import SCHEMA_VERSION
 from redviz.errors import RedvizError
 from redviz.ingredients import Partners, Progress
@@ -178,11 +177,12 @@ def run_parts(
     check_batch_size(batch_size)
     wanted = recipes(run.manifest.methods)
 
-    def scored(missing: Collection[int], beat: Callable[[int], None]) -> Iterator[tuple[int, Rows]]:
+    def scored(missing: Collection[int], beat: Callable[[int], None]) -> Iterator[tuple[int, int]]:
         _check_same(run, model, partners)
         for number, chunk in chunks_of(run):
             if number in missing:
-                yield number, score_chunk(model, chunk, wanted, partners, batch_size, beat)
+                rows = score_chunk(model, chunk, wanted, partners, batch_size, beat)
+                yield number, write_part(run, number, rows)
 
     return fill(run, scored, progress=progress, stop=stop)
 

@@ -2,7 +2,7 @@
 
 The run folder is the one of the local runner, so a run begun here can be finished there and the other way round. On a cluster of
 several machines REDVIZ_HOME, the data set and a model given as a folder must be on a file system that all of them share, under the
-same paths, and redviz must be installed on each. A worker writes its part itself and sends back only the number.
+same paths, and redviz must be installed on each. A worker writes its part itself and sends back its number and how many rows failed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import socket
 import threading
+import time
 import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -20,7 +22,6 @@ from redviz.batch.filling import fill
 from redviz.batch.ray_worker import STOPPED, Loading, PartWorker
 from redviz.batch.runs import Run, State
 from redviz.batches import check_batch_size
-from redviz.data.row_files import Rows, read_rows
 from redviz.errors import Cancelled, RedvizError
 from redviz.ingredients import Progress
 from redviz.settings import PACKAGE, home
@@ -31,6 +32,7 @@ RETRIES = 3  # deaths of its worker that a part survives: one that kills every w
 RESTARTS = 5  # of a worker: one that dies while it loads the model must not go round for ever either
 BLOCKS = 1024  # units that Ray schedules
 LOOK_EVERY = 0.2  # seconds between two looks at the cancel file while workers work
+SEEN_WITHIN = 90.0  # seconds until a part that another machine wrote is seen here: network file systems look late
 
 MISSING = 'Ray is not installed; install it with: pip install -r requirements-ray.txt, or use the engine "local".'
 
@@ -84,10 +86,11 @@ def run_parts_on_ray(
     check_ray()
     how = (run.id, str(home().absolute()), loading or Loading(), batch_size)
 
-    def scored(missing: Collection[int], beat: Callable[[int], None]) -> Iterator[tuple[int, Rows]]:
+    def scored(missing: Collection[int], beat: Callable[[int], None]) -> Iterator[tuple[int, int]]:
+        run.set_state(message=f"On Ray: counted by whole parts of {run.manifest.chunk} responses.")
         with _cluster(run):
-            for number in _numbers(run, sorted(missing), how, workers, beat):
-                yield number, [row for rows in read_rows(run.part(number)) for row in rows]
+            yield from _finished(run, sorted(missing), how, workers, beat)
+        _wait_until_seen(run, missing, beat)
 
     return fill(run, scored, progress=progress, stop=stop)
 
@@ -96,15 +99,17 @@ def run_parts_on_ray(
 def _cluster(run: Run) -> Iterator[None]:
     """A connection to Ray; one that was there before is left as it is."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else its C++ side writes through the bar
     import ray
 
     if ray.is_initialized():
         yield
         return
-    quiet: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": False}
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     address = os.environ.get("RAY_ADDRESS")
     try:
         if address:
+            _knock(address)
             ray.init(address, **quiet)
         else:
             path = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
@@ -116,11 +121,14 @@ def _cluster(run: Run) -> Iterator[None]:
                 runtime_env={"env_vars": {"PYTHONPATH": path}},
                 **quiet,
             )
-    except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+    except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
         where = f"The Ray cluster at {address}" if address else "A local Ray cluster"
-        raise RedvizError(
-            f"{where} could not be reached ({_first_line(error)}); check RAY_ADDRESS, or unset it to use this machine."
-        ) from None
+        remedy = 'use the engine "local"'
+        if address:
+            remedy = (
+                "check RAY_ADDRESS, set RAY_AUTH_MODE=token where it asks for one, or unset both to use this machine"
+            )
+        raise RedvizError(f"{where} could not be reached ({_first_line(error)}); {remedy}.") from None
     run.log(f"Ray {ray.__version__} at {address or 'this machine'}")
     try:
         yield
@@ -128,10 +136,17 @@ def _cluster(run: Run) -> Iterator[None]:
         ray.shutdown()
 
 
-def _numbers(
+def _knock(address: str) -> None:
+    """OSError where nobody listens: Ray itself would try for minutes. Only host:port can be tried."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+
+
+def _finished(
     run: Run, missing: list[int], how: tuple[Any, ...], workers: int | None, beat: Callable[[int], None]
-) -> Iterator[int]:
-    """The numbers of parts as workers finish them. Ray waits in a thread, so that a wish to stop is heard at once."""
+) -> Iterator[tuple[int, int]]:
+    """Number and failed rows of parts as workers finish them. Ray waits in a thread, so that a wish to stop is heard at once."""
     told: queue.SimpleQueue[Any] = queue.SimpleQueue()
     waits = threading.Thread(target=_consume, args=(run, missing, how, workers, told), daemon=True)
     waits.start()
@@ -153,10 +168,22 @@ def _numbers(
             waits.join(timeout=30)
 
 
+def _wait_until_seen(run: Run, missing: Collection[int], beat: Callable[[int], None]) -> None:
+    until = time.monotonic() + SEEN_WITHIN
+    while unseen := [number for number in sorted(missing) if not run.part(number).exists()]:
+        if time.monotonic() > until:
+            raise RedvizError(
+                f"A worker wrote part {unseen[0]} of run {run.id}, but {run.part(unseen[0]).parent} here does not have it; "
+                "put REDVIZ_HOME on a file system that all machines share."
+            )
+        beat(0)
+        time.sleep(LOOK_EVERY)
+
+
 def _consume(
     run: Run, missing: list[int], how: tuple[Any, ...], workers: int | None, told: queue.SimpleQueue[Any]
 ) -> None:
-    """Let Ray Data work; tell every number, then None, or what went wrong."""
+    """Let Ray Data work; tell every part, then None, or what went wrong."""
     import ray
 
     try:
@@ -164,7 +191,7 @@ def _consume(
             if row["refusal"]:
                 told.put((Cancelled if row["refusal"] == STOPPED else RedvizError)(row["refusal"]))
                 return
-            told.put(int(row["number"]))
+            told.put((int(row["number"]), int(row["failed"])))
         told.put(None)
     except ray.exceptions.RayError as error:
         run.log(f"Ray: {error}")

@@ -50,15 +50,17 @@ class PartWorker:
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         number = int(batch["number"][0])
-        refusal = self.refusal
+        refusal, failed = self.refusal, None
         try:
-            if not refusal and failed_in(self.run, number) is None:  # else its worker died after it had written
-                write_part(self.run, number, self._score(number))
+            if (
+                not refusal and (failed := failed_in(self.run, number)) is None
+            ):  # else its worker died after it had written
+                failed = write_part(self.run, number, self._score(number))
         except Cancelled:
             refusal = STOPPED
         except RedvizError as error:
             refusal = str(error)
-        return {"number": [number], "refusal": [refusal]}
+        return {"number": [number], "failed": [failed or 0], "refusal": [refusal]}
 
     def _score(self, number: int) -> Rows:
         self._beat(0)

@@ -6,26 +6,27 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import re
+import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+from redviz.batch.lock import held, is_held
 from redviz.batch.whole_files import replace_file
 from redviz.errors import RedvizError
 from redviz.settings import demo_mode, home
 
 UNFINISHED = "The process that worked on it is gone; resume it, finished parts are kept."
 WITHOUT_EFFECT = ("dataset", "path", "device", "count")  # on the rows, beyond what the fingerprint says
-PATIENCE = 0.5  # seconds to try for a lock that a process which only looks may hold for a moment
 
 
 @dataclass(frozen=True)
@@ -142,9 +143,9 @@ class Run:
     def state(self) -> State:
         """Where it stands now; "running" only while a process holds the lock."""
         state = self._written_state()
-        if state.state == "running" and not self._is_held():
+        if state.state == "running" and not is_held(self.folder / "lock"):
             state = self._written_state()  # it may have finished between the two looks
-        if state.state == "running" and not self._is_held():
+        if state.state == "running" and not is_held(self.folder / "lock"):
             return replace(state, state="failed", message=UNFINISHED)
         return state
 
@@ -172,7 +173,8 @@ class Run:
     def cancel(self) -> None:
         """Ask the process that works on it to stop at its next micro-batch; a run that waits is cancelled at once."""
         refuse_in_demo()
-        (self.folder / "cancel").touch()
+        with suppress(FileNotFoundError):  # deleted meanwhile: nobody works on it
+            (self.folder / "cancel").touch()
         with suppress(RedvizError), self.held():
             if self._written_state().state in ("queued", "running"):
                 self.set_state(state="cancelled", message="Cancelled; finished parts are kept.")
@@ -180,43 +182,15 @@ class Run:
     def is_cancelled(self) -> bool:
         return (self.folder / "cancel").exists()
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the run alone. The lock is the kernel's: that of a dead process is free.
+    def held(self) -> AbstractContextManager[None]:
+        """Hold the run alone.
 
         Raises
         ------
         RedvizError
-            Where a living process holds it.
+            Where a living process holds it, or it was deleted.
         """
-        with (self.folder / "lock").open("a+") as file:
-            until = time.monotonic() + PATIENCE
-            while not _taken(file.fileno(), fcntl.LOCK_EX):
-                if time.monotonic() > until:
-                    file.seek(0)
-                    raise RedvizError(
-                        f"Run {self.id} is being worked on by process {file.read().strip() or '?'}; wait for it or cancel it."
-                    )
-                time.sleep(0.02)
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            yield
-
-    def _is_held(self) -> bool:
-        try:
-            with (self.folder / "lock").open() as file:
-                return not _taken(file.fileno(), fcntl.LOCK_SH)
-        except OSError:
-            return False
-
-
-def _taken(handle: int, kind: int) -> bool:
-    try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        return held(self.folder / "lock", f"Run {self.id}")
 
 
 def create_run(manifest: Manifest, content: bytes | None = None) -> Run:
@@ -266,13 +240,33 @@ def open_run(run_id: str) -> Run:
         raise RedvizError(f"The manifest of run {run_id} cannot be read; start the run again.") from None
 
 
+def delete_run(run: Run) -> None:
+    """Remove a run and all it holds: moved away at once, so that it is there whole or not at all, then taken off the disk.
+
+    Raises
+    ------
+    RedvizError
+        On a public server, where a living process works on it, where it is gone already, or where it cannot be moved.
+    """
+    refuse_in_demo()
+    try:
+        with run.held():
+            run.folder.replace(run.folder.with_name(f".{run.id}.{uuid4().hex}.deleted"))
+    except OSError as error:
+        raise RedvizError(
+            f"Run {run.id} could not be deleted ({error.strerror}); check who may write to {run.folder.parent}."
+        ) from None
+    for moved in run.folder.parent.glob(".*.deleted"):  # those too that a killed process left half removed
+        shutil.rmtree(moved, ignore_errors=True)
+
+
 def list_runs() -> list[Run]:
     """All runs that can be read, the newest first."""
     found = []
     for folder in (home() / "runs").glob("*/"):
-        with suppress(RedvizError):
-            found.append(open_run(folder.name))
-    return sorted(found, key=lambda run: (run.folder / "manifest.json").stat().st_mtime, reverse=True)
+        with suppress(RedvizError, FileNotFoundError):  # deleted while we look
+            found.append(((folder / "manifest.json").stat().st_mtime, open_run(folder.name)))
+    return [run for _, run in sorted(found, key=lambda each: each[0], reverse=True)]
 
 
 def refuse_in_demo() -> None:

@@ -104,7 +104,15 @@ def compare(
     loaded = opened(model, revision, head)
     second = None if model2 is None else opened(model2, revision2, head2)
     partners = (
-        open_partners(policy, reference, cost_model, device=device, dtype=dtype)
+        open_partners(
+            policy,
+            reference,
+            cost_model,
+            device=device,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            allow_pickle=allow_pickle,
+        )
         if policy or reference or cost_model
         else {}
     )

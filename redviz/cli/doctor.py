@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_text
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 from redviz.cli.files import write_text
 from redviz.cli.loading import (
     AllowPickle,
+    Columns,
     Device,
     Dtype,
     Head,
@@ -21,13 +23,15 @@ from redviz.cli.loading import (
     Revision,
     TrustRemoteCode,
     open_model,
+    tell_problems,
 )
+from redviz.cli.options import mapping_of
 from redviz.cli.splitting_text import split_text
 from redviz.cli.terminal import VERDICT_COLOURS, has_colour, shown
 from redviz.errors import RedvizError
 
 if TYPE_CHECKING:
-    from redviz.data.dataset import Dataset
+    from redviz.data.dataset import DataItem, Dataset
     from redviz.evaluation.conformance import ConformanceCard
     from redviz.evaluation.splitting import SplitReport
     from redviz.models.function import FunctionModel
@@ -45,6 +49,7 @@ def doctor(
         typer.Option("--dataset", help="Preference pairs (a file or a Hub id): can this model's score be split?"),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", help="Rows of the data set to score at most.")] = None,
+    column: Columns = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     revision: Revision = None,
@@ -59,11 +64,13 @@ def doctor(
         raise RedvizError(f"{file} is given without --json; write --json {file}.")
     if limit is not None and dataset is None:
         raise RedvizError("--limit is given without --dataset; name a file of preference pairs.")
+    if column and dataset is None:
+        raise RedvizError("--column is given without --dataset; name a file of preference pairs.")
     opened = None
     if dataset is not None:  # before the model, which takes longer
         from redviz.data.dataset import open_dataset
 
-        opened = open_dataset(dataset, limit=limit)
+        opened = open_dataset(dataset, mapping=mapping_of(column or []), limit=limit)
     loaded = open_model(
         model,
         device=device,
@@ -78,11 +85,11 @@ def doctor(
     from redviz.evaluation.conformance import check_model
 
     card = check_model(loaded)
-    report = None if opened is None else _split_report(loaded, opened)
+    report, unstated = (None, 0) if opened is None else _split_report(loaded, opened)
     written = card.to_json()
     texts = [card_text(card, has_colour())]
     if opened is not None and report is not None:
-        found = card.to_dict() | {"dataset": _provenance(opened), "split": report.to_dict()}
+        found = card.to_dict() | {"dataset": _provenance(opened, unstated), "split": report.to_dict()}
         written = json_text.dumps(found, ensure_ascii=False, indent=2)
         texts.append(split_text(report, opened.name))
     if file is not None:
@@ -92,7 +99,8 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _split_report(model: RewardModel | FunctionModel, dataset: Dataset) -> SplitReport:
+def _split_report(model: RewardModel | FunctionModel, dataset: Dataset) -> tuple[SplitReport, int]:
+    """The report, and how many items stated no preference; what is left out is told on stderr."""
     from redviz.evaluation.preferences import analyzed_pairs, stated_pair
     from redviz.evaluation.splitting import split_report
 
@@ -101,16 +109,30 @@ def _split_report(model: RewardModel | FunctionModel, dataset: Dataset) -> Split
             f"{dataset.name} holds no preferences ({dataset.detected.sentence.rstrip('.')}); give rows with chosen and rejected "
             "responses, or with ratings that differ."
         )
-    return split_report(analyzed_pairs(model, dataset.items()))
+    unstated = 0
+
+    def items() -> Iterator[DataItem]:
+        nonlocal unstated
+        for item in dataset.items():
+            unstated += stated_pair(item) is None
+            yield item
+
+    report = split_report(analyzed_pairs(model, items()))
+    tell_problems(dataset)
+    if unstated:
+        said = "1 item states" if unstated == 1 else f"{unstated:,} items state"
+        typer.echo(f"{shown(dataset.name)}: {said} no preference, left out of the pairs.", err=True)
+    return report, unstated
 
 
-def _provenance(dataset: Dataset) -> dict[str, Any]:
+def _provenance(dataset: Dataset, unstated: int) -> dict[str, Any]:
     return {
         "name": dataset.name,
         "fingerprint": dataset.fingerprint,
         "detected": dataset.detected.sentence,
         "limit": dataset.limit,
         "rows_left_out": dataset.skipped,
+        "items_without_preference": unstated,
     }
 
 

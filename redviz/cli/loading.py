@@ -1,4 +1,4 @@
-"""The flags that name and load a model, the same for every command."""
+"""The flags that name and load a model or say how a data set is read, the same for every command."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from redviz.cli.terminal import shown
 from redviz.errors import RedvizError
 
 if TYPE_CHECKING:
+    from redviz.data.dataset import Dataset
     from redviz.models.function import FunctionModel
     from redviz.models.reward_model import RewardModel
 
@@ -41,6 +43,19 @@ Reference = Annotated[
     str | None, typer.Option("--reference", help="The model it was tuned from, such as embedded:writer.")
 ]
 CostModel = Annotated[str | None, typer.Option("--cost-model", help="A second reward model whose score is a cost.")]
+
+Columns = Annotated[
+    list[str] | None, typer.Option("--column", help="PART=COLUMN, such as prompt=question, as often as needed.")
+]
+LISTED = 10  # malformed rows to tell one by one
+
+
+def tell_problems(opened: Dataset, more: str = "") -> None:
+    """Say on stderr which rows the latest reading left out; ``more`` tells where the others are listed."""
+    for problem in opened.problems[:LISTED]:
+        typer.echo(f"{shown(opened.name)}, line {problem.line}: left out ({shown(problem.reason)})", err=True)
+    if opened.skipped > LISTED:
+        typer.echo(f"{opened.skipped:,} rows are left out in all{more}.", err=True)
 
 
 def open_model(

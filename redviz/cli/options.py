@@ -1,4 +1,4 @@
-"""``--methods`` and ``--option``: from text to what ``redviz.analyze`` takes."""
+"""``--methods``, ``--option`` and ``--column``: from text to what ``redviz.analyze`` and ``open_dataset`` take."""
 
 from __future__ import annotations
 
@@ -33,6 +33,18 @@ def methods_with_options(listed: str, given: Sequence[str]) -> dict[str, dict[st
             recipes({name: {key: value}})  # refuses, and names the known ones
         wanted[name][key] = _value(METHODS[name].all_options[key], value.strip(), text)
     return wanted
+
+
+def mapping_of(columns: Sequence[str]) -> dict[str, str]:
+    """Which column plays which part.
+
+    >>> mapping_of(["prompt=question", "response=answer"])
+    {'prompt': 'question', 'response': 'answer'}
+    """
+    pairs = [text.partition("=") for text in columns]
+    if wrong := [text for text, (part, equals, column) in zip(columns, pairs, strict=True) if not (part and column)]:
+        raise RedvizError(f"--column {wrong[0]} is not PART=COLUMN; write it like prompt=question.")
+    return {part.strip(): column.strip() for part, _, column in pairs}
 
 
 def _from_json(listed: str, given: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ import typer
 
 from redviz.cli.loading import (
     AllowPickle,
+    Columns,
     CostModel,
     Device,
     Dtype,
@@ -23,17 +24,16 @@ from redviz.cli.loading import (
     TrustRemoteCode,
     open_model,
     open_partners,
+    tell_problems,
 )
-from redviz.cli.options import methods_with_options
+from redviz.cli.options import mapping_of, methods_with_options
 from redviz.cli.terminal import shown
 from redviz.errors import Cancelled, RedvizError
 
 if TYPE_CHECKING:
     from redviz.batch.runs import Run, State
-    from redviz.data.dataset import Dataset
 
 ENGINES = ("local", "ray")
-LISTED = 10  # malformed rows to tell one by one
 AGAIN = "the same command goes on where it stopped"
 
 
@@ -44,9 +44,7 @@ def score(
     methods: Annotated[str, typer.Option("--methods", help="Names with commas, or a JSON object.")] = "red,abc,ig",
     option: Annotated[list[str] | None, typer.Option("--option", help="METHOD.NAME=VALUE, as often as needed.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", help="Rows of the data set to score at most.")] = None,
-    column: Annotated[
-        list[str] | None, typer.Option("--column", help="PART=COLUMN, such as prompt=question, as often as needed.")
-    ] = None,
+    column: Columns = None,
     batch_size: Annotated[
         str, typer.Option("--batch-size", help="Responses per forward pass, or auto: what fits the memory.")
     ] = "auto",
@@ -72,7 +70,7 @@ def score(
         raise RedvizError(f"There is no engine {engine!r}; use one of {', '.join(ENGINES)}.")
     size = _batch_size(batch_size)
     wanted = methods_with_options(methods, option or [])
-    mapping = _mapping(column or [])
+    mapping = mapping_of(column or [])
     from redviz.batch.local import run_parts, start_run
     from redviz.batch.parts import put_together
     from redviz.batch.ray_engine import check_ray, run_parts_on_ray
@@ -102,11 +100,19 @@ def score(
     )
     named: dict[str, Any] = {}
     if policy or reference or cost_model:
-        named = open_partners(policy, reference, cost_model, device=device, dtype=dtype)
+        named = open_partners(
+            policy,
+            reference,
+            cost_model,
+            device=device,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            allow_pickle=allow_pickle,
+        )
     partners = Partners(**named)
     how: dict[str, Any] = {"partners": partners, "max_length": max_length, "mapping": mapping, "chunk": chunk}
     run = start_run(opened, dataset, loaded, recipes(wanted), **how)
-    _tell_problems(opened)
+    tell_problems(opened, "; the run's log lists more")
     typer.echo(f"run {run.id} in {shown(str(run.folder))}", err=True)
     bar = _Bar(run)
     try:
@@ -131,21 +137,6 @@ def _batch_size(text: str) -> int | str:
     if not text.isdecimal() or int(text) < 1:
         raise RedvizError(f"--batch-size is {text}; give a whole number from 1, or auto.")
     return int(text)
-
-
-def _mapping(columns: list[str]) -> dict[str, str]:
-    """``prompt=question`` as which column plays which part."""
-    pairs = [text.partition("=") for text in columns]
-    if wrong := [text for text, (part, equals, column) in zip(columns, pairs, strict=True) if not (part and column)]:
-        raise RedvizError(f"--column {wrong[0]} is not PART=COLUMN; write it like prompt=question.")
-    return {part.strip(): column.strip() for part, _, column in pairs}
-
-
-def _tell_problems(opened: Dataset) -> None:
-    for problem in opened.problems[:LISTED]:
-        typer.echo(f"{shown(opened.name)}, line {problem.line}: left out ({shown(problem.reason)})", err=True)
-    if opened.skipped > LISTED:
-        typer.echo(f"{opened.skipped} rows are left out in all; the run's log lists more.", err=True)
 
 
 def _tell_result(run: Run, state: State, output: Path, count: int) -> int:

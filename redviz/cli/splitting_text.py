@@ -34,13 +34,14 @@ def split_text(report: SplitReport, name: str) -> str:
         [column("share of |RED credit| on", list(shares)), column("mean", [_percent(e) for e in shares.values()])]
     )
     count = len(report.variance_reduction)
-    tenths = [f"{n / count:.0%} to {(n + 1) / count:.0%}" for n in range(count)] + ["second half"]
+    tenths = [f"{n / count:.0%} to {(n + 1) / count:.0%}" for n in range(count)] + ["second half, prompt apart"]
     reductions = [_percent(e) for e in (*report.variance_reduction, report.late_reduction)]
     variance = table(
         [column("part of the response", tenths), column("variance that RED takes off returns", reductions)]
     )
     left_out = f", {report.left_out} left out (not scored)" if report.left_out else ""
-    title = f"Can this model be split? {report.count} pairs of {shown(name)}{left_out}"
+    pairs = "1 pair" if report.count == 1 else f"{report.count} pairs"
+    title = f"Can this model be split? {pairs} of {shown(name)}{left_out}"
     blocks = (title, _wrapped(report.sentence), prefixes, credit, variance, _wrapped(f"The rule: {report.rule}"))
     return "\n\n".join(blocks)
 
@@ -48,12 +49,16 @@ def split_text(report: SplitReport, name: str) -> str:
 def _percent(given: Estimate) -> str:
     if not math.isfinite(given.value):
         return "not defined"
+    if not math.isfinite(given.low):
+        return f"{given.value:4.0%}"
     return f"{given.value:4.0%}  ({given.low:.0%} to {given.high:.0%})"
 
 
 def _number(given: Estimate) -> str:
     if not math.isfinite(given.value):
         return "not defined"
+    if not math.isfinite(given.low):
+        return f"{given.value:+.2f}"
     return f"{given.value:+.2f}  ({given.low:+.2f} to {given.high:+.2f})"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -14,6 +14,7 @@ import typer
 from redviz.cli.analyze import prompt_of, response_of
 from redviz.cli.loading import (
     AllowPickle,
+    Columns,
     Device,
     Dtype,
     Head,
@@ -23,7 +24,9 @@ from redviz.cli.loading import (
     Revision,
     TrustRemoteCode,
     open_model,
+    tell_problems,
 )
+from redviz.cli.options import mapping_of
 from redviz.cli.terminal import column, numbers, shown, table
 from redviz.errors import RedvizError
 
@@ -56,6 +59,7 @@ def what_if(
         str | None, typer.Option("--dataset", help="A file of prompts and responses, or a Hub id: averages over all.")
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", help="Responses of the data set to edit at most.")] = None,
+    column: Columns = None,
     edits: Annotated[
         str | None,
         typer.Option("--edits", help="Names with commas, such as praise,upper; all ready edits if not given."),
@@ -76,10 +80,12 @@ def what_if(
         raise RedvizError("Give one response (--prompt and --response) or a data set (--dataset), not both.")
     if dataset is None and limit is not None:
         raise RedvizError("--limit goes with --dataset; leave it out for one response.")
+    if dataset is None and column:
+        raise RedvizError("--column goes with --dataset; leave it out for one response.")
     if limit is not None and limit < 1:
         raise RedvizError(f"--limit is {limit}; give 1 or more.")
     chosen = _chosen(edits, new_response or [])
-    examples = None if dataset is None else _examples(dataset, limit)
+    examples = None if dataset is None else _Examples(dataset, mapping_of(column or []), limit)
     asked, answer = (
         ("", "") if dataset else (prompt_of(prompt, prompt_file, messages), response_of(response, response_file))
     )
@@ -122,24 +128,28 @@ def _chosen(listed: str | None, texts: Sequence[str]) -> list[Edit]:
     return own + [READY_EDITS[name] for name in names]
 
 
-def _examples(dataset: str, limit: int | None) -> list[Example]:
-    from redviz.data.dataset import open_dataset
+class _Examples:
+    """The responses of a data set: counted once, for the bar, and then read as they are scored."""
 
-    opened = open_dataset(dataset)
-    found = list(islice(chain.from_iterable(item.examples for item in opened.items()), limit))
-    for problem in opened.problems:
-        typer.echo(f"{opened.name}, line {problem.line}: left out ({shown(problem.reason)})", err=True)
-    if not found:
-        raise RedvizError(f"{opened.name} holds no prompt with a response; check its columns.")
-    return found
+    def __init__(self, dataset: str, mapping: dict[str, str], limit: int | None) -> None:
+        from redviz.data.dataset import open_dataset
+
+        self._opened, self._limit = open_dataset(dataset, mapping=mapping), limit
+        self.count = sum(1 for _ in self)
+        tell_problems(self._opened)
+        if not self.count:
+            raise RedvizError(f"{self._opened.name} holds no prompt with a response; name its columns with --column.")
+
+    def __iter__(self) -> Iterator[Example]:
+        return islice(chain.from_iterable(item.examples for item in self._opened.items()), self._limit)
 
 
-def _over(model: RewardModel | FunctionModel, examples: Sequence[Example], chosen: Sequence[Edit]) -> EditEffects:
+def _over(model: RewardModel | FunctionModel, examples: _Examples, chosen: Sequence[Edit]) -> EditEffects:
     from redviz.evaluation.edit_effects import edit_effects
 
-    with typer.progressbar(length=len(examples), label="responses", file=typer.get_text_stream("stderr")) as bar:
+    with typer.progressbar(length=examples.count, label="responses", file=typer.get_text_stream("stderr")) as bar:
         effects = edit_effects(
-            model, examples, chosen, progress=lambda done, total: bar.update(done - bar.pos), total=len(examples)
+            model, examples, chosen, progress=lambda done, total: bar.update(done - bar.pos), total=examples.count
         )
     for sentence in effects.problems:
         typer.echo(f"note: {shown(sentence)}", err=True)

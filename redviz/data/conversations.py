@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from redviz.data.values import BadValue, Row, messages_of, text_of
+from redviz.data.values import BadValue, Row, messages_of, parsed, text_of
 from redviz.records import Message, Prompt
 
 TURN = re.compile(r"\n\n(Human|Assistant):")
@@ -13,6 +13,7 @@ SPEAKERS = {
     **dict.fromkeys(("tool", "function", "observation", "function_call"), "tool"),
     "system": "system",
 }
+SPELLINGS = ({"role", "content"}, {"from", "value"})
 
 
 def is_dialogue(value: Any) -> bool:
@@ -37,6 +38,23 @@ def dialogue_of(text: str) -> tuple[Message, ...]:
     return tuple({"role": role, "content": content} for role, content in turns)
 
 
+def unwritten(value: Any) -> Any:
+    """The messages that a text spells as JSON (a CSV cell), or else the value as it is.
+
+    >>> unwritten('[{"role": "user", "content": "Hello."}]')
+    [{'role': 'user', 'content': 'Hello.'}]
+    >>> unwritten("[1, 2]")
+    '[1, 2]'
+    """
+    if not isinstance(value, str) or not value.lstrip().startswith("["):
+        return value
+    found = parsed(value)
+    if not isinstance(found, list) or not found:
+        return value
+    spelled = all(isinstance(turn, dict) and any(keys <= turn.keys() for keys in SPELLINGS) for turn in found)
+    return found if spelled else value
+
+
 def conversation_of(value: list[Any], name: str) -> tuple[Message, ...]:
     """Messages in either spelling: ``role`` and ``content``, or ShareGPT's ``from`` and ``value``."""
     if value and all(isinstance(turn, dict) and {"from", "value"} <= turn.keys() for turn in value):
@@ -48,6 +66,7 @@ def conversation_of(value: list[Any], name: str) -> tuple[Message, ...]:
 
 def context_of(value: Any, name: str = "prompt") -> Prompt:
     """A prompt in any form; a Human/Assistant text loses the empty ``Assistant:`` that asks for the response."""
+    value = unwritten(value)
     if isinstance(value, list):
         return conversation_of(value, name)
     text = text_of(value, name)
@@ -69,8 +88,7 @@ def with_system(row: Row, prompt: Prompt) -> Prompt:
 
 def turn_of(value: Any, name: str, prompt: Prompt) -> tuple[Prompt, str]:
     """The prompt and the response: a text, or the last assistant turn of a conversation, after the turns before it."""
-    if isinstance(value, dict):
-        value = [value]
+    value = [value] if isinstance(value, dict) else unwritten(value)
     if not isinstance(value, list) and not is_dialogue(value):
         return prompt, text_of(value, name)
     turns = conversation_of(value, name) if isinstance(value, list) else dialogue_of(text_of(value, name))
@@ -78,8 +96,11 @@ def turn_of(value: Any, name: str, prompt: Prompt) -> tuple[Prompt, str]:
     if last is None:
         raise BadValue(f"{name} has no assistant turn")
     earlier = turns[:last]
-    if not earlier or earlier[0]["role"] != "assistant":
-        return earlier or prompt, turns[last]["content"]
+    if not earlier:
+        return prompt, turns[last]["content"]
+    if earlier[0]["role"] != "assistant":  # the turns repeat the prompt, but not always the system text before it
+        system = [turn for turn in prompt[:1] if not isinstance(turn, str) and turn["role"] == "system"]
+        return (*system, *earlier) if earlier[0]["role"] != "system" else earlier, turns[last]["content"]
     before = ({"role": "user", "content": prompt},) if isinstance(prompt, str) else prompt
     return before + earlier, turns[last]["content"]  # a completion of several turns goes on from the prompt
 

@@ -14,7 +14,7 @@ from redviz.data.detection import findings_of, schema_of, sentence, understood
 from redviz.data.formats import ENDINGS, Content, Rows, rows_of
 from redviz.data.hub import files_of, hub_files, is_hub_id
 from redviz.data.items import Candidate, DataItem, Detected, HumanSpan, RowProblem
-from redviz.data.schemas import FIELDS, IDS, PROMPTS, SUBSETS, Schema, item_of
+from redviz.data.schemas import FIELDS, PROMPTS, Schema, item_of, kept_beside, schemas_with
 from redviz.data.values import BadValue, file_name, kind_of, quoted
 from redviz.errors import RedvizError
 
@@ -52,6 +52,11 @@ class Dataset:
         self._mapping = dict(mapping)
         self._files: list[Rows] = [rows_of(content, frozenset([*FIELDS, *mapping.values()])) for content in contents]
         self.rows = sum(file.count for file in self._files)
+        self._kept = kept_beside(mapping) if mapping else ()
+        # Where there is no column of prompts either, a mapping to responses says that there is none.
+        self._no_prompt = bool(mapping.keys() & {"response", "responses", "completion"}) and not (
+            {*mapping, *(self._columns() & {*self._kept})} & {*PROMPTS}
+        )
         self._schema, self.detected = self._detect()
 
     def items(self) -> Iterator[DataItem]:
@@ -103,32 +108,41 @@ class Dataset:
     def _mapped(self, row: Any) -> Any:
         if not self._mapping or not isinstance(row, dict):
             return row
-        kept = {name: row[name] for name in (*IDS, *SUBSETS) if name in row and name not in self._mapping.values()}
-        if not self._mapping.keys() & {*PROMPTS} and self._mapping.keys() & {"response", "responses", "completion"}:
-            kept["prompt"] = ""  # a mapping to responses without a prompt says that there is none
+        kept = {name: row[name] for name in self._kept if name in row}
+        if self._no_prompt:
+            kept["prompt"] = ""
         return kept | {part: row.get(column) for part, column in self._mapping.items()}
+
+    def _columns(self) -> set[str]:
+        seen = {name for _, row in self._sample() if isinstance(row, dict) for name in row}
+        return seen.union(*(file.columns for file in self._files))
 
     def _detect(self) -> tuple[Schema, Detected]:
         if not self.rows:
             raise RedvizError(f"{self.name} holds no rows; give at least one prompt with its response.")
-        schema, seen = schema_of((row for _, row in self._sample()), self._mapped)
+        schema, seen = schema_of((row for _, row in self._sample()), self._mapped, schemas_with(self._mapping))
         columns = tuple(dict.fromkeys([*(name for file in self._files for name in file.columns), *seen]))
         if not columns:
             line, row = next(self._rows())
             reason = row if isinstance(row, BadValue) else f"{kind_of(row)}, expected an object"
-            raise RedvizError(f"{self.name} cannot be read: line {line} is {reason}; write one object per row.")
+            what = "one object per row"
+            if self.name.lower().endswith(".csv"):
+                reason, what = f"a row of {reason}", "as many cells in each row"
+            raise RedvizError(f"{self.name} cannot be read: line {line} is {reason}; write {what}.")
         if unknown := [column for column in self._mapping.values() if column not in columns]:
             raise RedvizError(f"{self.name} has no column {unknown[0]!r}; it has {quoted(columns)}.")
         if schema is None:
             raise RedvizError(
-                f"{self.name} has the columns {quoted(columns)}, which fit no known schema; say with a mapping which one is the "
-                "prompt and which the response, such as prompt=question response=answer (or chosen=... rejected=...)."
+                f"{self.name} has the columns {quoted(columns)}, which fit no known schema; say with a mapping (--column on "
+                "the command line) which one is the prompt and which the response, such as prompt=question response=answer "
+                "(or chosen=... rejected=...)."
             )
         found = findings_of(((line, self._mapped(row)) for line, row in self._sample()), schema)
         if not found.items and (problem := found.first_problem):
             raise RedvizError(
                 f"{self.name} looks like {schema.label}, but none of its first rows can be read "
-                f"(line {problem.line}: {problem.reason}); mend them, or say with a mapping which column is which."
+                f"(line {problem.line}: {problem.reason}); mend them, or say with a mapping (--column on the "
+                "command line) which column is which."
             )
         said = sentence(found, self.rows, self._mapping, self.limit)
         return schema, Detected(schema.name, said, columns, understood(found, columns, self._mapping))
@@ -157,7 +171,7 @@ def open_dataset(
         without one it is the path's.
     mapping
         Which column plays which part, such as ``{"prompt": "question", "chosen": "better", "rejected": "worse"}``; the parts
-        are the column names of ``schemas.SCHEMAS``.
+        are the column names of ``schemas.SCHEMAS``. Columns of such names that it does not take are read as they are.
     limit
         Give at most so many items.
     max_bytes

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from redviz.data.conversations import is_dialogue
+from redviz.data.conversations import is_dialogue, unwritten
 from redviz.data.items import DataItem, RowProblem
 from redviz.data.schemas import IDS, SCHEMAS, SUBSETS, Schema, item_of
 from redviz.data.values import BadValue
@@ -31,8 +31,10 @@ class Findings:
     apart: int = 0  # pairs whose prompts differ
 
 
-def schema_of(rows: Iterable[Any], mapped: Callable[[Any], Any]) -> tuple[Schema | None, tuple[str, ...]]:
-    """The first schema that fits most of the rows that fit any (a null here and there must not decide), and all columns.
+def schema_of(
+    rows: Iterable[Any], mapped: Callable[[Any], Any], schemas: Collection[Schema] = SCHEMAS
+) -> tuple[Schema | None, tuple[str, ...]]:
+    """The first of ``schemas`` that fits most of the rows that fit any (a null here and there must not decide), and all columns.
 
     The columns are those of the rows as they are, the schema is that of the rows after ``mapped``.
     """
@@ -42,11 +44,11 @@ def schema_of(rows: Iterable[Any], mapped: Callable[[Any], Any]) -> tuple[Schema
     for row in rows:
         if isinstance(row, dict):
             columns |= dict.fromkeys(row)
-            fits = [schema.name for schema in SCHEMAS if schema.fits(mapped(row))]
+            fits = [schema.name for schema in schemas if schema.fits(mapped(row))]
             counts.update(fits)
             fitting += bool(fits)
-    common = [schema for schema in SCHEMAS if 2 * counts[schema.name] > fitting]
-    found = common or [schema for schema in SCHEMAS if counts[schema.name]]
+    common = [schema for schema in schemas if 2 * counts[schema.name] > fitting]
+    found = common or [schema for schema in schemas if counts[schema.name]]
     return (found[0] if found else None), tuple(columns)
 
 
@@ -102,7 +104,7 @@ def _remark(found: Findings) -> str:
 
 
 def _note(found: Findings, row: Mapping[str, Any], item: DataItem) -> None:
-    values = [row[name] for name in found.schema.found(row)]
+    values = [unwritten(row[name]) for name in found.schema.found(row)]
     found.items += 1
     found.there |= {name for name, value in row.items() if value is not None}
     found.messages |= found.schema.name in SIDES and any(isinstance(value, list | dict) for value in values)

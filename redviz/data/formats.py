@@ -18,7 +18,8 @@ from redviz.errors import RedvizError
 
 BLOCK = 2**20
 MAX_LINE = 8 * 2**20  # of JSON, which takes up to thirty times as much in memory
-MAX_JSON = 256 * 2**20  # a .json file is held whole: json has no stream
+MAX_JSON = 32 * 2**20  # a .json file is held whole as objects, json has no stream: up to thirty times as much again
+MAX_TEXT = 256 * 2**20  # held whole, but as one text
 MAX_RATIO = 300  # gzip reaches 1,000 on zeros and about 10 on text
 FREE = 16 * 2**20  # so much may any .gz hold, whatever its ratio
 MAX_EXPANDED = 64 * 2**30
@@ -109,6 +110,10 @@ def jsonl_rows(lines: Iterable[str | bytes | BadValue]) -> Numbered:
 
 def json_rows(text: str, filename: str) -> Numbered:
     """The objects of a JSON list, or of the list under ``data``."""
+    yield from enumerate(_listed(text, filename), 1)
+
+
+def _listed(text: str, filename: str) -> list[Any]:
     rows = parsed(text)
     if isinstance(rows, BadValue):
         raise RedvizError(f"{filename} is {rows}; give a list of objects, or name it .jsonl if each line is one.")
@@ -116,7 +121,7 @@ def json_rows(text: str, filename: str) -> Numbered:
         rows = rows["data"]
     if not isinstance(rows, list):
         raise RedvizError(f"{filename} holds {KINDS[type(rows)]}, expected a list of objects; put it between [ and ].")
-    yield from enumerate(rows, 1)
+    return rows
 
 
 def csv_rows(text: TextIO, filename: str) -> Numbered:
@@ -136,7 +141,10 @@ def csv_rows(text: TextIO, filename: str) -> Numbered:
             if len(cells) == len(header):
                 yield line, dict(zip(header, cells, strict=True))
             elif cells:
-                yield line, BadValue(f"{len(cells)} cells, but the header has {len(header)}")
+                yield (
+                    line,
+                    BadValue(f"{len(cells)} cell{'s' if len(cells) > 1 else ''}, but the header has {len(header)}"),
+                )
             line = reader.line_num + 1
     except csv.Error as error:
         raise RedvizError(f"{filename} is not CSV near line {reader.line_num} ({error}); check the quotes.") from None
@@ -222,14 +230,14 @@ def _jsonl(content: Content, blocks: Callable[[Content], Iterator[bytes]] = Cont
     return Rows(count, lambda: jsonl_rows(_lines(blocks(content))))
 
 
-def _text(content: Content) -> str:
-    if content.size > MAX_JSON:
+def _text(content: Content, most: int) -> str:
+    if content.size > most:
         raise RedvizError(
-            f"{content.name} has {content.size >> 20:,} MB, and a file of its kind is read whole, up to {MAX_JSON >> 20} MB; "
+            f"{content.name} has {content.size >> 20:,} MB, and a file of its kind is read whole, up to {most >> 20} MB; "
             "save it as JSONL, which is read line by line."
         )
     with content.open() as file:
-        raw = _read(file, MAX_JSON, content.name)
+        raw = _read(file, most, content.name)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -247,8 +255,8 @@ def _json(content: Content) -> Rows:
     head, _, rest = first.partition(b"\n")
     if head.startswith(b"{") and rest.strip() and isinstance(parsed(head.decode("utf-8", "replace")), dict):
         return _jsonl(content)  # the Hub has many .json files of one object per line
-    rows = list(json_rows(_text(content), content.name))
-    return Rows(len(rows), lambda: iter(rows))
+    rows = _listed(_text(content, MAX_JSON), content.name)
+    return Rows(len(rows), lambda: enumerate(rows, 1))
 
 
 def _csv(content: Content) -> Rows:
@@ -260,7 +268,7 @@ def _csv(content: Content) -> Rows:
 
 
 def _txt(content: Content) -> Rows:
-    rows = list(txt_rows(_text(content)))
+    rows = list(txt_rows(_text(content, MAX_TEXT)))
     return Rows(len(rows), lambda: iter(rows))
 
 

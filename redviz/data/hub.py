@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import re
-from pathlib import Path
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from redviz.data.values import quoted
@@ -23,6 +26,7 @@ def is_hub_id(name: str) -> bool:
 def hub_files(name: str) -> tuple[Path, list[Path]]:
     """The folder of a data set in the Hub's own cache and the files of the split asked for, fetched where they are not there.
 
+    Splits are told apart by the names alone, so nothing of the others is fetched.
     ``HF_HOME``, ``HF_TOKEN`` and ``HF_HUB_OFFLINE`` work as they do everywhere.
     """
     parts = HUB_ID.fullmatch(name)
@@ -32,19 +36,20 @@ def hub_files(name: str) -> tuple[Path, list[Path]]:
         )
     repo, config, split = parts["repo"], parts["config"] or "", parts["split"] or ""
     folder = _snapshot(repo, ["README.md"])
-    if stated := _stated(folder):
-        globs = [pattern for by_split in stated.values() for patterns in by_split.values() for pattern in patterns]
-        if config in stated:
-            globs = [pattern for patterns in stated[config].values() for pattern in patterns]
-    else:
-        globs = [f"*{ending}" for ending in ENDINGS]
-    folder = _snapshot(repo, globs)
-    return folder, files_of(folder, config, split, name)
+    chosen = _chosen(_names_on_the_hub(repo, folder), _stated(folder), config, split, name)
+    # All shards of a name, so that the Hub's library sees offline that one is missing.
+    globs = sorted({re.sub(r"-\d{5}-of-", "-*-of-", glob.escape(path)) for path in chosen})
+    folder = _snapshot(repo, globs, folder.name)
+    return folder, [folder / path for path in chosen]
 
 
 def files_of(folder: Path, config: str, split: str, name: str) -> list[Path]:
     """The files of one split in a folder: as its README states them, else by their names."""
-    stated = _stated(folder)
+    return [folder / path for path in _chosen(_names_in(folder), _stated(folder), config, split, name)]
+
+
+def _chosen(names: list[str], stated: dict[str, dict[str, list[str]]], config: str, split: str, name: str) -> list[str]:
+    """The files of one split among the ``names`` of all, relative to the folder."""
     if stated and not config:
         config = "default" if "default" in stated or len(stated) > 1 else next(iter(stated))
         if config not in stated:
@@ -52,9 +57,9 @@ def files_of(folder: Path, config: str, split: str, name: str) -> list[Path]:
                 f"{name} has the configurations {quoted(stated)}; name one, as in owner/name/config:split."
             )
     if stated and config in stated:
-        splits = {key: _matches(folder, patterns) for key, patterns in stated[config].items()}
+        splits = {key: _matches(names, patterns, name) for key, patterns in stated[config].items()}
     else:
-        splits = _by_name(folder, config, name)
+        splits = _by_name([PurePosixPath(path) for path in names], config, name)
     splits = {key: files for key, files in splits.items() if files}
     if not splits:
         raise RedvizError(
@@ -69,35 +74,41 @@ def files_of(folder: Path, config: str, split: str, name: str) -> list[Path]:
     return splits[split]
 
 
-def _by_name(folder: Path, config: str, name: str) -> dict[str, list[Path]]:
-    files = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name.lower().endswith(ENDINGS) and not NOT_ROWS.fullmatch(path.name)
-    ]
+def _names_in(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def _names_on_the_hub(repo: str, folder: Path) -> list[str]:
+    """The names of all files of the data set, or of those in the cache where the Hub does not answer."""
+    from huggingface_hub import HfApi
+
+    try:
+        return sorted(HfApi().list_repo_files(repo, repo_type="dataset", revision=folder.name))
+    except Exception:  # the errors of the HTTP client have a tree of their own; that the cache is there is known
+        return _names_in(folder)
+
+
+def _by_name(paths: list[PurePosixPath], config: str, name: str) -> dict[str, list[str]]:
+    files = [path for path in paths if path.name.lower().endswith(ENDINGS) and not NOT_ROWS.fullmatch(path.name)]
     if config:
-        files = [
-            path
-            for path in files
-            if config in path.relative_to(folder).parts[:-1] or path.name.startswith(f"{config}.")
-        ]
+        files = [path for path in files if config in path.parts[:-1] or path.name.startswith(f"{config}.")]
         if not files:
             raise RedvizError(f"{name} has no files in a folder {config!r}; check the configuration.")
-    elif len(parents := {_configuration(path.relative_to(folder)) for path in files}) > 1:
+    elif len(parents := {_configuration(path) for path in files}) > 1:
         raise RedvizError(
             f"{name} has files in {quoted(sorted(parents))}; name a folder as its configuration, as in owner/name/config:split."
         )
-    splits: dict[str, list[Path]] = {}
+    splits: dict[str, list[str]] = {}
     for path in files:
-        splits.setdefault(_split(path.relative_to(folder)), []).append(path)
+        splits.setdefault(_split(path), []).append(str(path))
     return {key: _one_format(paths) for key, paths in splits.items()}
 
 
-def _configuration(path: Path) -> str:
+def _configuration(path: PurePosixPath) -> str:
     return next((part for part in path.parts[:-1] if part != "data" and _known_split(part) is None), "")
 
 
-def _split(path: Path) -> str:
+def _split(path: PurePosixPath) -> str:
     named = [_known_split(part) for part in (path.name, *reversed(path.parts[:-1]))]
     return next((split for split in named if split), "train")
 
@@ -112,9 +123,9 @@ def _known_split(part: str) -> str | None:
     )
 
 
-def _one_format(paths: list[Path]) -> list[Path]:
-    ending = next(ending for ending in ENDINGS if any(path.name.lower().endswith(ending) for path in paths))
-    return [path for path in paths if path.name.lower().endswith(ending)]
+def _one_format(paths: list[str]) -> list[str]:
+    ending = next(ending for ending in ENDINGS if any(path.lower().endswith(ending) for path in paths))
+    return [path for path in paths if path.lower().endswith(ending)]
 
 
 def _stated(folder: Path) -> dict[str, dict[str, list[str]]]:
@@ -149,12 +160,35 @@ def _patterns(files: Any) -> dict[str, list[str]]:
     return {split: patterns for split, patterns in splits.items() if patterns}
 
 
-def _matches(folder: Path, patterns: list[str]) -> list[Path]:
-    found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
-    return sorted(path for path in found if path.name.lower().endswith(ENDINGS))
+def _matches(names: Iterable[str], patterns: list[str], name: str) -> list[str]:
+    parts = [PurePosixPath(pattern).parts for pattern in patterns]
+    if odd := [part for pattern in parts for part in pattern if "**" in part and part != "**"]:
+        raise RedvizError(
+            f"The README of {name} names its files by {odd[0][:80]!r}, but ** stands for whole folders alone; download the files and "
+            "give one by its path."
+        )
+    paths = [(path, PurePosixPath(path).parts) for path in names if path.lower().endswith(ENDINGS)]
+    return [path for path, own in paths if any(_fits(own, pattern) for pattern in parts)]
 
 
-def _snapshot(repo: str, patterns: list[str]) -> Path:
+def _fits(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Whether the parts of a path match those of a pattern, whose ``**`` is any number of folders.
+
+    >>> _fits(("data", "en", "train-0.csv"), ("data", "**", "train-*"))
+    True
+    """
+    reached = {0}  # parts of the path that the pattern so far may have taken
+    for part in pattern:
+        if part == "**":
+            reached = set(range(min(reached), len(path) + 1))
+        else:
+            reached = {n + 1 for n in reached if n < len(path) and fnmatchcase(path[n], part)}
+        if not reached:
+            return False
+    return len(path) in reached
+
+
+def _snapshot(repo: str, patterns: list[str], revision: str | None = None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -164,7 +198,7 @@ def _snapshot(repo: str, patterns: list[str]) -> Path:
     )
 
     try:
-        return Path(snapshot_download(repo, repo_type="dataset", allow_patterns=patterns))
+        return Path(snapshot_download(repo, repo_type="dataset", revision=revision, allow_patterns=patterns))
     except HFValidationError:
         raise RedvizError(f"{repo!r} is not a Hub id; a Hub id looks like owner/name.") from None
     except GatedRepoError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -247,3 +247,37 @@ FIELDS = tuple(
         + [*IDS, *SUBSETS]
     )
 )
+
+
+def schemas_with(parts: Iterable[str]) -> tuple[Schema, ...]:
+    """The schemas that read every one of these parts, as far as any schema needs it: what was mapped is not passed over.
+
+    >>> [schema.name for schema in schemas_with(["completion", "label"])]
+    ['unpaired']
+    """
+    needed = {name for schema in SCHEMAS for names in schema.columns for name in names}
+    asked = needed & {*parts}
+    return tuple(
+        schema for schema in SCHEMAS if asked <= {*(name for names in schema.columns for name in names), *schema.extra}
+    )
+
+
+def kept_beside(mapping: Mapping[str, str]) -> tuple[str, ...]:
+    """The known columns that are read by their own names beside a mapping.
+
+    Not those that the mapping takes, nor those that would be read before a mapped part of the same meaning.
+
+    >>> "prompt" in kept_beside({"chosen": "better"}), "prompt" in kept_beside({"question": "q"})
+    (True, False)
+    """
+    same = {names for schema in SCHEMAS for names in schema.columns} | {IDS, SUBSETS}
+    # "input" is also what an instruction is about: mapped, it stands beside the instruction.
+    first = {
+        name
+        for names in same
+        for part in mapping
+        if part in names and part != "input"
+        for name in names[: names.index(part)]
+    }
+    taken = first.union(mapping, mapping.values())
+    return tuple(name for name in FIELDS if name not in taken)

@@ -45,8 +45,8 @@ class EditEffect:
     responses
         How many responses the figures come from.
     mean, low, high
-        The mean change of the score and its 95 % bootstrap interval over responses; nan where there are none, the interval also
-        where there is one.
+        The mean change of the score and its 95 % bootstrap interval over examples: responses whose ids agree up to ``/`` (to one
+        prompt) are drawn together. nan where there are none, the interval also where there is one.
     rises, falls
         Shares of these responses.
     unchanged, failed
@@ -163,13 +163,16 @@ def _of_response(name: str, found: Sequence[WhatIf]) -> Iterator[ResponseChange]
 
 
 def _effect(edit: Edit, changes: Sequence[ResponseChange]) -> EditEffect:
-    moved = np.array([c.change for c in changes if c.change is not None and c.changes], dtype=np.float64)  # [N]
+    known = [(c.response.partition("/")[0], c.change) for c in changes if c.change is not None and c.changes]
+    moved = np.array([change for _, change in known], dtype=np.float64)  # [N]
     failed = sum(c.change is None for c in changes)
     average = low = high = rises = falls = float("nan")
     if len(moved):
         average, rises, falls = (float(np.mean(x)) for x in (moved, moved > 0, moved < 0))
-    if len(moved) > 1:
-        estimate = resampling(len(moved)).estimate(np.stack([np.ones_like(moved), moved], 1), mean)
+        names = {name: place for place, name in enumerate(dict.fromkeys(name for name, _ in known))}
+        sums = np.zeros((len(names), 2))  # [example, (count, sum)]
+        np.add.at(sums, [names[name] for name, _ in known], np.stack([np.ones_like(moved), moved], 1))
+        estimate = resampling(len(names)).estimate(sums, mean)
         low, high = estimate.low, estimate.high
     unchanged = len(changes) - failed - len(moved)
     about = (edit.name, edit.title, edit.looks_for)

@@ -14,7 +14,7 @@ from scipy.special import expit
 from scipy.stats import rankdata
 
 from redviz.errors import RedvizError
-from redviz.evaluation.intervals import Estimate, Resampling, correlation, correlation_sums, mean, resampling
+from redviz.evaluation.intervals import Estimate, Resampling, correlation, correlation_sums, mean, resampling, share
 from redviz.records import Analysis, Array
 
 if TYPE_CHECKING:
@@ -66,15 +66,24 @@ class Calibration:
 
 @dataclass(frozen=True)
 class PairReport:
-    """Figures over pairs, each with its interval; accuracy counts a tie as half."""
+    """Figures over pairs, each with its interval (of shares Wilson's, else bootstrap); accuracy counts a tie as half.
+
+    Attributes
+    ----------
+    longer_wins, shorter_wins
+        Accuracy of a judge that prefers the longer (the shorter) response.
+    beyond_length
+        Accuracy less that of the better of these two judges, pair by pair: above 0 if the model knows more than length.
+    """
 
     count: int
     left_out: int
     accuracy: Estimate
     by_subset: Mapping[str, Estimate]
     margin: Estimate
-    longer_wins: Estimate  # accuracy of a judge that prefers the longer response
+    longer_wins: Estimate
     shorter_wins: Estimate
+    beyond_length: Estimate
     score_with_length: Estimate  # Spearman over all responses
     calibration: Calibration
 
@@ -147,7 +156,7 @@ def pairs_of_analyses(analyses: Iterable[Analysis], subsets: Mapping[str, str] |
 
 
 def pair_report(pairs: Pairs, seed: int = 0) -> PairReport:
-    """Accuracy, margin, calibration and what length alone would do, with 95 % bootstrap intervals over pairs.
+    """Accuracy, margin, calibration and what length alone would do, with 95 % intervals over pairs.
 
     Examples
     --------
@@ -159,6 +168,7 @@ def pair_report(pairs: Pairs, seed: int = 0) -> PairReport:
     draws = resampling(len(pairs.ids), seed)
     margin = pairs.chosen - pairs.rejected  # [n]
     longer = wins(pairs.chosen_length - pairs.rejected_length)  # [n]
+    by_length = max(longer, 1 - longer, key=np.mean)  # [n]
     # Ranks are taken once, over all responses; the draws resample pairs of ranks.
     scores, lengths = (
         rankdata(np.stack(sides, 1)).reshape(-1, 2)  # [n, side]
@@ -167,11 +177,12 @@ def pair_report(pairs: Pairs, seed: int = 0) -> PairReport:
     return PairReport(
         len(margin),
         pairs.left_out,
-        mean_of(draws, wins(margin)),
-        _by_subset(pairs, margin, seed),
+        share(wins(margin)),
+        _by_subset(pairs, margin),
         mean_of(draws, margin),
-        mean_of(draws, longer),
-        mean_of(draws, 1 - longer),
+        share(longer),
+        share(1 - longer),
+        mean_of(draws, wins(margin) - by_length),
         draws.estimate(correlation_sums(scores, lengths), correlation),
         calibration(margin, draws),
     )
@@ -183,14 +194,13 @@ def wins(margin: Array) -> Array:
 
 
 def mean_of(draws: Resampling, values: Array) -> Estimate:
-    """The mean of one number per unit, ``[n]``."""
+    """The mean of one number per unit, ``[n]``; of ones and zeros see :func:`redviz.evaluation.intervals.share`."""
     return draws.estimate(np.stack([np.ones(len(values)), values], 1), mean)
 
 
-def _by_subset(pairs: Pairs, margin: Array, seed: int) -> dict[str, Estimate]:
+def _by_subset(pairs: Pairs, margin: Array) -> dict[str, Estimate]:
     names = np.array(pairs.subsets, dtype=object)  # [n]
-    found = {name: wins(margin[names == name]) for name in dict.fromkeys(pairs.subsets) if name}
-    return {name: mean_of(resampling(len(own), seed), own) for name, own in found.items()}
+    return {name: share(wins(margin[names == name])) for name in dict.fromkeys(pairs.subsets) if name}
 
 
 def calibration(margin: Array, draws: Resampling | None = None) -> Calibration:

@@ -15,8 +15,17 @@ from typing import Any
 import numpy as np
 
 from redviz.errors import RedvizError
-from redviz.evaluation.intervals import Estimate, Resampling, correlation, correlation_sums, mean, resampling, variance
-from redviz.evaluation.pairs import mean_of, plain, wins
+from redviz.evaluation.intervals import (
+    Estimate,
+    Resampling,
+    correlation,
+    correlation_sums,
+    mean,
+    resampling,
+    share,
+    variance,
+)
+from redviz.evaluation.pairs import plain, wins
 from redviz.records import Analysis, Array
 
 FRACTIONS = (0.25, 0.5, 0.75, 1.0)
@@ -27,7 +36,8 @@ MOSTLY_END, HARDLY_END = 0.8, 0.5  # shares of |credit|
 RULE = (
     f"It takes {FEWEST_PAIRS} pairs and scores that prefer the chosen response above chance (the 95 % interval lies above one half). "
     "Then yes: the prefix scores at 50 % of the response prefer it above chance too, RED lowers the variance of the returns in the "
-    f"second half (interval above 0), and less than {HARDLY_END:.0%} of |credit| is on the last and closing tokens. "
+    "second half (interval above 0; against R or R - P_0, whichever varies less, as a baseline takes off what the prompt alone "
+    f"explains), and less than {HARDLY_END:.0%} of |credit| is on the last and closing tokens. "
     f"No: {MOSTLY_END:.0%} or more of |credit| is there, or neither 50 % nor 75 % is above chance, or RED raises that variance. "
     "Else: in part."
 )
@@ -54,10 +64,11 @@ class SplitReport:
         Share of a response's ``|RED credit|`` that is on its last token, on the template's closing tokens, and on both.
     variance_reduction
         ``1 - Var(R - P_{t-1}) / Var(R)`` over responses, by tenth of the response: how much less the return that is left at token t
-        varies than the whole return that a sparse reward gives every token. Below 0, RED makes it vary more. In the first tenth it
-        is mostly what the prompt explains.
+        varies than the whole return that a sparse reward gives every token. Below 0, RED makes it vary more. All of it holds what the
+        prompt explains: responses of easy and of hard prompts vary by P_0 too.
     late_reduction
-        The same over the second half.
+        The same over the second half, without what the prompt explains: against ``Var(R - P_0)``, which a sparse reward has whose
+        baseline is the score of the prompt (as GRPO's and RLOO's are of the prompt), or ``Var(R)`` where P_0 is noise and adds to it.
     verdict
         "yes", "in part", "no" or "unclear".
     sentence, rule
@@ -93,7 +104,7 @@ class _SideFigures:
     at: Array  # [fraction]: P_t
     last: float  # share of |credit|
     closing: float
-    left: Array  # [position + 1, 5]: count, R, R squared, mean of R - P_{t-1}, mean of its square; the last row is the second half
+    left: Array  # [position + 1, 7]: count, R, its square, R - P_0, its square, means of R - P_{t-1} and of its square; last: 2nd half
 
 
 def split_report(pairs: Iterable[tuple[Analysis, Analysis]], seed: int = 0) -> SplitReport:
@@ -150,11 +161,11 @@ def split_report_of_sides(pairs: Iterable[tuple[Side, Side]], seed: int = 0) -> 
     score = np.array([[side.score for side in own] for own in sides])  # [side, pair]
     last = np.array([[side.last for side in own] for own in sides])  # [side, pair], nan where there is no credit at all
     closing = np.array([[side.closing for side in own] for own in sides])  # [side, pair]
-    left = np.array([[side.left for side in own] for own in sides]).sum(0)  # [pair, position + 1, 5]
-    accuracy = tuple(mean_of(draws, wins(at[0, :, f] - at[1, :, f])) for f in range(len(FRACTIONS)))
-    score_accuracy = mean_of(draws, wins(score[0] - score[1]))
+    left = np.array([[side.left for side in own] for own in sides]).sum(0)  # [pair, position + 1, 7]
+    accuracy = tuple(share(wins(at[0, :, f] - at[1, :, f])) for f in range(len(FRACTIONS)))
+    score_accuracy = share(wins(score[0] - score[1]))
     end_share = _mean_share(draws, last + closing)
-    late_reduction = _reduction(draws, left[:, POSITIONS])
+    late_reduction = _reduction(draws, left[:, POSITIONS], beyond_prompt=True)
     verdict, sentence = _verdict(len(chosen), accuracy, score_accuracy, end_share, late_reduction)
     return SplitReport(
         len(chosen),
@@ -217,8 +228,9 @@ def _left_by_position(left: Array, score: float) -> Array:
     length = len(left)
     place = np.arange(length) * POSITIONS // length  # [T]
     groups = [place == p for p in range(POSITIONS)] + [place >= POSITIONS // 2]
-    rows = [(1.0, score, score**2, left[g].mean(), (left[g] ** 2).mean()) if g.any() else (0.0,) * 5 for g in groups]
-    return np.array(rows)  # [position + 1, 5]
+    whole = (1.0, score, score**2, left[0], left[0] ** 2)
+    rows = [(*whole, left[g].mean(), (left[g] ** 2).mean()) if g.any() else (0.0,) * 7 for g in groups]
+    return np.array(rows)  # [position + 1, 7]
 
 
 def _mean_share(draws: Resampling, shares: Array) -> Estimate:
@@ -226,12 +238,14 @@ def _mean_share(draws: Resampling, shares: Array) -> Estimate:
     return draws.estimate(np.stack([known.sum(0), np.where(known, shares, 0).sum(0)], 1), mean)
 
 
-def _reduction(draws: Resampling, sums: Array) -> Estimate:
-    """``1 - Var(R - P_{t-1}) / Var(R)`` from moments ``[pair, 5]``; short responses have no token in some tenths."""
+def _reduction(draws: Resampling, sums: Array, beyond_prompt: bool = False) -> Estimate:
+    """``1 - Var(R - P_{t-1}) / Var(R)``, or over the smaller of ``Var(R - P_0)`` and ``Var(R)``, from moments ``[pair, 7]``."""
 
     def statistic(given: Array) -> Array:
-        count, score, scores, left, lefts = np.moveaxis(given, -1, 0)
+        count, score, scores, apart, aparts, left, lefts = np.moveaxis(given, -1, 0)  # short responses miss some tenths
         whole = variance(count, score, scores)
+        if beyond_prompt:
+            whole = np.minimum(whole, variance(count, apart, aparts))
         return np.where(whole > 0, 1 - variance(count, left, lefts) / whole, np.nan)
 
     return draws.estimate(sums, statistic, int((sums[:, 0] > 0).sum()))
@@ -259,7 +273,8 @@ def _verdict(
         )
     if late_reduction.high < 0:
         return "no", (
-            f"No: RED raises the variance of the returns in the second half of a response by {-late_reduction.value:.0%}."
+            f"No: RED raises the variance of the returns in the second half of a response by {-late_reduction.value:.0%} "
+            "(beside what the prompt alone explains)."
         )
     weak: list[tuple[bool, str]] = [
         (half.low > 0.5, f"at half of a response its prefix scores are not above chance ({_range(half)})"),
@@ -275,7 +290,7 @@ def _verdict(
     return "yes", (
         f"Yes: at half of a response the prefix scores already prefer the chosen one ({_range(half)}), {end_share.value:.0%} of "
         f"|credit| is on the last and closing tokens, and RED takes {late_reduction.value:.0%} off the variance of the returns in "
-        "the second half."
+        "the second half, beside what the prompt alone explains."
     )
 
 

@@ -3,12 +3,17 @@
 import re
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~$:&-])")
+# GitHub's Markdown makes links of addresses even where they are escaped; a word joiner, which has no width, breaks them.
+ADDRESS = re.compile(r"(?=https?://|www\.)|(?<=[-.\w+])(?=@[-\w]+\.)", re.IGNORECASE)
 
 
 def plain(text: object) -> str:
-    r"""Escape every character that Markdown, LaTeX or Streamlit's own directives would act on; line breaks become blanks.
+    r"""Escape every character that Markdown, LaTeX or Streamlit's own directives would act on, and keep addresses from becoming links;
+    line breaks become blanks.
 
-    >>> plain("![x](http://e) $5")
-    '\\!\\[x\\]\\(http\\://e\\) \\$5'
+    >>> plain("![x](e) $5")
+    '\\!\\[x\\]\\(e\\) \\$5'
+    >>> plain("www.e.org")
+    '\u2060www.e.org'
     """
-    return SPECIAL.sub(r"\\\1", " ".join(str(text).splitlines()))
+    return SPECIAL.sub(r"\\\1", ADDRESS.sub("\u2060", " ".join(str(text).splitlines())))

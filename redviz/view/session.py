@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import streamlit as st
@@ -35,6 +36,8 @@ FOR_RULES = ("sparse", "truncation", "occlusion", "shapley")  # what a function 
 @st.cache_resource(show_spinner=False)
 def engine() -> Engine:
     """The one engine of this server. Primed with the stored opening example, so that the first strips wait for no model."""
+    # Before any worker imports torch: scipy.stats breaks where it finds a torch that another thread has half imported.
+    import_module("scipy.stats")
     made = Engine()
     made.prime(spec_of(DEFAULT), load_analysis(settings.project_file("sample_data/opening.npz")))
     return made
@@ -55,12 +58,13 @@ def through_app(page: str) -> None:
         st.switch_page("app.py")
 
 
-def back_to_page() -> None:
-    """Called by ``app.py``: from here on pages run inside it; back to the page that was asked for alone."""
+def back_to_page(may: bool = True) -> None:
+    """Called by ``app.py``: from here on pages run inside it; back to the page that was asked for alone, if it may be shown."""
     st.session_state[THROUGH] = True
     page, query = st.session_state.pop(ASKED, ("", {}))
-    if page:
+    if page and may:
         st.switch_page(page, query_params=query)
+    view()  # now, while the address bar holds the link: another page empties it, perhaps before this one asks for the view
 
 
 def view() -> ViewState:
@@ -256,7 +260,7 @@ def bound(widget: Callable[..., Any], label: str, name: str, *args: Any, **optio
     return widget(label, *args, key=key, on_change=take, **options)
 
 
-def remembered(label: str, name: str, options: Sequence[str]) -> str:
+def remembered(label: str, name: str, options: Sequence[str], **more: Any) -> str:
     """A row of buttons whose choice outlives its page but is no part of the link. Clicking the chosen one keeps it."""
     key, kept = f"redviz.widget.{name}", f"redviz.{name}"
     st.session_state[key] = st.session_state.setdefault(kept, options[0])
@@ -265,7 +269,7 @@ def remembered(label: str, name: str, options: Sequence[str]) -> str:
         if st.session_state[key] is not None:
             st.session_state[kept] = st.session_state[key]
 
-    st.segmented_control(label, options, key=key, on_change=take)
+    st.segmented_control(label, options, key=key, on_change=take, **more)
     chosen: str = st.session_state[kept]
     return chosen
 

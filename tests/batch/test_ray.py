@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import redviz
+from redviz.batch import ray_engine
 from redviz.batch.local import run_parts, start_run
 from redviz.batch.parts import put_together
 from redviz.batch.ray_engine import check_ray, run_parts_on_ray
@@ -56,7 +58,7 @@ def cluster():
     ray.shutdown()
 
 
-def job(folder: Path, model, count: int = COUNT) -> Run:
+def job(folder: Path, model, count: int = COUNT, wanted=WANTED) -> Run:
     """A run of 15 parts over made-up rows; another folder is another run of the same rows."""
     path = folder / "rows.jsonl"
     path.parent.mkdir(exist_ok=True)
@@ -70,7 +72,7 @@ def job(folder: Path, model, count: int = COUNT) -> Run:
         for n in range(count)
     )
     path.write_text("\n".join(map(json.dumps, lines)))
-    return start_run(open_dataset(path), path, model, WANTED, chunk=10)
+    return start_run(open_dataset(path), path, model, wanted, chunk=10)
 
 
 def rows(path: Path) -> list[dict]:
@@ -87,7 +89,12 @@ def assert_same_rows(given: list[dict], wanted: list[dict]) -> None:
 
 
 def assert_same(given, wanted, name: str) -> None:
-    if isinstance(wanted, list) and wanted and isinstance(wanted[0], float):
+    if name.endswith(": meta") and wanted is not None:
+        given, wanted = json.loads(given), json.loads(wanted)
+        assert given.keys() == wanted.keys(), name
+        for key in wanted:
+            assert_same(given[key], wanted[key], f"{name}.{key}")
+    elif isinstance(wanted, list) and wanted and isinstance(wanted[0], float):
         assert given == pytest.approx(wanted, rel=1e-5, abs=1e-5 * max(map(abs, wanted))), name
     elif isinstance(wanted, float):
         assert given == pytest.approx(wanted, rel=1e-5, abs=1e-6), name
@@ -119,19 +126,35 @@ def workers_of_ray() -> list[psutil.Process]:
     return found
 
 
+def parts_of(run: Run) -> int:
+    return len(list((run.folder / "parts").glob("*.parquet")))
+
+
+def test_workers_write_the_parts_and_nobody_writes_them_again(cluster, model, tmp_path, monkeypatch):
+    def not_here(*given) -> None:
+        raise AssertionError("a part was written by the driver")
+
+    run = job(tmp_path, model, count=20)
+    with monkeypatch.context() as patch:
+        patch.setattr("redviz.batch.parts._write", not_here)
+        state = run_parts_on_ray(run, workers=1, loading=Loading(device="cpu"))
+    assert (state.state, state.done, state.failed) == ("done", 20, 0)
+    put_together(run, tmp_path / "ray.parquet")
+    assert_same_rows(rows(tmp_path / "ray.parquet"), by_local(model, run, tmp_path, monkeypatch))
+
+
 @pytest.mark.slow
 def test_a_killed_worker_costs_no_row(cluster, model, tmp_path, monkeypatch):
     run = job(tmp_path, model)
     killed = []
 
     def kill_one(done: int, total: int) -> None:
-        if done >= 30 and not killed:
+        if not killed and parts_of(run) >= 3:  # the files, since Ray tells of them later on a busy machine
             killed.append(workers_of_ray()[0])
             os.kill(killed[0].pid, signal.SIGKILL)
 
     state = run_parts_on_ray(run, workers=2, loading=Loading(device="cpu"), progress=kill_one)
     assert killed, "nobody was killed"
-    assert not killed[0].is_running()
     assert (state.state, state.done, state.failed) == ("done", COUNT, 0)
     put_together(run, tmp_path / "ray.parquet")
     assert_same_rows(rows(tmp_path / "ray.parquet"), by_local(model, run, tmp_path, monkeypatch))
@@ -166,7 +189,7 @@ def test_a_cancelled_run_stops_and_the_next_finishes_it(cluster, model, tmp_path
     run = job(tmp_path, model)
 
     def cancel_once(done: int, total: int) -> None:
-        if done >= 10 and not run.is_cancelled():
+        if parts_of(run) and not run.is_cancelled():
             run.cancel()
 
     with pytest.raises(Cancelled):
@@ -197,14 +220,40 @@ def test_a_worker_does_a_part_once_and_takes_up_what_another_left(model, tmp_pat
     run = job(tmp_path, model, count=40)
     worker = PartWorker(run.id, os.environ["REDVIZ_HOME"], Loading(device="cpu"), "auto")
     for number in (2, 0, 3, 1):  # forwards, back, forwards
-        assert worker({"number": [number]}) == {"number": [number], "refusal": [""]}
+        assert worker({"number": [number]}) == {"number": [number], "failed": [0], "refusal": [""]}
     written = run.part(2).stat().st_mtime_ns
-    assert worker({"number": [2]}) == {"number": [2], "refusal": [""]}
+    assert worker({"number": [2]}) == {"number": [2], "failed": [0], "refusal": [""]}
     assert run.part(2).stat().st_mtime_ns == written
     assert put_together(run, tmp_path / "out.parquet") == 80
     (run.folder / "cancel").touch()
     run.part(0).unlink()
     assert worker({"number": [0]})["refusal"] == ["The run was cancelled."] and not run.part(0).exists()
+
+
+def test_a_worker_tells_how_many_rows_failed_when_it_scores_a_part_and_when_it_finds_it(model, tmp_path):
+    run = job(tmp_path, model, count=10, wanted=recipes(["red", "dpo"]))
+    for _ in range(2):
+        worker = PartWorker(run.id, os.environ["REDVIZ_HOME"], Loading(device="cpu"), "auto")
+        assert worker({"number": [0]}) == {"number": [0], "failed": [10], "refusal": [""]}
+
+
+def test_a_part_that_only_the_worker_sees_is_no_finished_part(model, tmp_path, monkeypatch):
+    run = job(tmp_path, model, count=10)
+    monkeypatch.setattr(ray_engine, "SEEN_WITHIN", 0.0)
+    with pytest.raises(RedvizError, match="put REDVIZ_HOME on a file system that all machines share"):
+        ray_engine._wait_until_seen(run, {0}, lambda ready: None)
+    run_parts(model, run)
+    ray_engine._wait_until_seen(run, {0}, lambda ready: None)
+
+
+def test_a_cluster_that_is_not_there_is_refused_at_once(model, tmp_path, monkeypatch):
+    ray = pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements-ray.txt")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # held, and nobody listens
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{nobody.getsockname()[1]}")
+        with pytest.raises(RedvizError, match="could not be reached .*; check RAY_ADDRESS"):
+            run_parts_on_ray(job(tmp_path, model, count=10))
 
 
 def test_without_ray_it_is_one_sentence(monkeypatch):

@@ -16,7 +16,7 @@ import redviz
 from redviz.batch.filling import fill
 from redviz.batch.local import manifest_of, reopened, run_parts, specs_of, start_run
 from redviz.batch.parts import failed_in, put_together
-from redviz.batch.runs import Manifest, create_run, list_runs, open_run
+from redviz.batch.runs import Manifest, create_run, delete_run, list_runs, open_run
 from redviz.data.dataset import open_dataset
 from redviz.errors import Cancelled, RedvizError
 from redviz.methods import recipes
@@ -172,9 +172,10 @@ def test_a_damaged_part_is_done_again(run, model, data, tmp_path, damage):
 
 
 def test_what_a_killed_write_left_behind_counts_for_nothing(run, model):
-    (run.folder / "parts" / ".00000.parquet.999999.tmp").write_bytes(b"PAR1 half")
+    left = run.folder / "parts" / ".00000.parquet.999999.tmp"
+    left.write_bytes(b"PAR1 half")
     assert run_parts(model, run).state == "done"
-    assert failed_in(run, 0) == 0
+    assert failed_in(run, 0) == 0 and not left.exists()
 
 
 HOLD = """
@@ -195,7 +196,9 @@ def test_two_processes_never_work_on_one_run_and_a_dead_one_does_not_block_it(ru
         assert run.state().state == "running"
         with pytest.raises(RedvizError, match=f"is being worked on by process {other.pid}; wait for it or cancel it"):
             run_parts(model, run)
-        assert run.state().state == "running", "the refused one changed nothing"
+        with pytest.raises(RedvizError, match=f"is being worked on by process {other.pid}"):
+            delete_run(run)
+        assert run.state().state == "running" and list_runs() == [run], "the refused one changed nothing"
     finally:
         other.send_signal(signal.SIGKILL)
         other.wait()
@@ -260,6 +263,33 @@ def test_the_public_demo_writes_nothing(model, data, home, monkeypatch):
     with pytest.raises(RedvizError, match="public demo"):
         start_run(open_dataset(data), data, model, WANTED)
     assert not home.exists()
+
+
+def test_a_deleted_run_is_gone_and_the_same_job_begins_anew(run, model, data):
+    run_parts(model, run)
+    half = run.folder.with_name(".0123456789abcdef.0.deleted")
+    (half / "parts").mkdir(parents=True)
+    delete_run(run)
+    assert list_runs() == [] and list(run.folder.parent.iterdir()) == [], "what a killed delete left is gone too"
+    run.cancel()
+    with pytest.raises(RedvizError, match=f"Run {run.id} was deleted"):
+        delete_run(run)
+    with pytest.raises(RedvizError, match=f"Run {run.id} was deleted"):
+        run_parts(model, run)
+    assert not run.folder.exists()
+    again = start_run(open_dataset(data), data, model, WANTED, chunk=4)
+    assert again.id == run.id and again.state().state == "queued"
+
+
+def test_who_waited_for_a_run_that_is_deleted_does_not_work_on_it(run, monkeypatch):
+    def deleted_by_who_held_it(handle: int, kind: int) -> bool:
+        run.folder.replace(run.folder.with_name("moved"))
+        create_run(run.manifest)
+        return True
+
+    monkeypatch.setattr("redviz.batch.lock._taken", deleted_by_who_held_it)
+    with pytest.raises(RedvizError, match="was deleted"), run.held():
+        raise AssertionError("the lock of another folder was taken for this run's")
 
 
 @pytest.mark.parametrize("name", ["../../etc", "x" * 16, "", "0123456789abcdef/..", "0" * 16])

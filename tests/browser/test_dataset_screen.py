@@ -84,9 +84,15 @@ def test_a_run_is_cancelled_and_resumed(screen, tmp_path):
     run.get_by_text(re.compile("left$")).wait_for()  # it runs, and says for how long
     run.get_by_role("button", name="Cancel").click()
     run.get_by_text("cancelled", exact=True).wait_for()
-    run.get_by_role("button", name="Resume").click()
+    run.get_by_role("button", name="Resume", exact=True).click()
     run.get_by_text("done", exact=True).wait_for(timeout=3 * WAIT)
     run.get_by_text("3,000 of 3,000 responses").wait_for()
+    run.get_by_role("button", name="Delete", exact=True).click()
+    screen.get_by_text("Delete this run with its 3,000 scored responses for good?").wait_for()
+    screen.get_by_role("button", name="Delete for good").click()
+    screen.get_by_text("many.jsonl", exact=True).wait_for(state="detached")
+    part(screen, "Runs")
+    assert screen.get_by_text("many.jsonl", exact=True).count() == 0
     assert screen.errors == []
 
 

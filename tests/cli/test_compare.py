@@ -1,10 +1,13 @@
 """``redviz compare``: the numbers of ``redviz.compare``, as a table or as JSON."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import tiny
+import torch
+from safetensors.torch import load_file
 
 from redviz.cli import main
 from redviz.cli.comparison_text import comparison_text, models_text
@@ -160,3 +163,13 @@ def test_one_response_under_two_models(run):
 def test_bad_usage_is_one_sentence(run, args, said):
     code, out, err = run(*ask(), *args)
     assert (code, out) == (2, "") and err.startswith("redviz: ") and err.count("\n") == 1 and said in err
+
+
+def test_a_partner_is_loaded_with_the_same_trust_as_the_model(run, tmp_path):
+    folder = shutil.copytree(Path(tiny.model().name), tmp_path / "cost")
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    args = ask(ONE, TWO, methods="red", option="red.alpha=0.5", **{"cost-model": folder})
+    assert run(*args)[0] == 2
+    code, out, err = run(*args, "--allow-pickle")
+    assert (code, err) == (0, "") and "red: what makes the margin" in out

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import tiny
+import torch
+from safetensors.torch import load_file
 
 from redviz.batch import local
 from redviz.batch.runs import list_runs
@@ -258,3 +261,13 @@ def test_export_refuses_in_one_sentence(run, data, tmp_path):
     ):
         code, out, err = run("export", *given)
         assert (code, out) == (2, "") and said in err and err.count("\n") == 1
+
+
+def test_a_partner_is_loaded_with_the_same_trust_as_the_model(run, data, tmp_path):
+    folder = shutil.copytree(Path(tiny.model().name), tmp_path / "cost")
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    asked = ask(data, tmp_path / "out.jsonl", "--option", "red.alpha=0.5", "--cost-model", folder, "--limit", 1)
+    assert run(*asked)[0] == 2
+    assert run(*asked, "--allow-pickle")[0] == 0
+    assert not any(row["error"] for row in rows(tmp_path / "out.jsonl"))

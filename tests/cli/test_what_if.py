@@ -7,6 +7,8 @@ import tiny
 
 import redviz
 from redviz.cli import main
+from redviz.data.dataset import Dataset
+from redviz.evaluation import edit_effects
 from redviz.evaluation.text_edits import PRAISE, READY_EDITS
 
 PROMPT, RESPONSE = "Review the film.", "A superb film. I did not like it."
@@ -89,6 +91,37 @@ def test_averages_over_a_data_set(run, dataset):
     assert {line.split()[0]: float(line.split()[1]) for line in lines} == pytest.approx(means, abs=1e-3)
 
 
+def test_columns_can_be_named_and_many_bad_rows_are_counted(run, tmp_path):
+    path = tmp_path / "odd.jsonl"
+    rows = [{"q": PROMPT, "a": "Glorious."}, *[{"q": PROMPT, "a": n} for n in range(13)]]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    ask = ("--dataset", path, "--device", "cpu", "--edits", "praise", "--json")
+    assert "--column" in sentence(run(*ask))
+    code, out, err = run(*ask, "--column", "prompt=q", "--column", "response=a")
+    told = json.loads(out)
+    wanted = scored(f"Glorious. {PRAISE}") - scored("Glorious.")
+    assert code == 0 and told["changes"][0]["change"] == pytest.approx(wanted, abs=1e-4)
+    assert err.count("left out (response is a number") == 10 and "13 rows are left out in all.\n" in err
+
+
+def test_a_data_set_is_not_held_whole(run, dataset, monkeypatch):
+    """No item is read before the one before it was scored."""
+    order, items = [], Dataset.items
+    monkeypatch.setattr(Dataset, "items", lambda self: ((order.append("read"), item)[1] for item in items(self)))
+    monkeypatch.setattr(edit_effects, "analyze_batch", _one_by_one(order))
+    assert run("--dataset", dataset, "--device", "cpu", "--edits", "upper")[0] == 0
+    assert order == ["read"] * 3 + ["read", "scored"] * 3
+
+
+def _one_by_one(order):
+    def analyze(model, examples, methods):
+        for example in examples:
+            order.append("scored")
+            yield redviz.analyze(model, example.prompt, example.response, methods)
+
+    return analyze
+
+
 def test_limit_counts_responses(run, dataset):
     told = json.loads(run("--dataset", dataset, "--limit", 2, "--device", "cpu", "--edits", "upper", "--json")[1])
     assert len(told["changes"]) == 2 and "nan" not in json.dumps(told).lower()
@@ -107,6 +140,7 @@ def test_a_rule_is_edited_too(run):
         ((*ASK, "--edits", " , "), "--edits names none; use some of"),
         ((*ASK, "--dataset", "x.jsonl"), "not both"),
         ((*ASK, "--limit", "3"), "--limit goes with --dataset"),
+        ((*ASK, "--column", "prompt=q"), "--column goes with --dataset"),
         (("--dataset", "x.jsonl", "--limit", "0"), "--limit is 0; give 1 or more"),
         (("--dataset", "nowhere.jsonl"), "nowhere.jsonl is no file on this machine"),
         (("--prompt", PROMPT), "Give the response once"),

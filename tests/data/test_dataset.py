@@ -101,9 +101,38 @@ def test_columns_are_mapped_by_name():
 
 
 @pytest.mark.parametrize(
+    ("row", "mapping", "prompt", "responses"),
+    [
+        ({"prompt": "Q", "better": "A", "worse": "B"}, {"chosen": "better", "rejected": "worse"}, "Q", ["A", "B"]),
+        ({"question": "Q", "response": "A"}, {"prompt": "question"}, "Q", ["A"]),
+        ({"prompt": "no", "question": "Q", "response": "A"}, {"prompt": "question"}, "Q", ["A"]),
+        ({"prompt": "no", "q": "Q", "chosen": "A", "rejected": "B"}, {"question": "q"}, "Q", ["A", "B"]),
+        ({"prompt": "Q", "chosen": "no", "rejected": "no", "text": "A"}, {"response": "text"}, "Q", ["A"]),
+        ({"prompt": "no", "response": "no", "chat": TURNS + (bot("A"),)}, {"messages": "chat"}, TURNS, ["A"]),
+        ({"instruction": "Q", "about": "this", "output": "A"}, {"input": "about"}, "Q\n\nthis", ["A"]),
+        ({"system": "S", "q": "Q", "response": "A"}, {"prompt": "q"}, ({"role": "system", "content": "S"}, user("Q")), ["A"]),
+    ],
+)  # fmt: skip
+def test_columns_beside_a_mapping_keep_their_meaning_and_what_was_mapped_is_read(row, mapping, prompt, responses):
+    dataset = opened(row, mapping=mapping)
+    [item] = dataset.items()
+    assert (item.prompt, [candidate.response for candidate in item.candidates]) == (prompt, responses)
+    assert list(opened(row, mapping=dataset.detected.mapping).items()) == [item]
+
+
+def test_a_prompt_that_one_row_lacks_is_not_taken_for_none():
+    dataset = opened({"prompt": "Q", "text": "A"}, {"text": "B"}, mapping={"response": "text"})
+    assert [item.prompt for item in dataset.items()] == ["Q"]
+    assert dataset.problems == [RowProblem(2, "prompt is missing")]
+
+
+@pytest.mark.parametrize(
     ("mapping", "message"),
     [
-        (None, r"^a.jsonl has the columns 'q', 'a', which fit no known schema; say with a mapping .*prompt=question"),
+        (
+            None,
+            r"^a.jsonl has the columns 'q', 'a', which fit no .*; say with a mapping \(--column on the command line\) .*prompt=question",
+        ),
         ({"prompt": "x", "response": "a"}, r"^a.jsonl has no column 'x'; it has 'q', 'a'\."),
         ({"promt": "q"}, r"^'promt' is no part of a data set; map one of 'question'"),
         ({"prompt": "q"}, r"^a.jsonl has the columns 'q', 'a', which fit no known schema"),

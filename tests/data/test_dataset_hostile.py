@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from redviz.data.dataset import open_dataset
+from redviz.data.formats import Content, rows_of
 from redviz.errors import RedvizError
 
 GOOD = b'{"prompt": "Q", "chosen": "A", "rejected": "B"}\n'
@@ -240,6 +241,7 @@ def one_list_of_nulls(length):
 LIMITED = """
 import resource, sys
 from redviz.data.dataset import open_dataset
+from redviz.data.formats import Content, rows_of
 from redviz.errors import RedvizError
 import pyarrow.parquet
 resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30, 3 * 2**30))
@@ -262,3 +264,18 @@ def test_a_parquet_bomb_stays_small(table, said, tmp_path):
     (tmp_path / "a.parquet").write_bytes(parquet(table()))
     result = subprocess.run([sys.executable, "-c", LIMITED, tmp_path / "a.parquet"], capture_output=True, text=True)
     assert result.stdout.startswith(said), result.stdout + result.stderr[-2000:]
+
+
+def test_json_that_is_held_whole_has_a_bound_and_takes_no_room_twice(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(b"[" + b" " * 33 * MB + b"]")
+    assert re.search(r"^a\.json has 33 MB, .* read whole, up to 32 MB; save it as JSONL", refused(path))
+    (tmp_path / "a.txt").write_bytes(b"x" * 33 * MB)  # one text takes no more than itself
+    assert open_dataset(tmp_path / "a.txt").rows == 1
+    content = Content(b"[" + b"1," * 300_000 + b"1]", "b.json")
+    tracemalloc.start()
+    rows = rows_of(content, ())
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert rows.count == 300_001 and next(rows.read()) == next(rows.read()) == (1, 1)
+    assert held < 16 * rows.count  # eight bytes a place in the list, and no pair of line and row beside it

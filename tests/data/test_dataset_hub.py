@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import constants, errors
+from huggingface_hub.utils import filter_repo_objects
 
 from redviz.data.dataset import open_dataset
 from redviz.errors import RedvizError
@@ -167,10 +168,68 @@ def test_only_what_a_readme_names_is_fetched(monkeypatch, put):
     folder = put([*SHARDS, "other.csv"], README)
     asked = []
 
-    def fetch(repo, repo_type, allow_patterns):
-        asked.append((repo, repo_type, allow_patterns))
+    def fetch(repo, repo_type, revision, allow_patterns):
+        asked.append((repo, repo_type, revision, allow_patterns))
         return str(folder)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
     open_dataset("owner/name/other")
-    assert asked == [("owner/name", "dataset", ["README.md"]), ("owner/name", "dataset", ["other.csv"])]
+    assert asked == [("owner/name", "dataset", None, ["README.md"]), ("owner/name", "dataset", SHA, ["other.csv"])]
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "fetched"),
+    [
+        (SHARDS, "owner/name:test", ["data/test-*-of-00001.parquet"]),
+        (SHARDS, "owner/name", ["data/train-*-of-00002.parquet"]),
+        (PARTS, "owner/name/online", ["online/train.jsonl.gz"]),
+        ([f"{split}.{ending}" for split in ("train", "test") for ending in ("csv", "parquet")], "owner/name:test", ["test.parquet"]),
+    ],
+)  # fmt: skip
+def test_only_the_split_asked_for_is_fetched(monkeypatch, put, files, name, fetched):
+    """The Hub lists all files; the cache gets those of the split and nothing else."""
+    folder = put(files)
+    hidden = {path: (folder / path).readlink() for path in files}
+    for path in files:
+        (folder / path).unlink()
+    asked = []
+
+    def fetch(repo, repo_type, revision, allow_patterns):
+        asked.append(allow_patterns)
+        for path in filter_repo_objects(hidden, allow_patterns=allow_patterns):
+            (folder / path).symlink_to(hidden[path])
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    monkeypatch.setattr(
+        huggingface_hub.HfApi, "list_repo_files", lambda self, repo, *, repo_type, revision: list(hidden)
+    )
+    assert [item.prompt for item in open_dataset(name).items()]
+    assert asked == [["README.md"], fetched]
+
+
+def test_a_split_that_is_not_there_is_said_before_anything_is_fetched(monkeypatch, put):
+    folder, asked = put(SHARDS), []
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *a, **k: asked.append(k) or str(folder))
+    with pytest.raises(RedvizError, match="has no split 'dev'"):
+        open_dataset("owner/name:dev")
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("data/**/*.jsonl", ["data/a.jsonl", "data/en/b.jsonl"]),
+        ("**/b.*", ["data/en/b.jsonl"]),
+        ("./data/[ab].jsonl", ["data/a.jsonl"]),
+        ("data/**.jsonl", None),
+        ("**data/*", None),
+    ],
+)
+def test_patterns_of_a_readme(put, pattern, expected):
+    put(["data/a.jsonl", "data/en/b.jsonl", "c.jsonl"], f"---\nconfigs:\n- data_files: '{pattern}'\n---\n")
+    if expected:
+        assert prompts(open_dataset("owner/name")) == expected
+    else:
+        with pytest.raises(RedvizError, match=r"The README of owner/name names .* \*\* stands for whole folders alone"):
+            open_dataset("owner/name")

@@ -1,5 +1,6 @@
 """Every schema of data sets: the item that a row becomes, the same from JSONL, from Parquet and by its own mapping."""
 
+import csv
 import json
 
 import pyarrow as pa
@@ -187,3 +188,40 @@ def test_a_system_text_goes_before_the_prompt_once():
     own = ({"role": "system", "content": "own"}, user("Q"))
     [item] = opened({"system": "S", "prompt": list(own), "response": "A"}).items()
     assert item.prompt == own
+
+
+SYSTEM = {"role": "system", "content": "S"}
+
+
+@pytest.mark.parametrize("given", [{}, {"prompt": "Q"}, {"prompt": [SYSTEM, user("Q")], "system": None}])
+def test_the_system_text_stays_before_answers_that_repeat_the_prompt(given):
+    turns = {"chosen": [user("Q"), bot("A")], "rejected": [user("Q"), bot("B")]}
+    [item] = opened({"system": "S", **turns, **given}).items()
+    assert item.prompt == (SYSTEM, user("Q"))
+    assert [candidate.prompt for candidate in item.candidates] == [None, None]
+    own = {side: [{"role": "system", "content": "own"}, *said] for side, said in turns.items()}
+    [item] = opened({"system": "S", **own, **given}).items()
+    assert item.prompt == ({"role": "system", "content": "own"}, user("Q"))
+
+
+def test_the_system_text_stays_before_every_listed_response():
+    listed = [[user("Q"), bot("A")], "B"]
+    for name in ("responses", "generations", "completions"):
+        values = [{"response": value} for value in listed] if name == "completions" else listed
+        [item] = opened({"system": "S", "prompt": "Q", name: values}).items()
+        assert [example.prompt for example in item.examples] == [(SYSTEM, user("Q"))] * 2
+
+
+def test_chat_in_the_cells_of_a_csv_is_read_as_chat(tmp_path):
+    turns = {"chosen": [user("Q, no?"), bot("A")], "rejected": [user("Q, no?"), bot("B")]}
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["prompt", "chosen", "rejected"])
+        writer.writeheader()
+        writer.writerow({"prompt": json.dumps([SYSTEM, user("Q, no?")])} | {k: json.dumps(v) for k, v in turns.items()})
+        writer.writerow({"prompt": "List two.", "chosen": '["a", "b"]', "rejected": "[1"})
+    dataset = open_dataset(tmp_path / "a.csv")
+    chat, plain = dataset.items()
+    assert chat.prompt == (SYSTEM, user("Q, no?"))
+    assert [candidate.response for candidate in chat.candidates] == ["A", "B"]
+    assert [candidate.response for candidate in plain.candidates] == ['["a", "b"]', "[1"]  # answers that are lists
+    assert "chat messages" in dataset.detected.sentence

@@ -241,6 +241,20 @@ def test_the_interval_is_that_of_resampled_responses():
     assert (row.high - row.low) / 2 == pytest.approx(1.96 * 0.5 / 10, abs=0.02)
 
 
+def test_responses_of_one_example_are_drawn_together():
+    """Ten responses to a prompt that all change alike tell no more than one."""
+    model = redviz.reward_function(lambda prompt, response: float("!" in response) * len(prompt))
+    shout = Edit("shout", "Shout", lambda text: text + "!")
+    lengths = np.random.default_rng(0).integers(1, 60, 40)
+    items = [{"id": f"q{n}", "prompt": "x" * int(length), "response": "a b"} for n, length in enumerate(lengths)]
+    several = [{**item, "id": f"{item['id']}/{n}"} for item in items for n in range(10)]
+    (one,), (ten,) = (edit_effects(model, rows, [shout]).rows for rows in (items, several))
+    assert (one.responses, ten.responses) == (40, 400)
+    assert (ten.mean, ten.low, ten.high) == pytest.approx((one.mean, one.low, one.high))
+    (single,) = edit_effects(model, several[:10], [shout]).rows
+    assert single.responses == 10 and np.isnan([single.low, single.high]).all()
+
+
 def test_bad_rows_stop_nothing_and_are_told():
     def picky(prompt, response):
         if response == "Bad":

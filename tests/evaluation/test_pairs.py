@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 
 from redviz.errors import RedvizError
-from redviz.evaluation.intervals import correlation, correlation_sums, mean, resampling
+from redviz.evaluation.intervals import correlation, correlation_sums, mean, resampling, share
 from redviz.evaluation.pairs import (
     Pairs,
     calibration,
@@ -197,3 +197,37 @@ def test_credits_of_rows_join_the_labels_of_a_response():
         {"red": [1, 2], "abc": [2, 1]},
         {"red": [3]},
     ]
+
+
+@pytest.mark.parametrize(("rate", "n"), [(0.9, 12), (0.95, 30)])
+def test_intervals_of_shares_cover_as_often_as_they_say(rate, n):
+    random = np.random.default_rng(6)
+    found = [pair_report(pairs(won, ~won)).accuracy for won in random.random((250, n)) < rate]
+    assert np.mean([e.low <= rate <= e.high for e in found]) > 0.92
+
+
+def test_a_share_of_all_has_an_interval_and_of_one_has_none():
+    five = pair_report(pairs([1] * 5, [0] * 5, subsets=["a"] * 4 + ["b"])).to_dict()
+    assert (five["accuracy"]["value"], five["accuracy"]["high"]) == (1, 1) and 0.5 < five["accuracy"]["low"] < 0.6
+    assert five["by_subset"]["b"] == {"value": 1.0, "low": None, "high": None, "count": 1}
+    ties = share([0.5] * 9)
+    assert ties.value == 0.5 and ties.low == pytest.approx(1 - ties.high)
+    one = pair_report(pairs([2], [1]))
+    assert (
+        np.isnan([one.accuracy.low, one.margin.low, one.margin.high, share([]).value]).all() and one.margin.value == 1
+    )
+
+
+def test_accuracy_beyond_length_is_paired():
+    """Right wherever length is right and now and then beside: the intervals of both overlap, the difference does not hold 0."""
+    random = np.random.default_rng(7)
+    longer = random.random(300) < 0.7
+    right = longer | (random.random(300) < 0.2)
+    lengths = np.where(longer, 2, 1), np.where(longer, 1, 2)
+    report = pair_report(pairs(right, ~right, *lengths))
+    assert report.longer_wins.high > report.accuracy.low
+    assert report.beyond_length.value == pytest.approx(right.mean() - longer.mean()) and report.beyond_length.low > 0
+    alike = pair_report(pairs(longer, ~longer, *lengths[::-1]))  # a judge by length: here the shorter wins
+    assert (alike.beyond_length.value, alike.beyond_length.low, alike.shorter_wins.value) == (0, 0, longer.mean())
+    apart = pair_report(pairs(random.random(300) < 0.7, np.full(300, 0.5), *lengths))
+    assert apart.beyond_length.low <= 0

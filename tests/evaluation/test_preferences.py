@@ -109,3 +109,38 @@ def test_doctor_refuses_what_it_cannot_measure(tmp_path, capsys):
         assert main(["doctor", "--model", "embedded:sentiment", "--device", "cpu", *args]) == 2
         out, err = capsys.readouterr()
         assert out == "" and words in err and err.count("\n") == 1
+
+
+def test_doctor_says_what_it_left_out_and_takes_columns(tmp_path, capsys):
+    path = tmp_path / "odd.jsonl"
+    rows = [
+        {"q": "Review.", "better": "Superb.", "worse": "Dull."},
+        {"q": "Review.", "better": 3, "worse": "Dull."},
+        {"q": "Review.", "better": None, "worse": "Dull."},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    ask = ["doctor", "--model", "embedded:sentiment", "--device", "cpu", "--dataset", str(path)]
+    assert main(ask) == 2
+    assert "--column" in capsys.readouterr().err
+    columns = [part for name in ("prompt=q", "chosen=better", "rejected=worse") for part in ("--column", name)]
+    assert main([*ask, *columns]) == 0
+    out, err = capsys.readouterr()
+    assert "Can this model be split? 1 pair of odd.jsonl\n" in out and "nan" not in out
+    assert err.splitlines() == [
+        "odd.jsonl, line 2: left out (chosen is a number, expected text)",
+        "odd.jsonl, line 3: left out (chosen is null)",
+    ]
+    assert main(["doctor", "--model", "embedded:sentiment", *columns]) == 2
+    assert "--column is given without --dataset" in capsys.readouterr().err
+
+
+def test_doctor_counts_the_items_that_prefer_nothing(tmp_path, capsys):
+    path = tmp_path / "rated.jsonl"
+    answers = {"prompt": "Review.", "responses": ["Superb.", "Dull."]}
+    rows = [{**answers, "scores": scores} for scores in ([2, 1], [1, 1], [3, 3])]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    assert main(["doctor", "--model", "embedded:sentiment", "--device", "cpu", "--dataset", str(path), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err == "rated.jsonl: 2 items state no preference, left out of the pairs.\n"
+    told = json.loads(out)
+    assert (told["split"]["count"], told["dataset"]["items_without_preference"]) == (1, 2)

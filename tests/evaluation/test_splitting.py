@@ -169,3 +169,27 @@ def test_a_rule_has_nothing_to_split():
     one, two = analyze_batch(model, [Example("p", "a b c", "1/chosen"), Example("p", "a b", "1/rejected")], ["sparse"])
     with pytest.raises(RedvizError, match="no pair with prefix scores"):
         split_report([(one, two)])
+
+
+def test_what_the_prompt_explains_is_not_to_the_credit_of_red():
+    """Prompts that differ much, and prefixes that shake around the score of their prompt: RED adds noise to every baseline."""
+    random = np.random.default_rng(4)
+    prompt = random.normal(0, 3, (1, PAIRS, 1))
+    last = steps(1.0, length=1)
+    prefix = prompt + np.sign(last) * 0.7 + random.normal(0, 2, (2, PAIRS, T + 1))
+    prefix[:, :, :1] = prompt
+    prefix[:, :, -1:] = prompt + last
+    easy_and_hard = split_report_of_sides(sides(prefix))
+    alike = split_report_of_sides(sides(prefix - prompt))
+    assert easy_and_hard.variance_reduction[7].low > 0.3  # the figure as it is specified holds the prompt's part
+    assert easy_and_hard.verdict == alike.verdict == "no"
+    assert (
+        easy_and_hard.late_reduction.value == pytest.approx(alike.late_reduction.value)
+        and alike.late_reduction.high < 0
+    )
+    assert "beside what the prompt alone explains" in easy_and_hard.sentence
+    noise = prefix - prompt
+    noise[:, :, :1] = random.normal(
+        0, 9, (2, PAIRS, 1)
+    )  # a score of the prompt that means nothing is no baseline to beat
+    assert split_report_of_sides(sides(noise)).late_reduction.value == pytest.approx(alike.late_reduction.value)

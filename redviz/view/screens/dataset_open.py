@@ -13,7 +13,7 @@ from redviz.records import Prompt
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
 from redviz.view.screens.dataset_sources import MOST_CHECKED, Opened, Source, chosen_source, opened
-from redviz.view.screens.dataset_state import keep, kept, recall
+from redviz.view.screens.dataset_state import keep, kept, kept_choice, recall
 from redviz.view.screens.methods_bar import method_names
 from redviz.view.screens.runs_jobs import begin, ray_possible
 from redviz.view.session import allowed, confirm_partners, confirmed, spec_of, view
@@ -64,7 +64,8 @@ def _refused(source: Source, found: Opened, mapping: Mapping[str, str]) -> None:
     if not found.columns:
         st.error(plain(found.refusal))
         return
-    st.warning(plain(found.refusal) if mapping else "The columns fit no known schema: say which one is which.")
+    unknown = not mapping and "fit no known schema" in found.refusal
+    st.warning("The columns fit no known schema: say which one is which." if unknown else plain(found.refusal))
     if not mapping:
         st.text(f"Columns: {', '.join(found.columns[:40])}")
     _form(source, found.columns, mapping, bool(mapping))
@@ -151,7 +152,9 @@ def _score(source: Source, found: Opened, mapping: Mapping[str, str], limit: int
     named = ", ".join(method_names(wanted).values())
     places = ("this machine", "Ray")
     help_ray = "The cluster that RAY_ADDRESS names, else a local one; its workers load the model themselves."
-    on_ray = ray_possible() and st.selectbox("Run on", places, width=180, help=help_ray) == places[1]
+    on_ray = (
+        ray_possible() and kept_choice("Run on", "dataset.place", list(places), width=180, help=help_ray) == places[1]
+    )
     st.button(
         f"Score {count} responses with {plain(named)}",
         type="primary",
@@ -159,4 +162,4 @@ def _score(source: Source, found: Opened, mapping: Mapping[str, str], limit: int
         args=(spec, source, mapping, limit, on_ray),
         disabled=not found.responses,
     )
-    st.caption(f"By {plain(spec.name)}, chosen at the left; the methods and their options are those of Inspect.")
+    st.caption(f"By {plain(spec.name)}, the model of the sidebar; the methods and their options are those of Inspect.")

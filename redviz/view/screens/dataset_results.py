@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -15,7 +16,17 @@ from redviz.view.marks import flat
 from redviz.view.screens.dataset_downloads import downloads
 from redviz.view.screens.dataset_rows import offer_row
 from redviz.view.screens.dataset_sources import server_files
-from redviz.view.screens.dataset_state import FROM, keep, kept, kept_choice, kept_choices, once, recall
+from redviz.view.screens.dataset_state import (
+    FROM,
+    PARTS,
+    keep,
+    kept,
+    kept_choice,
+    kept_choices,
+    once,
+    recall,
+    show_part,
+)
 from redviz.view.screens.dataset_summary import split_panel, summary_panel
 from redviz.view.screens.runs_jobs import has_rows, shown_runs
 from redviz.view.session import remembered, theme
@@ -39,6 +50,7 @@ def results_part() -> None:
     source = _source()
     if source is None:
         st.info("No results yet. Open a data set and score it; result files of REDVIZ_DATA are listed here too.")
+        st.button("Open a data set", key="redviz.results.empty", on_click=show_part, args=(PARTS[0],), type="primary")
         return
     found, run = source
     panel = remembered("Show", "dataset.panel", PANELS)
@@ -85,7 +97,7 @@ def _rows(found: ResultFile, run: Run | None) -> None:
         order = kept_choice("Sort by", "dataset.order", list(ORDERS), format_func=ORDERS.__getitem__, width=170)
         pages = max(1, -(-count // PAGE))
         keep("dataset.page", min(int(recall("dataset.page", 1) or 1), pages))
-        page = int(kept(st.number_input, f"Page, of {pages:,}", "dataset.page", 1, 1, pages, width=130))
+        page = int(kept(st.number_input, f"Page (of {pages:,})", "dataset.page", 1, 1, pages, width=130))
         descending = kept(st.toggle, "Descending", "dataset.descending", False)
     if not count:
         st.info("No row matches these filters.")
@@ -159,6 +171,9 @@ def _histogram(found: ResultFile, where: Where) -> None:
 
     names = ["score", "margin", "length", "largest"]
     column = kept_choice("Histogram of", "dataset.histogram", names, format_func=ORDERS.__getitem__, width=170)
+    labels = where.labels or tuple(found.choices("label"))
+    if column != "largest" and len(labels) > 1:  # the same for each method: a response counts once
+        where = replace(where, labels=labels[:1])
     counted: Histogram = found.histogram(column, 40, where)
     if counted.counts.sum():
         figure = histogram_figure(counted, ORDERS[column], theme=theme())

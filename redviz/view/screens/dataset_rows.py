@@ -13,10 +13,12 @@ from redviz.errors import RedvizError
 from redviz.records import Example, Prompt
 from redviz.settings import project_file
 from redviz.view.markdown import plain
+from redviz.view.marks import flat
 from redviz.view.session import show_example, view
 
 COMPARE = "redviz.compare"
 SIDES = ("chosen", "rejected")
+LONGEST = 200  # characters of a prompt
 
 
 def offer_row(found: ResultFile, row: dict[str, Any]) -> None:
@@ -26,6 +28,8 @@ def offer_row(found: ResultFile, row: dict[str, Any]) -> None:
         if whole["error"]:
             st.error(plain(whole["error"]))
         st.caption(plain(" · ".join(str(v) for v in (whole["example_id"], whole["response_id"], whole["label"]) if v)))
+        if prompt := flat(_asked(whole["prompt"])):
+            st.caption(plain(f"Prompt: {prompt}"))
         st.text(whole["response"] or "")
         if whole["model"] != view().model:
             st.caption(
@@ -40,6 +44,17 @@ def offer_row(found: ResultFile, row: dict[str, Any]) -> None:
                     st.session_state[COMPARE] = pair
                     st.switch_page("pages/compare.py")
                 st.info("The other side of this pair is not in this file.")
+
+
+def _asked(written: str | None) -> str:
+    """The beginning of the last turn of a prompt, where it can be read."""
+    try:
+        prompt = prompt_of_row(written)
+    except RedvizError:
+        return ""
+    last = prompt if isinstance(prompt, str) else prompt[-1]["content"]
+    line = " ".join(last[: 2 * LONGEST].split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
 def example_of_row(row: dict[str, Any]) -> Example:

@@ -81,15 +81,29 @@ def chosen_source() -> Source | None:
 
 
 def _upload() -> Source | None:
+    most = min(
+        MAX_UPLOAD >> 20, int(st.get_option("server.maxUploadSize"))
+    )  # the server refuses more, whatever is said here
     file = st.file_uploader(
         "A file of prompts and responses",
         key="redviz.dataset.file",
-        max_upload_size=MAX_UPLOAD >> 20,
+        max_upload_size=most,
         help=f"{', '.join(ENDINGS)}: prompt, chosen and rejected; prompt and response; messages; lists of completions; and others",
+    )
+    # Always here: of a file that is too large the browser tells the server nothing, and shows its own words on hover alone.
+    st.caption(
+        f"JSONL (also gzipped), JSON, CSV, Parquet or text, up to {most} MB. A larger file opens from a server folder, or is scored "
+        "in a terminal with `redviz score --dataset`."
     )
     if file is not None:
         keep(UPLOADED, Source(file.getvalue(), file.name))
     found: Source | None = recall(UPLOADED)
+    if found is None:
+        st.caption(
+            "Each response gets a score and the credits of its tokens; pairs of a chosen and a rejected one also give accuracy, "
+            "calibration, and whether the model can be split. A line of JSONL: "
+            '`{"prompt": "…", "chosen": "…", "rejected": "…"}`'
+        )
     if file is None and found is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.text(f"{file_name(found.name)}, uploaded before")

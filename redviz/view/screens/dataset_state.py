@@ -17,7 +17,7 @@ PART, FROM = "dataset.part", "dataset.from"
 
 def chosen_part() -> str:
     """Which of the three parts is shown."""
-    return remembered("Part of this screen", PART, PARTS)
+    return remembered("Part of this screen", PART, PARTS, label_visibility="collapsed")
 
 
 def show_part(part: str) -> None:

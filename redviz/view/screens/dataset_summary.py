@@ -62,10 +62,12 @@ def _pairs(report: PairReport) -> None:
         _figure("Score with length", report.score_with_length, "+.2f", "Spearman's correlation over all responses")
         _figure("Calibration error", report.calibration.error, ".1%", "Expected error of the Bradley-Terry probability")
     left = f"; {report.left_out:,} examples made no pair" if report.left_out else ""
-    st.caption(f"{report.count:,} pairs{left}. Below each figure its 95 % bootstrap interval over pairs.")
-    if by_length.high >= report.accuracy.low:
+    st.caption(f"{report.count:,} pairs{left}. Below each figure its 95 % interval over pairs.")
+    beyond = report.beyond_length
+    if not beyond.low > 0:
         st.warning(
-            "The intervals of the accuracy and of length alone overlap: these pairs do not show that the model reads more than length."
+            f"Accuracy less length alone, pair by pair: {_number(beyond.value, '+.1%')} ({_number(beyond.low, '+.1%')} to "
+            f"{_number(beyond.high, '+.1%')}). These pairs do not show that the model reads more than length."
         )
     left_side, right_side = st.columns(2)
     with left_side:
@@ -81,7 +83,7 @@ def _pairs(report: PairReport) -> None:
 
 
 def _figure(name: str, found: Estimate, form: str, words: str) -> None:
-    with st.container(width=150):
+    with st.container(width=150, gap=None):
         st.metric(name, _number(found.value, form), help=words)
         st.caption(f"{_number(found.low, form)} to {_number(found.high, form)}")
 
@@ -140,14 +142,20 @@ def split_panel(found: ResultFile) -> None:
         st.markdown("**Variance of returns that RED takes away**")
         st.plotly_chart(variance_figure(report, theme=theme()), width="stretch", key="redviz.dataset.variance")
     st.dataframe(_split_table(report), hide_index=True, height="content")
+    scope = f" of the first {MOST_SPLIT:,} rows" if found.count(_split_rows(found)) > MOST_SPLIT else ""
     st.caption(
-        f"{report.count:,} pairs, {report.left_out:,} left out. Intervals are 95 % bootstrap intervals over pairs."
+        f"{report.count:,} pairs{scope}, {report.left_out:,} left out. Intervals are 95 % intervals over pairs, of shares of pairs "
+        "Wilson's, else bootstrap."
     )
 
 
-def _split(found: ResultFile) -> SplitReport:
+def _split_rows(found: ResultFile) -> Where:
     first = list(found.choices("label"))[:1]  # rows of several labels hold the same prefix scores
-    where = Where(labels=tuple(first), pairs_only=True)
+    return Where(labels=tuple(first), pairs_only=True)
+
+
+def _split(found: ResultFile) -> SplitReport:
+    where = _split_rows(found)
     return split_report_of_rows(_rows(found, where, ("prefix_scores",), MOST_SPLIT))
 
 
@@ -162,7 +170,7 @@ def _split_table(report: SplitReport) -> pd.DataFrame:
         ("share of |credit| on the last token", report.last_share, ".1%"),
         ("share on the closing tokens", report.closing_share, ".1%"),
         ("share on both", report.end_share, ".1%"),
-        ("variance taken away in the second half", report.late_reduction, ".1%"),
+        ("variance taken away in the second half, prompt apart", report.late_reduction, ".1%"),
     ]
     return pd.DataFrame(
         {

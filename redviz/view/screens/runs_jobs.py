@@ -11,7 +11,7 @@ import streamlit as st
 
 from redviz import settings
 from redviz.batch.local import run_parts, specs_of, start_run
-from redviz.batch.runs import Run, list_runs, refuse_in_demo
+from redviz.batch.runs import Run, delete_run, list_runs, refuse_in_demo
 from redviz.data.dataset import open_dataset
 from redviz.engine import Engine
 from redviz.errors import RedvizError
@@ -61,7 +61,7 @@ def begin(spec: ModelSpec, source: Source, mapping: Mapping[str, str], limit: in
     specs = needed_partners(wanted)
     own = own_runs()
     key = repr((source.key, sorted(mapping.items()), limit, wanted, sorted(specs.items())))
-    work = _begun(engine(), source, mapping, limit, wanted, specs, own, on_ray)
+    work = _begun(engine(), source, mapping, limit, wanted, specs, own, spec.device if on_ray else "")
     engine().drop(spec, RUN, key)  # what was kept names a run that may have been deleted since
     job = engine().with_model(spec, RUN, work, key=key, priority=LONG)
     begun().append(Begun(job, source.name))
@@ -76,7 +76,7 @@ def _begun(
     wanted: Mapping[str, Recipe],
     specs: Mapping[str, ModelSpec],
     own: set[str],
-    on_ray: bool,
+    on_ray: str,
 ) -> Work:
     """Nothing of Streamlit is called in here: it runs in the worker's thread."""
 
@@ -88,15 +88,21 @@ def _begun(
             run = start_run(dataset, source.content, model, wanted, partners=partners, mapping=mapping)
             own.add(run.id)
             _run_of[job.id] = run.id
-            if on_ray:
-                from redviz.batch.ray_engine import run_parts_on_ray
-
-                run_parts_on_ray(run, progress=job.progress)
-            else:
-                run_parts(model, run, partners=partners, progress=job.progress)
+            _score(run, model, partners, job, on_ray)
             return run.id
 
     return work
+
+
+def _score(run: Run, model: RewardModel, partners: Partners, job: Job, on_ray: str) -> None:
+    """Score what is left, here or by workers of Ray that load the models to the device ``on_ray`` names."""
+    if not on_ray:
+        run_parts(model, run, partners=partners, progress=job.progress)
+        return
+    from redviz.batch.ray_engine import run_parts_on_ray
+    from redviz.batch.ray_worker import Loading
+
+    run_parts_on_ray(run, loading=Loading(device=on_ray), progress=job.progress)
 
 
 def ray_possible() -> bool:
@@ -104,7 +110,12 @@ def ray_possible() -> bool:
     return importlib.util.find_spec("ray") is not None and offered() is None
 
 
-def resume(run: Run) -> None:
+def resume_on_ray(run: Run) -> None:
+    """Queue what is left of a run, for Ray."""
+    resume(run, on_ray="auto")
+
+
+def resume(run: Run, on_ray: str = "") -> None:
     """Queue what is left of a run."""
     refuse_in_demo()
     spec, beside = specs_of(run.manifest)
@@ -114,7 +125,7 @@ def resume(run: Run) -> None:
 
     def work(model: RewardModel, job: Job) -> str:
         with running.partners(beside) as partners:
-            run_parts(model, run, partners=Partners(**partners), progress=job.progress)
+            _score(run, model, Partners(**partners), job, on_ray)
         return run.id
 
     engine().drop(spec, RUN, run.id)
@@ -129,6 +140,14 @@ def stop(run: Run) -> None:
     run.cancel()
     if job := job_of(run):
         job.cancel()
+
+
+def delete(run: Run) -> None:
+    """Delete a run that nobody works on or waits to work on."""
+    if job_of(run):
+        raise RedvizError(f"Run {run.id} waits for its turn or is being worked on; cancel it first.")
+    delete_run(run)
+    own_runs().discard(run.id)
 
 
 def job_of(run: Run) -> Job | None:

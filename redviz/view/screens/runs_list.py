@@ -1,4 +1,4 @@
-"""The part "Runs": what is under way, done or interrupted, with its progress; open, resume, cancel."""
+"""The part "Runs": what is under way, done or interrupted, with its progress; open, resume, cancel, delete."""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ from redviz import settings
 from redviz.batch.runs import UNFINISHED, Run, State
 from redviz.errors import RedvizError
 from redviz.view.markdown import plain
-from redviz.view.screens.dataset_state import PART, PARTS, kept, recall, show_results
-from redviz.view.screens.runs_jobs import begun, has_rows, job_of, resume, shown_runs, stop
+from redviz.view.screens.dataset_state import PART, PARTS, keep, kept, recall, show_results
+from redviz.view.screens.runs_jobs import (
+    begun,
+    delete,
+    has_rows,
+    job_of,
+    ray_possible,
+    resume,
+    resume_on_ray,
+    shown_runs,
+    stop,
+)
 from redviz.view.session import offered
 from redviz.worker import Job
 
 MOST_SHOWN = 20
 EVERY = 1.0  # seconds
+DELETING = "runs.deleting"  # the run whose deletion is asked about
 COLOURS = {"done": "green", "running": "blue", "waiting": "blue", "failed": "red", "interrupted": "orange"}
 
 
@@ -84,23 +95,39 @@ def _one(run: Run, state: State) -> None:
             st.badge(word, color=COLOURS.get(word, "gray"))  # type: ignore[arg-type]
             st.caption(plain(f"{manifest.model} · {', '.join(manifest.methods)} · {run.id}"), width="content")
         st.progress(min(1.0, state.done / max(1, state.total)), text=_progress(state, word))
-        if state.message and word in ("failed", "interrupted"):
+        if state.message and word in ("running", "failed", "interrupted"):
             st.caption(plain(state.message))
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
             if has_rows(run):
                 st.button("Open results", key=f"redviz.runs.open.{run.id}", on_click=show_results, args=(run,))
             if word in ("running", "waiting"):
                 st.button("Cancel", key=f"redviz.runs.cancel.{run.id}", on_click=_tried, args=(stop, run))
-            elif word != "done":
+            elif word not in ("done", "cancelling"):
                 st.button("Resume", key=f"redviz.runs.resume.{run.id}", on_click=_tried, args=(resume, run))
+                if ray_possible():
+                    key = f"redviz.runs.resume.ray.{run.id}"
+                    st.button("Resume on Ray", key=key, on_click=_tried, args=(resume_on_ray, run))
+            if word not in ("running", "waiting", "cancelling"):
+                _delete(run, state)
             if problem := st.session_state.get(f"redviz.runs.problem.{run.id}"):
                 st.error(plain(problem))
 
 
+def _delete(run: Run, state: State) -> None:
+    """Delete, once asked again. No popover: it would stay open on the run that moves up, and a second click delete that one."""
+    if recall(DELETING) != run.id:
+        st.button("Delete", key=f"redviz.runs.ask.{run.id}", type="tertiary", on_click=keep, args=(DELETING, run.id))
+        return
+    st.markdown(f"Delete this run with its {state.done:,} scored responses for good?", width="content")
+    st.button("Delete for good", key=f"redviz.runs.delete.{run.id}", on_click=_tried, args=(delete, run))
+    st.button("Keep", key=f"redviz.runs.keep.{run.id}", on_click=keep, args=(DELETING, ""))
+
+
 def _tried(act: object, run: Run) -> None:
-    """Cancel or resume; what stands against it is shown beside the run, since a callback has no place of its own."""
+    """Cancel, resume or delete; what stands against it is shown beside the run, since a callback has no place of its own."""
     problem = f"redviz.runs.problem.{run.id}"
     st.session_state.pop(problem, None)
+    keep(DELETING, "")
     try:
         act(run)  # type: ignore[operator]
     except RedvizError as error:
