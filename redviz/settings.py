@@ -48,3 +48,30 @@ def memory_limit_bytes() -> int | None:
         return int(float(text) * 2**30)
     except ValueError:
         raise RedvizError(f"REDVIZ_MODEL_MEMORY_GB is {text!r}; give a number of gibibytes such as 12.") from None
+
+
+def database_url() -> str:
+    """Where annotations are kept: ``REDVIZ_DATABASE_URL``, or the SQLite file ``redviz.db`` in ``home()``.
+
+    Raises
+    ------
+    RedvizError
+        On a demonstration server without one: nothing that a visitor does may be written.
+    """
+    named = os.environ.get("REDVIZ_DATABASE_URL", "").strip()
+    if named:
+        return named
+    if demo_mode():
+        raise RedvizError("This is a demonstration that keeps nothing; for annotations set REDVIZ_DATABASE_URL.")
+    return f"sqlite:///{home().absolute() / 'redviz.db'}"
+
+
+def lead_code() -> str:
+    """The code that opens the whole app on a server with annotators (``REDVIZ_LEAD_CODE``); "" guards nothing."""
+    return os.environ.get("REDVIZ_LEAD_CODE", "").strip()
+
+
+def leads() -> frozenset[str]:
+    """The e-mail addresses that lead after a login (``REDVIZ_LEADS``, separated by commas or line breaks), in lower case."""
+    listed = os.environ.get("REDVIZ_LEADS", "").replace("\n", ",")
+    return frozenset(name.strip().lower() for name in listed.split(",") if name.strip())

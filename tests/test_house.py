@@ -68,7 +68,16 @@ def test_importing_redviz_is_light():
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     file, *modules = out.split()
     assert Path(file) == PACKAGE / "__init__.py"
-    assert {m.partition(".")[0] for m in modules} & {"streamlit", "plotly", "captum", "duckdb", "ray"} == set()
+    assert {m.partition(".")[0] for m in modules} & {
+        "streamlit",
+        "plotly",
+        "captum",
+        "duckdb",
+        "ray",
+        "sqlalchemy",
+        "alembic",
+        "psycopg",
+    } == set()
 
 
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "requirements-ray.txt"])

@@ -1,0 +1,1 @@
+"""What people say about responses: projects, their annotators' judgements as an append-only log, and the store that keeps them."""
