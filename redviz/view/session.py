@@ -64,7 +64,8 @@ def back_to_page(may: bool = True) -> None:
     page, query = st.session_state.pop(ASKED, ("", {}))
     if page and may:
         st.switch_page(page, query_params=query)
-    view()  # now, while the address bar holds the link: another page empties it, perhaps before this one asks for the view
+    if may:
+        view()  # now, while the address bar holds the link: another page empties it, perhaps before this one asks for the view
 
 
 def view() -> ViewState:

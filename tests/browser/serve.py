@@ -22,9 +22,25 @@ FLAGS = {
 @contextmanager
 def serving(script: Path, folder: Path, **environment: str) -> Iterator[str]:
     """The address at which the script is served from a folder."""
+    port = free_port()
+    server = start(script, folder, port, **environment)
+    try:
+        yield f"http://localhost:{port}"
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def start(script: Path, folder: Path, port: int, **environment: str) -> subprocess.Popen:
+    """The server's process, once it answers."""
     flags = [f"--{key}={value}" for key, value in FLAGS.items()]
     command = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}", *flags]
     root = str(Path(__file__).parents[2])
@@ -37,10 +53,10 @@ def serving(script: Path, folder: Path, **environment: str) -> Iterator[str]:
     )
     try:
         _wait(f"http://localhost:{port}/_stcore/health", server)
-        yield f"http://localhost:{port}"
-    finally:
-        server.terminate()
-        server.communicate(timeout=30)
+    except BaseException:
+        server.kill()
+        raise
+    return server
 
 
 def _wait(url: str, server: subprocess.Popen) -> None:

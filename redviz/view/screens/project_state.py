@@ -1,0 +1,54 @@
+"""Which project the Project screen shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from redviz.annotation.projects import ProjectInfo
+from redviz.method_table import METHODS
+from redviz.view.screens.dataset_state import keep, kept_choice, recall
+
+PARTS = ("People", "Progress", "Disagreements", "Settings", "Export")
+NEW = None
+ALONE = ("observation", "attention", "model")  # what a reward model gives without a policy beside it
+CHOSEN, SAID = "project.chosen", "project.said"
+
+
+def chosen_project(found: Sequence[ProjectInfo]) -> ProjectInfo | None:
+    """Draw the choice; ``NEW`` for a new one, which is all there is at first."""
+    by_id = {project.id: project for project in found}
+    if said := recall(SAID):
+        st.success(said)
+        keep(SAID, "")
+    if not found:
+        return NEW
+
+    def name(project_id: int) -> str:
+        project = by_id.get(project_id)
+        if project is None:
+            return "New project …"
+        return f"{project.name}  ({project.items:,} items{', closed' if project.state == 'closed' else ''})"
+
+    chosen = kept_choice("Project", CHOSEN, [*by_id, 0], format_func=name)
+    return by_id.get(chosen)
+
+
+def show_project(project_id: int, said: str = "") -> None:
+    """Turn to a project at the next run, with a sentence about what was done."""
+    keep(CHOSEN, project_id)
+    keep(SAID, said)
+
+
+def reveal_choice(chosen: str) -> str:
+    """Draw the choice of a method whose credits annotators may see after they have handed a response in; "" for none."""
+    offered = ["", *(name for name, info in METHODS.items() if info.needs in ALONE)]
+    found: str = st.selectbox(
+        "Reveal after submitting",
+        offered,
+        index=offered.index(chosen) if chosen in offered else 0,
+        format_func=lambda name: METHODS[name].label if name else "nothing",
+        help="Annotators may then look at this method's credits of a response they have handed in. They are computed under People.",
+    )
+    return found

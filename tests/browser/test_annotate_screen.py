@@ -1,0 +1,259 @@
+"""Annotating in a real Chromium: what is pressed and dragged is what is exported, and what is called saved is on disk."""
+
+import random
+import re
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+from serve import free_port, serving, start
+
+from redviz.annotation.interchange import export_rows
+from redviz.annotation.judgements import marks_of
+from redviz.annotation.people import add_annotators
+from redviz.annotation.projects import create_project
+from redviz.annotation.queue import next_assignment
+from redviz.annotation.store import open_store
+from redviz.records import Example
+
+ROOT = Path(__file__).parents[2]
+SLOW = 90_000
+LEAD = "a-lead-code"
+MIXED = "I loved it 😀👨‍👩‍👧 truly.\nهذا فيلم جميل\n\nIt's over-long!"
+SCREENS = ("", "inspect", "compare", "dataset", "project", "agreement", "model", "annotate")
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def store(home):
+    opened = open_store(f"sqlite:///{home}/redviz.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def address(home, store):
+    with serving(ROOT / "app.py", ROOT, REDVIZ_HOME=str(home), REDVIZ_LEAD_CODE=LEAD) as url:
+        yield url
+
+
+@pytest.fixture
+def project(store):
+    """A project of some texts with its annotators."""
+
+    def make(*texts, people=("Ada",), **options):
+        made = create_project(store, "Reviews", [Example("Write a review.", text) for text in texts], **options)
+        return made, add_annotators(store, made.id, people)
+
+    return make
+
+
+@pytest.fixture
+def pad(page):
+    """Open a personal link and wait for its pad."""
+
+    def open_link(address, person, **options):
+        opened = page(**options)
+        opened.set_default_timeout(SLOW)
+        opened.goto(f"{address}/?code={person.code}")
+        opened.locator(".pad .c").first.wait_for()
+        return opened
+
+    return open_link
+
+
+def saved(opened):
+    expect(opened.locator(".pad .state")).to_have_text("Saved", timeout=SLOW)
+
+
+def submit(opened):
+    opened.keyboard.press("Control+Enter")
+    expect(opened.get_by_text("You have judged everything").first).to_be_visible(timeout=SLOW)
+
+
+def spans(store, project):
+    return [(row["text"], row["start"], row["end"], row["grade"]) for row in export_rows(store, project.id)]
+
+
+def at(text, part):
+    start = text.index(part)
+    return part, start, start + len(part)
+
+
+def test_an_item_is_judged_with_the_keyboard_alone(address, store, project, pad):
+    made, (ada,) = project(MIXED)
+    opened = pad(address, ada)
+    press = opened.keyboard.press
+    expect(opened.locator(".pad .text")).to_be_focused(timeout=SLOW)
+    for key in ("Home", "ArrowRight", "5"):  # loved
+        press(key)
+    for key in ("ArrowRight", "ArrowRight", "Shift+ArrowRight", "2"):  # both faces
+        press(key)
+    for key in ("End", "3"):  # the exclamation mark, seen and neutral
+        press(key)
+    for key in ("ArrowLeft", "4", "u"):  # graded and taken back
+        press(key)
+    for key in ("Shift+ArrowLeft", "1"):  # It's over-long
+        press(key)
+    saved(opened)
+    submit(opened)
+    assert spans(store, made) == [
+        (*at(MIXED, "loved"), 2.0),
+        (*at(MIXED, "😀👨‍👩‍👧"), -1.0),
+        (*at(MIXED, "It's over-long"), -2.0),
+        (*at(MIXED, "!"), 0.0),
+    ]
+
+
+def test_an_item_is_judged_by_dragging(address, store, project, pad):
+    made, (ada,) = project(MIXED)
+    opened = pad(address, ada)
+
+    def drag(first, last, button):
+        ends = [
+            opened.locator(".pad .c", has_text=re.compile(f"^{text}$")).first.bounding_box() for text in (first, last)
+        ]
+        (x, y), (to_x, to_y) = [(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2) for box in ends]
+        opened.mouse.move(x, y)
+        opened.mouse.down()
+        opened.mouse.move((x + to_x) / 2, (y + to_y) / 2, steps=4)
+        opened.mouse.move(to_x, to_y, steps=4)
+        opened.mouse.up()
+        opened.locator(".pad button", has_text=button).click()
+
+    drag("loved", "it", "strongly for")
+    drag("😀", "truly", "−1")
+    drag("فيلم", "هذا", "+1")  # from the left, which is the end of an Arabic line
+    drag("It's", "over-long", "strongly against")
+    saved(opened)
+    opened.locator(".pad button", has_text="Submit").click()
+    expect(opened.get_by_text("You have judged everything").first).to_be_visible(timeout=SLOW)
+    assert spans(store, made) == [
+        (*at(MIXED, "loved it"), 2.0),
+        (*at(MIXED, "😀👨‍👩‍👧 truly"), -1.0),
+        (*at(MIXED, "هذا فيلم"), 1.0),
+        (*at(MIXED, "It's over-long"), -2.0),
+    ]
+
+
+def test_fifty_judgements_typed_quickly_all_arrive(address, store, project, pad):
+    text = " ".join(f"w{n}" for n in range(60))
+    made, (ada,) = project(text)
+    opened = pad(address, ada)
+    opened.locator(".pad .text").focus()
+    opened.keyboard.press("Home")
+    for n in range(50):
+        opened.keyboard.press(str(n % 5 + 1))
+        opened.keyboard.press("ArrowRight")
+        time.sleep(0.03)
+    saved(opened)
+    submit(opened)
+    assert [(text, grade) for text, _, _, grade in spans(store, made)] == [(f"w{n}", n % 5 - 2.0) for n in range(50)]
+
+
+def test_two_people_judge_one_response_at_once(address, store, project, pad):
+    made, people = project("one two three four", people=("Ada", "Grace"), overlap=2)
+    both = [pad(address, person) for person in people]
+    for n, key in enumerate("5544"):
+        for opened, grade in zip(both, (key, "1"), strict=True):
+            opened.locator(".pad .text").focus()
+            opened.keyboard.press("Home" if n == 0 else "ArrowRight")
+            opened.keyboard.press(grade)
+    for opened in both:
+        saved(opened)
+        submit(opened)
+    grades = {
+        name: [row["grade"] for row in export_rows(store, made.id) if row["annotator"] == name]
+        for name in ("Ada", "Grace")
+    }
+    assert grades == {"Ada": [2.0, 2.0, 1.0, 1.0], "Grace": [-2.0] * 4}
+
+
+def test_two_tabs_of_one_person_keep_both_tabs_marks(address, store, project, pad):
+    made, (ada,) = project("one two three")
+    first, second = pad(address, ada), pad(address, ada)
+    for opened, key in ((first, "Home"), (second, "End")):
+        opened.locator(".pad .text").focus()
+        opened.keyboard.press(key)
+        opened.keyboard.press("5")
+        saved(opened)
+    submit(second)
+    assert [text for text, *_ in spans(store, made)] == ["one", "three"]
+
+
+def test_a_personal_link_reaches_no_screen_that_shows_credits(address, project, pad, page):
+    _, (ada,) = project("A fine film.")
+    pad(address, ada)
+    for screen in SCREENS:
+        opened = page()
+        opened.set_default_timeout(SLOW)
+        opened.goto(f"{address}/{screen}?code={ada.code}")
+        opened.locator(".pad .c").first.wait_for()
+        assert opened.locator(".rv").count() == 0, screen
+        assert opened.get_by_test_id("stSidebarNav").count() == 0, screen
+        opened.close()
+    for screen in SCREENS:  # and without the code, on a server that asks who somebody is
+        opened = page()
+        opened.set_default_timeout(SLOW)
+        opened.goto(f"{address}/{screen}")
+        opened.get_by_label("Lead code").wait_for()
+        assert opened.locator(".rv").count() == 0, screen
+        opened.close()
+
+
+def test_the_lead_code_opens_the_app_and_a_wrong_one_does_not(address, page):
+    opened = page()
+    opened.set_default_timeout(SLOW)
+    opened.goto(address)
+    field = opened.get_by_label("Lead code")
+    field.fill("wrong")
+    opened.get_by_role("button", name="Sign in").click()
+    opened.get_by_text("This is not the lead code").wait_for()
+    field.fill(LEAD)
+    opened.get_by_role("button", name="Sign in").click()
+    opened.locator(".rv .text .u").first.wait_for()
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_killing_the_server_loses_nothing_that_was_called_saved(kills, tmp_path, pad):
+    store = open_store(f"sqlite:///{tmp_path}/redviz.db")
+    text = " ".join(f"w{n}" for n in range(400))
+    made = create_project(store, "Reviews", [Example("Write a review.", text)])
+    (ada,) = add_annotators(store, made.id, ["Ada"])
+    chance, port = random.Random(kills), free_port()
+    server = start(ROOT / "app.py", ROOT, port, REDVIZ_HOME=str(tmp_path))
+    try:
+        opened = pad(f"http://localhost:{port}", ada)
+        assignment = next_assignment(store, ada.id).assignment
+        opened.locator(".pad .text").focus()
+        opened.keyboard.press("Home")
+        typed = 0
+        for _ in range(kills):
+            for _ in range(chance.randrange(1, 12)):
+                opened.keyboard.press("5")
+                opened.keyboard.press("ArrowRight")
+                typed += 1
+                time.sleep(chance.uniform(0, 0.1))
+            time.sleep(chance.uniform(0, 1.2))
+            shown = opened.locator(".pad").evaluate(
+                "n => [n.querySelector('.state').textContent, n.querySelectorAll('.c[data-grade=\"+2\"]').length]"
+            )
+            server.kill()
+            server.communicate()
+            kept = marks_of(store, assignment.id)
+            if shown[0] == "Saved":
+                assert len(kept) == shown[1] == typed
+            server = start(ROOT / "app.py", ROOT, port, REDVIZ_HOME=str(tmp_path))
+        saved(opened)  # what was not saved when a server died is sent again, by the same page
+        assert [mark.start for mark in marks_of(store, assignment.id)] == [text.index(f"w{n}") for n in range(typed)]
+    finally:
+        server.kill()
+        server.communicate()
+        store.close()
