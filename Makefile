@@ -8,6 +8,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
+RAY := .venv/.ray-installed
 
 .PHONY: app test test-slow lint rooms types chromium format clean
 
@@ -17,7 +18,7 @@ app: $(RUNTIME)
 test: lint rooms types chromium
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-test-slow: $(DEV) chromium
+test-slow: $(DEV) $(RAY) chromium
 	$(BIN)/python -m pytest -m slow
 
 lint: $(DEV)
@@ -53,4 +54,8 @@ $(RUNTIME): requirements.txt | $(BIN)/python
 
 $(DEV): requirements-dev.txt $(RUNTIME)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt
+	@touch $@
+
+$(RAY): requirements-ray.txt $(RUNTIME)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-ray.txt
 	@touch $@

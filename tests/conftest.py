@@ -1,9 +1,11 @@
 """What every test shares: no network, no home folder, a browser, and which tests can run here."""
 
+import importlib
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -45,6 +47,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
         if not torch.cuda.is_available():
             pytest.skip("needs CUDA, and torch finds none here")
+
+
+@pytest.fixture(scope="session")
+def needed() -> Callable[..., ModuleType]:
+    """Import a module that a test compares with; in CI a missing one (or name in it) is a failure, elsewhere a skip."""
+
+    def found(module: str, name: str = "") -> ModuleType:
+        try:
+            there = importlib.import_module(module)
+        except ImportError:
+            there = None
+        if there is None or (name and not hasattr(there, name)):
+            missing = pytest.fail if in_ci() else pytest.skip
+            missing(f"no {module}{name and '.' + name} here: install requirements-dev.txt and requirements-ray.txt")
+        return there
+
+    return found
 
 
 def find_chromium() -> str | None:

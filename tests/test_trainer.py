@@ -125,8 +125,8 @@ def test_a_response_in_the_middle_has_its_closing_tokens_after_it():
         np.testing.assert_allclose(rewards[mask[0] == 1], credit.values, atol=1e-5)
 
 
-def test_trl_reads_the_same_scores():
-    utils = pytest.importorskip("trl.experimental.utils")
+def test_trl_reads_the_same_scores(needed):
+    utils = needed("trl.experimental.utils", "get_reward")
     model = tiny.model()
     pad = model.tokenizer.pad_token_id
     ids, seen, mask = of_template(model, RESPONSES)

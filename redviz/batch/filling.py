@@ -47,6 +47,7 @@ def fill(
         watch = _Watch(run, progress, stop)
         try:
             sweep(run.folder / "parts")
+            end_attempts(run)
             finished = {
                 number: failed
                 for number in range(run.manifest.parts)
@@ -67,6 +68,12 @@ def fill(
             watch.end("failed", str(error) if isinstance(error, RedvizError) else f"{type(error).__name__}: {error}")
             raise
         return watch.end("done", "")
+
+
+def end_attempts(run: Run) -> None:
+    """Tell every worker of an earlier attempt that still lives somewhere to stop: it works only while its attempt's file is there."""
+    for left in run.folder.glob("attempt-*"):
+        left.unlink(missing_ok=True)
 
 
 def _looked_at(run: Run, number: int) -> int | None:

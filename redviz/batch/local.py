@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from redviz import __version__
 from redviz.batch.filling import fill
+from redviz.batch.manifest import Manifest
 from redviz.batch.parts import ALONE, Asked, score_chunk, write_part
-from redviz.batch.runs import Manifest, Run, State, create_run
+from redviz.batch.runs import Run, State, create_run
 from redviz.batches import check_batch_size
 from redviz.data.dataset import Dataset, open_dataset
 from redviz.data.rows import SCHEMA_VERSION
 from redviz.errors import RedvizError
 from redviz.ingredients import Partners, Progress
 from redviz.methods import MODELS, Recipe, recipes
+from redviz.models.function import FunctionModel
 from redviz.specs import ModelSpec
 
 if TYPE_CHECKING:
-    from redviz.models.function import FunctionModel
     from redviz.models.reward_model import RewardModel
 
     Model = RewardModel | FunctionModel
@@ -29,6 +30,7 @@ CHUNK, SLOW_CHUNK = (
     256,
     64,
 )  # examples of a part; the smaller where methods call a model again, so that a kill loses minutes
+LOOK_EVERY = 256  # items between two beats while they are counted
 
 
 def manifest_of(
@@ -41,6 +43,7 @@ def manifest_of(
     max_length: int | None = None,
     mapping: Mapping[str, str] | None = None,
     chunk: int | None = None,
+    progress: Progress | None = None,
 ) -> Manifest:
     """What a run over this data set with this loaded model computes; reads the data set once, to count its examples.
 
@@ -56,6 +59,8 @@ def manifest_of(
         What ``open_dataset`` was given.
     chunk
         Examples of a part; by default 256, and 64 where a method calls a model again.
+    progress
+        Called with (items counted, rows of the data set) while they are counted; may raise :class:`Cancelled`.
     """
     if chunk is not None and chunk < 1:
         raise RedvizError(f"The chunk is {chunk} examples; give at least 1, some hundreds are good.")
@@ -70,7 +75,7 @@ def manifest_of(
         dataset=dataset.name,
         path=str(Path(path).absolute()) if path and Path(path).exists() else path,
         dataset_fingerprint=dataset.fingerprint,
-        count=sum(len(item.candidates) for item in dataset.items()),
+        count=_counted(dataset, progress),
         model=source.model,
         methods={label: {"method": recipe.method, **recipe.options} for label, recipe in wanted.items()},
         revision=source.revision,
@@ -82,12 +87,33 @@ def manifest_of(
         max_length=max_length,
         device=str(model.device),
         partners=beside,
+        load_from={
+            role: _place(other) for role, other in {"model": model, **vars(partners)}.items() if other is not None
+        },
         mapping=dict(mapping or {}),
         limit=dataset.limit,
         chunk=chunk or (SLOW_CHUNK if slow else CHUNK),
         schema_version=SCHEMA_VERSION,
         redviz_version=__version__,
     )
+
+
+def _counted(dataset: Dataset, progress: Progress | None) -> int:
+    """How many examples a data set gives."""
+    total = min(dataset.rows, dataset.limit or dataset.rows)
+    count = 0
+    for n, item in enumerate(dataset.items()):
+        if progress is not None and n % LOOK_EVERY == 0:
+            progress(min(n, total), total)
+        count += len(item.candidates)
+    return count
+
+
+def _place(model: Any) -> str:
+    """What a model can be loaded from in any working directory."""
+    name: str = model.source.model
+    folder = Path(name).expanduser()
+    return name if isinstance(model, FunctionModel) or not folder.is_dir() else str(folder.absolute())
 
 
 def start_run(
@@ -105,7 +131,7 @@ def start_run(
 def specs_of(manifest: Manifest) -> tuple[ModelSpec, dict[str, ModelSpec]]:
     """How to load the model of a run and its partners again, to go on with it."""
     spec = ModelSpec(
-        manifest.model,
+        _name_here(manifest, "model", manifest.model),
         dtype=manifest.dtype or "auto",
         revision=manifest.revision or None,
         head=manifest.head or None,
@@ -115,8 +141,15 @@ def specs_of(manifest: Manifest) -> tuple[ModelSpec, dict[str, ModelSpec]]:
     roles = {"policy": "policy", "reference": "policy", "cost_model": "reward"}
     beside = manifest.partners.items()
     return spec, {
-        role: ModelSpec(told["model"], dtype=told["dtype"] or "auto", role=roles[role]) for role, told in beside
+        role: ModelSpec(_name_here(manifest, role, told["model"]), dtype=told["dtype"] or "auto", role=roles[role])
+        for role, told in beside
     }
+
+
+def _name_here(manifest: Manifest, role: str, name: str) -> str:
+    """A model's name as it was given, where it means the same here; else the folder."""
+    place = manifest.load_from.get(role, name)
+    return name if str(Path(name).expanduser().absolute()) == place else place
 
 
 def reopened(run: Run) -> Dataset:

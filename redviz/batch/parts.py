@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redviz import __version__
-from redviz.batch.runs import Manifest, Run
+from redviz.batch.manifest import Manifest
+from redviz.batch.runs import Run
 from redviz.batch.whole_files import replace_file
 from redviz.batches import analyze_as_ready
 from redviz.data.row_files import Rows, read_rows, wide_schema, write_rows
@@ -86,7 +87,8 @@ def rows_of(analysis: Analysis, wanted: Mapping[str, Recipe], subset: str = "") 
 
 
 def write_part(run: Run, number: int, found: Rows) -> int:
-    """Write a part; gives how many of its rows failed."""
+    """Write a part; gives how many of its rows failed. Its rows name the model as the run does, from wherever it was loaded."""
+    found = [row | {"model": run.manifest.model} for row in found]
     failed = sum(row["error"] is not None for row in found)
     told = {"run": run.id, "examples": str(run.manifest.size(number)), "failed": str(failed)}
     replace_file(run.part(number), lambda file: _write(file, found, told))
@@ -133,8 +135,8 @@ def put_together(run: Run, output: Path) -> int:
 
 
 def provenance(manifest: Manifest) -> dict[str, str]:
-    """What a result file says about itself: the manifest as JSON, without the folder it was read from."""
-    return {"redviz": replace(manifest, path=Path(manifest.path).name).to_json()}
+    """What a result file says about itself: the manifest as JSON, without the folders it was read from."""
+    return {"redviz": replace(manifest, path=Path(manifest.path).name, load_from={}).to_json()}
 
 
 def _rows_of_parts(run: Run) -> Iterator[list[dict[str, Any]]]:

@@ -17,8 +17,9 @@ import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
-from redviz.batch.filling import fill
+from redviz.batch.filling import end_attempts, fill
 from redviz.batch.ray_worker import STOPPED, Loading, PartWorker
 from redviz.batch.runs import Run, State
 from redviz.batches import check_batch_size
@@ -31,7 +32,8 @@ STORE = 128 * 2**20  # bytes of a local object store: only part numbers travel
 RETRIES = 3  # deaths of its worker that a part survives: one that kills every worker must not go round for ever
 RESTARTS = 5  # of a worker: one that dies while it loads the model must not go round for ever either
 BLOCKS = 1024  # units that Ray schedules
-LOOK_EVERY = 0.2  # seconds between two looks at the cancel file while workers work
+LOOK_EVERY = 0.2  # seconds between two looks for a wish to stop while workers work
+STOP_WITHIN = 30.0  # seconds to wait for workers that were asked to stop
 SEEN_WITHIN = 90.0  # seconds until a part that another machine wrote is seen here: network file systems look late
 
 MISSING = 'Ray is not installed; install it with: pip install -r requirements-ray.txt, or use the engine "local".'
@@ -146,9 +148,14 @@ def _knock(address: str) -> None:
 def _finished(
     run: Run, missing: list[int], how: tuple[Any, ...], workers: int | None, beat: Callable[[int], None]
 ) -> Iterator[tuple[int, int]]:
-    """Number and failed rows of parts as workers finish them. Ray waits in a thread, so that a wish to stop is heard at once."""
+    """Number and failed rows of parts as workers finish them. Ray waits in a thread, so that a wish to stop is heard at once.
+
+    In a cluster that stays, workers may outlive this: they look for their attempt's file, which is not there for them again.
+    """
+    attempt = run.folder / f"attempt-{uuid4().hex}"
+    attempt.touch()
     told: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    waits = threading.Thread(target=_consume, args=(run, missing, how, workers, told), daemon=True)
+    waits = threading.Thread(target=_consume, args=(run, missing, (*how, attempt.name), workers, told), daemon=True)
     waits.start()
     try:
         while True:
@@ -163,9 +170,8 @@ def _finished(
                 raise got
             yield got
     finally:
-        if waits.is_alive():
-            (run.folder / "cancel").touch()  # the workers look at it between micro-batches
-            waits.join(timeout=30)
+        end_attempts(run)  # the workers look for it between micro-batches
+        waits.join(timeout=STOP_WITHIN)
 
 
 def _wait_until_seen(run: Run, missing: Collection[int], beat: Callable[[int], None]) -> None:

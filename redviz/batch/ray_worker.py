@@ -32,12 +32,13 @@ class Loading:
 class PartWorker:
     """Loads the models once, and scores one part per call.
 
+    It works while the run has a file of the attempt's name, and is asked to stop by nothing else that the next attempt takes back.
     What it refuses travels as a sentence in the answer: Ray would start an actor that fails to start again and again.
     """
 
-    def __init__(self, run_id: str, shared: str, loading: Loading, batch_size: int | str) -> None:
+    def __init__(self, run_id: str, shared: str, loading: Loading, batch_size: int | str, attempt: str = "") -> None:
         os.environ["REDVIZ_HOME"] = shared
-        self.batch_size = batch_size
+        self.batch_size, self.attempt = batch_size, attempt
         self.refusal = ""
         try:
             self.run = _seen(run_id, Path(shared))
@@ -75,7 +76,7 @@ class PartWorker:
         raise RedvizError(f"{self.run.manifest.dataset} has no part {number}; start a new run.")
 
     def _beat(self, ready: int) -> None:
-        if self.run.is_cancelled():
+        if self.run.is_cancelled() or not (self.run.folder / self.attempt).exists():
             raise Cancelled(STOPPED)
 
 

@@ -6,88 +6,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import shutil
 import time
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from redviz.batch.lock import held, is_held
+from redviz.batch.manifest import WITHOUT_EFFECT, Manifest
 from redviz.batch.whole_files import replace_file
 from redviz.errors import RedvizError
 from redviz.settings import demo_mode, home
 
 UNFINISHED = "The process that worked on it is gone; resume it, finished parts are kept."
-WITHOUT_EFFECT = ("dataset", "path", "device", "count")  # on the rows, beyond what the fingerprint says
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a run computes: everything that decides its rows, and where its data set came from.
-
-    Attributes
-    ----------
-    dataset, path, dataset_fingerprint, count
-        Its name, the file or Hub id it is read from ("" for an upload, whose content is kept in the run), the sha256 of its
-        content, and how many examples the run has.
-    mapping
-        Which column plays which part, where a person chose; else empty.
-    model, revision, model_fingerprint, template_hash, dtype, head, read, max_length
-        As the model was loaded; ``max_length`` as it was asked for.
-    methods
-        Label to options, defaults filled in and "method" among them.
-    partners
-        "policy", "reference", "cost_model" to their names and fingerprints.
-    chunk
-        Examples of one part.
-    """
-
-    dataset: str
-    path: str
-    dataset_fingerprint: str
-    count: int
-    model: str
-    methods: Mapping[str, Mapping[str, Any]]
-    revision: str = ""
-    model_fingerprint: str = ""
-    template_hash: str = ""
-    dtype: str = ""
-    head: str = ""
-    read: str = "model"
-    max_length: int | None = None
-    device: str = ""
-    partners: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    mapping: Mapping[str, str] = field(default_factory=dict)
-    limit: int | None = None
-    chunk: int = 256
-    schema_version: str = ""
-    redviz_version: str = ""
-
-    @property
-    def id(self) -> str:
-        """A hash of what decides the rows: the same command finds its run again."""
-        decides = {name: value for name, value in asdict(self).items() if name not in WITHOUT_EFFECT}
-        decides["format"] = Path(self.dataset).suffix.lower()
-        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
-
-    @property
-    def parts(self) -> int:
-        return -(-self.count // self.chunk)
-
-    def size(self, part: int) -> int:
-        """Examples of a part."""
-        return min(self.chunk, self.count - part * self.chunk)
-
-    def to_json(self) -> str:
-        return json.dumps({"id": self.id, **asdict(self)}, ensure_ascii=False, indent=1)
 
 
 @dataclass(frozen=True)
@@ -199,7 +136,7 @@ def create_run(manifest: Manifest, content: bytes | None = None) -> Run:
     Parameters
     ----------
     manifest
-        What to compute.
+        What to compute. A run found again keeps its own, with the data set's and the models' new places.
     content
         The data set's bytes where it is an upload without a path; they are kept in the run, so that it can go on later.
 
@@ -214,18 +151,33 @@ def create_run(manifest: Manifest, content: bytes | None = None) -> Run:
         raise RedvizError(f"{manifest.dataset} gives no example to score; check its columns and --limit.")
     try:
         (run.folder / "parts").mkdir(parents=True, exist_ok=True)
-        if content is not None and not run.kept_content.exists():
-            replace_file(run.kept_content, lambda file: file.write_bytes(content))
-        if not (run.folder / "manifest.json").exists():
-            now = time.time()
-            run.set_state(state="queued", total=manifest.count, created=now)
-            replace_file(run.folder / "manifest.json", lambda file: file.write_text(manifest.to_json(), "utf-8"))
-            run.log(f"created: {manifest.count} examples of {manifest.dataset} under {manifest.model}")
+        return _settled(run, content)
     except OSError as error:
         raise RedvizError(
             f"The run could not be written to {run.folder} ({error.strerror}); set REDVIZ_HOME to a folder of yours."
         ) from None
-    return run
+
+
+def _settled(run: Run, content: bytes | None) -> Run:
+    """The run with all its folder needs; as it is where a living process works on it."""
+    file = run.folder / "manifest.json"
+    try:
+        with run.held():
+            if content is not None and not run.kept_content.exists():
+                replace_file(run.kept_content, lambda file: file.write_bytes(content))
+            manifest, found = run.manifest, _manifest_in(run.folder)
+            if found is None:  # or one that cannot be read
+                run.set_state(state="queued", total=manifest.count, created=time.time())
+                run.log(f"created: {manifest.count} examples of {manifest.dataset} under {manifest.model}")
+            else:
+                manifest = replace(found, **{name: getattr(manifest, name) for name in WITHOUT_EFFECT})
+            if manifest != found:
+                replace_file(file, lambda file: file.write_text(manifest.to_json(), "utf-8"))
+            return replace(run, manifest=manifest)
+    except RedvizError:
+        if file.exists():
+            return open_run(run.id)
+        raise
 
 
 def open_run(run_id: str) -> Run:
@@ -233,11 +185,16 @@ def open_run(run_id: str) -> Run:
     folder = home() / "runs" / run_id
     if not re.fullmatch(r"[0-9a-f]{16}", run_id) or not folder.is_dir():
         raise RedvizError(f"There is no run {run_id[:40]!r} in {folder.parent}; look at the list of runs.")
-    try:
+    if (manifest := _manifest_in(folder)) is None:
+        raise RedvizError(f"The manifest of run {run_id} cannot be read; start the run again.")
+    return Run(folder, manifest)
+
+
+def _manifest_in(folder: Path) -> Manifest | None:
+    with suppress(OSError, ValueError, TypeError, AttributeError):
         written = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        return Run(folder, Manifest(**{f.name: written[f.name] for f in fields(Manifest) if f.name in written}))
-    except (OSError, ValueError, TypeError, AttributeError):
-        raise RedvizError(f"The manifest of run {run_id} cannot be read; start the run again.") from None
+        return Manifest(**{f.name: written[f.name] for f in fields(Manifest) if f.name in written})
+    return None
 
 
 def delete_run(run: Run) -> None:

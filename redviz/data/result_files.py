@@ -183,8 +183,8 @@ class ResultFile:
     def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
         if _stamps(self.files) != self.stamps:
             raise RedvizError(f"{self.name} was changed since it was opened; open it again.")
-        if not self.index.exists():
-            raise RedvizError(f"The index of {self.name} is no longer in the cache; open the file again.")
+        if not self.index.exists():  # others were opened since, and only the latest indexes are kept
+            built_index(self.name, self.files, self.starts, self.total, self.columns, self.fingerprint)
         with cursor(self.name) as duck:
             yield duck
 

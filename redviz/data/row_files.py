@@ -7,9 +7,11 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from redviz.data.rows import SCHEMA_VERSION, schema, without_formulas
 from redviz.data.schemas import quoted
@@ -62,7 +64,7 @@ def read_rows(path: Path) -> Iterator[Rows]:
 
 
 def write_rows(path: Path, batches: Iterable[Rows], provenance: Mapping[str, str] | None = None) -> int:
-    """Write rows under a temporary name and rename it; gives their number.
+    """Write rows under a temporary name of this call alone, and rename it once the disk has them; gives their number.
 
     Parameters
     ----------
@@ -74,15 +76,26 @@ def write_rows(path: Path, batches: Iterable[Rows], provenance: Mapping[str, str
         Goes into the schema metadata of a Parquet file; the other two tell it in their rows only.
     """
     write = _of_ending(path, WRITERS)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
         count = write(temporary, batches, dict(provenance or {}))
+        _sync(temporary)
         temporary.replace(path)
+        with suppress(OSError):  # a folder that one may write to and not read
+            _sync(path.absolute().parent)
     except OSError as error:
         raise RedvizError(f"{path} could not be written ({error.strerror or error}); give another path.") from None
     finally:
         temporary.unlink(missing_ok=True)
     return count
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def check_can_write(path: Path) -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 
 import psutil
 import pyarrow.parquet as pq
@@ -40,10 +41,10 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    """Two cores for all tests of this file."""
-    ray = pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements-ray.txt")
-    pytest.importorskip("ray.data", reason="ray has no ray.data: pip install -r requirements-ray.txt")
+def cluster(needed):
+    """Two cores for all tests of this file; the tests that ask for it are slow, since only `make test-slow` installs Ray."""
+    ray = needed("ray")
+    needed("ray.data")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     root = str(Path(redviz.__file__).parent.parent)
     ray.init(
@@ -130,6 +131,7 @@ def parts_of(run: Run) -> int:
     return len(list((run.folder / "parts").glob("*.parquet")))
 
 
+@pytest.mark.slow
 def test_workers_write_the_parts_and_nobody_writes_them_again(cluster, model, tmp_path, monkeypatch):
     def not_here(*given) -> None:
         raise AssertionError("a part was written by the driver")
@@ -230,6 +232,55 @@ def test_a_worker_does_a_part_once_and_takes_up_what_another_left(model, tmp_pat
     assert worker({"number": [0]})["refusal"] == ["The run was cancelled."] and not run.part(0).exists()
 
 
+def test_a_worker_stops_when_its_attempt_is_over_and_the_next_one_takes_no_wish_back(model, tmp_path):
+    run = job(tmp_path, model, count=30)
+    attempt = run.folder / "attempt-1"
+    attempt.touch()
+    worker = PartWorker(run.id, os.environ["REDVIZ_HOME"], Loading(device="cpu"), "auto", attempt.name)
+    assert worker({"number": [0]})["refusal"] == [""]
+    assert run_parts(model, run).state == "done" and not run.is_cancelled()
+    run.part(1).unlink()
+    assert worker({"number": [1]})["refusal"] == ["The run was cancelled."] and not run.part(1).exists()
+
+
+def test_a_stopped_attempt_is_over_for_workers_that_ray_keeps_alive(model, tmp_path, monkeypatch):
+    run, seen = job(tmp_path, model, count=30), []
+
+    def consume(run: Run, missing: list[int], how: tuple, workers: int | None, told) -> None:
+        seen.append((run.folder / how[-1], (run.folder / how[-1]).is_file()))
+        over.wait(60)
+
+    def stop(ready: int) -> None:
+        raise Cancelled("enough")
+
+    over = Event()
+    monkeypatch.setattr(ray_engine, "_consume", consume)
+    monkeypatch.setattr(ray_engine, "STOP_WITHIN", 0.0)
+    with pytest.raises(Cancelled):
+        list(ray_engine._finished(run, [0, 1, 2], (run.id, "", Loading(), "auto"), 1, stop))
+    ((attempt, was_there),) = seen
+    assert was_there and not attempt.exists()
+    over.set()
+
+
+def test_make_installs_ray_before_the_slow_tests():
+    root = Path(redviz.__file__).parent.parent
+    told = subprocess.run(
+        ["make", "-n", "-W", "requirements-ray.txt", "test-slow"], cwd=root, capture_output=True, text=True, check=True
+    ).stdout
+    assert 0 < told.index("-r requirements-ray.txt") < told.index("pytest -m slow")
+
+
+def test_what_is_not_installed_fails_in_ci_and_skips_elsewhere(needed, monkeypatch):
+    assert needed("json", "dumps").dumps([]) == "[]"
+    for said, missing in (("true", pytest.fail.Exception), ("", pytest.skip.Exception)):
+        monkeypatch.setenv("CI", said)
+        for module, name in (("no_such_module.inside", ""), ("json", "no_such_name")):
+            with pytest.raises((pytest.fail.Exception, pytest.skip.Exception), match=f"no {module}.* requir") as told:
+                needed(module, name)
+            assert told.type is missing
+
+
 def test_a_worker_tells_how_many_rows_failed_when_it_scores_a_part_and_when_it_finds_it(model, tmp_path):
     run = job(tmp_path, model, count=10, wanted=recipes(["red", "dpo"]))
     for _ in range(2):
@@ -246,8 +297,9 @@ def test_a_part_that_only_the_worker_sees_is_no_finished_part(model, tmp_path, m
     ray_engine._wait_until_seen(run, {0}, lambda ready: None)
 
 
-def test_a_cluster_that_is_not_there_is_refused_at_once(model, tmp_path, monkeypatch):
-    ray = pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements-ray.txt")
+@pytest.mark.slow
+def test_a_cluster_that_is_not_there_is_refused_at_once(needed, model, tmp_path, monkeypatch):
+    ray = needed("ray")
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # held, and nobody listens

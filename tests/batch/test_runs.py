@@ -2,12 +2,15 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -15,12 +18,18 @@ import pytest
 import redviz
 from redviz.batch.filling import fill
 from redviz.batch.local import manifest_of, reopened, run_parts, specs_of, start_run
+from redviz.batch.manifest import Manifest
 from redviz.batch.parts import failed_in, put_together
-from redviz.batch.runs import Manifest, create_run, delete_run, list_runs, open_run
+from redviz.batch.runs import create_run, delete_run, list_runs, open_run
 from redviz.data.dataset import open_dataset
 from redviz.errors import Cancelled, RedvizError
+from redviz.ingredients import Partners
 from redviz.methods import recipes
+from redviz.models.files import EMBEDDED
+from redviz.models.policy import load_policy
 from redviz.specs import ModelSpec
+from redviz.view.screens import runs_jobs
+from redviz.worker import Job
 
 LINES = [
     {"id": f"row{n}", "prompt": "How was it?", "response": "so " * (7 * n % 11) + "good", "subset": "ab"[n % 2]}
@@ -96,12 +105,92 @@ def test_the_same_job_is_the_same_run_and_another_job_is_not(run, model, data):
         replace(run.manifest, dtype="bfloat16"),
         replace(run.manifest, dataset_fingerprint="00"),
         replace(run.manifest, methods={"sparse": {"method": "sparse"}}),
+        replace(run.manifest, methods=dict(reversed(run.manifest.methods.items()))),
         replace(run.manifest, model_fingerprint="00"),
         replace(run.manifest, dataset="rows.txt"),
     ]
     assert len({m.id for m in others} | {run.id}) == len(others) + 1
     assert replace(run.manifest, path="/elsewhere/rows.jsonl", device="cuda:0").id == run.id
     assert open_run(run.id) == run and list_runs() == [run]
+
+
+def test_a_run_goes_on_where_its_data_set_was_moved_to(run, model, data, tmp_path):
+    with pytest.raises(Cancelled):
+        run_parts(model, run, progress=_stop_at(5))
+    moved = tmp_path / "moved.jsonl"
+    data.rename(moved)
+    with pytest.raises(RedvizError, match="rows.jsonl is no file on this machine"):
+        run_parts(model, open_run(run.id))
+    again = start_run(open_dataset(moved), moved, model, WANTED, chunk=4)
+    assert again.id == run.id and open_run(run.id) == again, "Ray's workers and Resume read it from the disk"
+    assert (again.manifest.path, again.manifest.dataset) == (str(moved), "moved.jsonl")
+    assert run_parts(model, open_run(run.id)).done == 10
+
+
+def _stop_at(limit: int):
+    def progress(done: int, total: int) -> None:
+        if done >= limit:
+            raise Cancelled("enough")
+
+    return progress
+
+
+def test_a_model_is_the_same_from_wherever_its_folder_is_named(data, tmp_path, monkeypatch):
+    for name in ("sentiment", "writer"):
+        shutil.copytree(EMBEDDED / name, tmp_path / "models" / name)
+
+    def begun(place: str):
+        model, policy = redviz.load_reward_model(f"{place}/sentiment"), load_policy(f"{place}/writer")
+        partners = Partners(policy=policy)
+        return start_run(open_dataset(data), data, model, WANTED, partners=partners, chunk=4), model, partners
+
+    monkeypatch.chdir(tmp_path / "models")
+    run, model, partners = begun(".")
+    spec, others = specs_of(run.manifest)
+    assert (spec.name, others["policy"].name) == ("./sentiment", "./writer"), "as they were named, where that holds"
+    with pytest.raises(Cancelled):
+        run_parts(model, run, partners=partners, progress=_stop_at(5))
+
+    monkeypatch.chdir(tmp_path)
+    for place in ("models", str(tmp_path / "models")):
+        again, model, partners = begun(place)
+        assert again.id == run.id
+    spec, others = specs_of(open_run(run.id).manifest)
+    assert (spec.name, others["policy"].name) == tuple(str(tmp_path / "models" / n) for n in ("sentiment", "writer"))
+    assert run_parts(model, again, partners=partners).state == "done"
+    put_together(again, tmp_path / "out.parquet")
+    assert {row["model"] for row in rows(tmp_path / "out.parquet")} == {"./sentiment"}, "one name in all parts"
+    assert str(tmp_path).encode() not in pq.read_schema(tmp_path / "out.parquet").metadata[b"redviz"]
+
+    (tmp_path / "models").rename(tmp_path / "elsewhere")
+    begun("elsewhere")
+    assert specs_of(open_run(run.id).manifest)[0].name == str(tmp_path / "elsewhere" / "sentiment")
+
+
+def test_counting_tells_how_far_it_is_and_can_be_stopped(model, tmp_path):
+    path = tmp_path / "many.jsonl"
+    path.write_text("\n".join(json.dumps({"prompt": "p", "response": str(n)}) for n in range(700)))
+    seen = []
+    run = start_run(open_dataset(path), path, model, WANTED, progress=lambda done, total: seen.append((done, total)))
+    assert run.manifest.count == 700 and seen == [(0, 700), (256, 700), (512, 700)]
+    with pytest.raises(Cancelled):
+        start_run(open_dataset(path, limit=600), path, model, WANTED, progress=_stop_at(256))
+    assert list_runs() == [run]
+
+
+def test_a_job_of_the_app_stops_while_it_counts(model, data, monkeypatch):
+    job = Job(1, "Scoring a data set", 0, lambda job: None)
+
+    def opened(*given, **options):
+        job.stop.set()
+        return open_dataset(*given, **options)
+
+    monkeypatch.setattr(runs_jobs, "open_dataset", opened)
+    engine = SimpleNamespace(partners=lambda specs: nullcontext({}))
+    source = SimpleNamespace(content=data, name=data.name)
+    with pytest.raises(Cancelled):
+        runs_jobs._begun(engine, source, {}, None, WANTED, {}, set(), "")(model, job)
+    assert list_runs() == [] and job.total == 10
 
 
 def test_stopped_and_resumed_it_does_nothing_twice(run, model, tmp_path):
@@ -198,7 +287,13 @@ def test_two_processes_never_work_on_one_run_and_a_dead_one_does_not_block_it(ru
             run_parts(model, run)
         with pytest.raises(RedvizError, match=f"is being worked on by process {other.pid}"):
             delete_run(run)
+        assert create_run(replace(run.manifest, path="/elsewhere/rows.jsonl")) == run, "it is left as it is"
         assert run.state().state == "running" and list_runs() == [run], "the refused one changed nothing"
+        kept = (run.folder / "manifest.json").rename(run.folder / "kept")  # as while the other one makes the folder
+        with pytest.raises(RedvizError, match=f"is being worked on by process {other.pid}"):
+            create_run(run.manifest)
+        kept.rename(run.folder / "manifest.json")
+        assert run.state().state == "running"
     finally:
         other.send_signal(signal.SIGKILL)
         other.wait()
@@ -283,8 +378,10 @@ def test_a_deleted_run_is_gone_and_the_same_job_begins_anew(run, model, data):
 
 def test_who_waited_for_a_run_that_is_deleted_does_not_work_on_it(run, monkeypatch):
     def deleted_by_who_held_it(handle: int, kind: int) -> bool:
+        monkeypatch.undo()
         run.folder.replace(run.folder.with_name("moved"))
-        create_run(run.manifest)
+        run.folder.mkdir()
+        (run.folder / "lock").touch()
         return True
 
     monkeypatch.setattr("redviz.batch.lock._taken", deleted_by_who_held_it)

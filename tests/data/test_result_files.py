@@ -212,12 +212,6 @@ def test_a_spoilt_index_is_built_again(tmp_path, rows):
     assert open_results(path).count() == COUNT
 
 
-def test_an_index_that_is_gone_is_noticed(results):
-    results.index.unlink()
-    with pytest.raises(RedvizError, match="open the file again"):
-        results.count()
-
-
 def test_a_file_that_changes_is_noticed(tmp_path, rows):
     path = write(tmp_path / "scores.parquet", rows)
     results = open_results(path)
@@ -403,3 +397,12 @@ def test_a_public_server_keeps_no_index(results, tmp_path, rows, monkeypatch, fr
     shown = open_results(write(tmp_path / "visit.parquet", rows))
     assert fresh_home not in shown.index.parents and shown.count(ANY_ROW) == COUNT
     assert set(KEYS) <= set(shown.row(0))
+
+
+def test_a_file_whose_index_gave_way_to_later_ones_is_indexed_again(tmp_path, rows, monkeypatch):
+    first = open_results(write(tmp_path / "first.parquet", rows))
+    before = first.page(order="score", limit=5)
+    monkeypatch.setattr(result_index, "KEPT_INDEXES", 1)
+    open_results(write(tmp_path / "second.parquet", rows[:100]))
+    assert not first.index.exists()
+    assert first.count() == COUNT and first.page(order="score", limit=5) == before

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -83,9 +83,11 @@ def _begun(
     def work(model: RewardModel, job: Job) -> str:
         with running.partners(specs) as beside:
             partners = Partners(**beside)
+            job.progress(0, 0)  # a wish to stop is heard between opening and counting too
             # Opened anew: the screen's own data set counts its problems while somebody looks at it.
             dataset = open_dataset(source.content, source.name, mapping=mapping, limit=limit)
-            run = start_run(dataset, source.content, model, wanted, partners=partners, mapping=mapping)
+            how: dict[str, Any] = {"partners": partners, "mapping": mapping, "progress": job.progress}
+            run = start_run(dataset, source.content, model, wanted, **how)
             own.add(run.id)
             _run_of[job.id] = run.id
             _score(run, model, partners, job, on_ray)

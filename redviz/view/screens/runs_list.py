@@ -80,7 +80,9 @@ def _begun_jobs() -> bool:
 
 
 def _waiting(job: Job, name: str) -> None:
-    words = "waits for its turn" if job.state == "queued" else "loading the model and counting rows"
+    words = "waits for its turn" if job.state == "queued" else "loading the model and opening the data set"
+    if job.total:
+        words = f"counting rows: {job.done:,} of {job.total:,}"
     with st.container(border=True), st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{plain(name)}**", width="stretch")
         st.caption(f"{words} …", width="content")
