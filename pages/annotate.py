@@ -3,6 +3,7 @@
 import streamlit as st
 
 from redviz.annotation.people import annotator_of
+from redviz.annotation.progress import judged_by
 from redviz.annotation.projects import get_project
 from redviz.annotation.queue import next_assignment
 from redviz.errors import RedvizError
@@ -25,6 +26,7 @@ def page() -> None:
         person = annotator_of(store(), code())
         project = get_project(store(), person.project_id)
         st.subheader(plain(project.name), anchor=False)
+        st.caption(plain(f"{person.name}, {judged_by(store(), person.id)} handed in so far"))
         ended = st.session_state.get(ENDED)
         if ended is not None and project.reveal_method and project.task == "spans":
             problem()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from redviz.annotation.items import qualification_ids
 from redviz.annotation.store import Store, milliseconds
@@ -99,6 +99,13 @@ def progress(store: Store, project_id: int, now: int | None = None) -> Progress:
                 for person in people.values()
             ),
         )
+
+
+def judged_by(store: Store, annotator_id: int) -> int:
+    """How many responses a person has handed in."""
+    with store.reading() as session:
+        theirs = select(func.count()).where(Assignment.annotator_id == annotator_id, Assignment.state == "submitted")
+        return session.scalar(theirs) or 0
 
 
 def _of_person(person: Annotator, rows: list[Assignment], now: int) -> AnnotatorProgress:

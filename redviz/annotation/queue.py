@@ -268,9 +268,10 @@ def _agreement(session: Session, person: Annotator, item_ids: list[int]) -> floa
 
 def marks_in(session: Session, assignment_ids: list[int]) -> dict[int, tuple[Mark, ...]]:
     """The marks that stand of those of the assignments that have any event."""
+    columns = (Judgement.assignment_id, Judgement.op, Judgement.start, Judgement.end, Judgement.grade, Judgement.label)
     events: dict[int, list[Event]] = {}
     for ids in in_batches(assignment_ids):
-        for row in session.scalars(select(Judgement).where(Judgement.assignment_id.in_(ids)).order_by(Judgement.id)):
-            event = Event(row.op, row.start or 0, row.end or 0, row.grade, row.label)
-            events.setdefault(row.assignment_id, []).append(event)
+        log = select(*columns).where(Judgement.assignment_id.in_(ids)).order_by(Judgement.id)
+        for assignment_id, op, start, end, grade, label in session.execute(log):
+            events.setdefault(assignment_id, []).append(Event(op, start or 0, end or 0, grade, label))
     return {assignment_id: fold(log) for assignment_id, log in events.items()}
