@@ -18,6 +18,7 @@ elif who == MASTER:
         st.Page("pages/dataset.py", title="Data set", icon=":material/dataset:"),
         st.Page("pages/project.py", title="Project", icon=":material/group:"),
         annotate,
+        st.Page("pages/agreement.py", title="Agreement", icon=":material/handshake:"),
         st.Page("pages/model.py", title="Model", icon=":material/fact_check:"),
     ]
 else:

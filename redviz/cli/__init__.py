@@ -11,6 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from redviz import __version__
+from redviz.cli.agree import agree
 from redviz.cli.analyze import analyze
 from redviz.cli.causal import causal
 from redviz.cli.compare import compare
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (analyze, causal, compare, doctor, export, methods, score, serve):
+for command in (agree, analyze, causal, compare, doctor, export, methods, score, serve):
     app.command()(command)
 app.command("what-if")(what_if)
 

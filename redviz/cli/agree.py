@@ -1,0 +1,266 @@
+"""``redviz agree``: whether people agree about tokens, which credits predict what they marked, and whether the model bears them out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from redviz.cli.agreement_labels import labels_of
+from redviz.cli.agreement_text import between_text, faithfulness_text, methods_text, people_text, ranking_text
+from redviz.cli.files import write_text
+from redviz.cli.loading import (
+    LISTED,
+    AllowPickle,
+    CostModel,
+    Device,
+    Dtype,
+    Head,
+    MaxLength,
+    Policy,
+    Read,
+    Reference,
+    Revision,
+    TrustRemoteCode,
+    open_model,
+    open_partners,
+)
+from redviz.cli.options import methods_with_options
+from redviz.cli.terminal import shown
+from redviz.errors import RedvizError
+from redviz.ingredients import Partners, check_partners
+from redviz.methods import recipes
+from redviz.text import GRANULARITIES
+
+if TYPE_CHECKING:
+    from redviz.data.labels import LabelledItem, LabelSet
+    from redviz.evaluation.agreement import Agreement
+
+
+def agree(
+    project: Annotated[str | None, typer.Option("--project", help="An annotation project, by its name or id.")] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Existing labels: a file or a Hub id.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option("--kind", help="The form of the labels, such as doccano; told from the rows if not given."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="The model whose credits are judged: embedded:sentiment, a folder, a Hub id."),
+    ] = None,
+    methods: Annotated[str, typer.Option("--methods", help="Names with commas, or a JSON object.")] = "red,abc,ig",
+    option: Annotated[list[str] | None, typer.Option("--option", help="METHOD.NAME=VALUE, as often as needed.")] = None,
+    no_methods: Annotated[
+        bool, typer.Option("--no-methods", help="People among themselves only; needs no model.")
+    ] = False,
+    granularity: Annotated[str, typer.Option("--granularity", help="token, word or sentence.")] = "word",
+    level: Annotated[
+        str, typer.Option("--level", help="Of alpha per person: nominal, ordinal or interval.")
+    ] = "ordinal",
+    metric: Annotated[
+        str,
+        typer.Option("--metric", help="Orders the methods and is tested for differences, such as auroc or token_f1."),
+    ] = "average_precision",
+    threshold: Annotated[
+        float, typer.Option("--threshold", help="A unit is marked where its mean grade is further from 0 than this.")
+    ] = 0.0,
+    faithfulness: Annotated[
+        bool, typer.Option("--faithfulness", help="Also remove units in the order of every method's credits.")
+    ] = False,
+    faithfulness_limit: Annotated[
+        int, typer.Option("--faithfulness-limit", help="Responses to remove units of, at most.")
+    ] = 100,
+    operator: Annotated[
+        str | None, typer.Option("--operator", help="How units are removed: pad, mean, mask or delete.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", help="Judged responses to take at most.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of ties, random orders and bootstrap draws.")] = 0,
+    output: Annotated[Path | None, typer.Option("--output", help="Write every report as one JSON file.")] = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    revision: Revision = None,
+    head: Head = None,
+    max_length: MaxLength = None,
+    read: Read = "model",
+    trust_remote_code: TrustRemoteCode = False,
+    allow_pickle: AllowPickle = False,
+    policy: Policy = None,
+    reference: Reference = None,
+    cost_model: CostModel = None,
+) -> None:
+    """Measure how far people agree about tokens, and how well each method's credits predict what they marked."""
+    _check(project, dataset, kind, granularity, level, metric, threshold, faithfulness_limit, limit, seed, output)
+    wanted = {} if no_methods else methods_with_options(methods, option or [])
+    asked = {
+        "granularity": granularity, "level": level, "metric": metric, "threshold": threshold, "limit": limit, "seed": seed,
+        "methods": {label: {"method": r.method, **r.options} for label, r in recipes(wanted).items()},
+    }  # fmt: skip
+    labels, ranking = labels_of(project, dataset, kind, seed)
+    from redviz.evaluation.agreement import Agreement, judged
+
+    if ranking is not None:
+        name, sentence = labels.name, labels.sentence
+        _finish(Agreement(name, "maps", sentence, ranking.items, {"seed": seed}, preferences=ranking), output)
+        return
+    items = judged(labels.items)[:limit]
+    if wanted and model is None:
+        raise RedvizError(
+            "Methods are judged by the credits of a model; name it with --model, or give --no-methods for people alone."
+        )
+    people, notes = _people(items, level, granularity, seed, labels, alone=not wanted)
+    found = Agreement(labels.name, labels.scale, labels.sentence, len(items), asked, people=people, notes=notes)
+    if model is not None and wanted:
+        loaded = open_model(
+            model, device=device, dtype=dtype, revision=revision, head=head, max_length=max_length, read=read,
+            trust_remote_code=trust_remote_code, allow_pickle=allow_pickle,
+        )  # fmt: skip
+        partners = open_partners(
+            policy, reference, cost_model, device=device, dtype=dtype,
+            trust_remote_code=trust_remote_code, allow_pickle=allow_pickle,
+        )  # fmt: skip
+        check_partners(recipes(wanted), Partners(**partners))
+        found = _with_methods(found, loaded, partners, items, wanted)
+        if faithfulness:
+            found = _with_faithfulness(found, loaded, partners, items[:faithfulness_limit], wanted, operator)
+    _finish(found, output)
+
+
+def _check(
+    project: str | None,
+    dataset: str | None,
+    kind: str | None,
+    granularity: str,
+    level: str,
+    metric: str,
+    threshold: float,
+    faithfulness_limit: int,
+    limit: int | None,
+    seed: int,
+    output: Path | None,
+) -> None:
+    from redviz.evaluation.coincidences import LEVELS
+    from redviz.evaluation.ranking_figures import FIGURES
+
+    if (project is None) == (dataset is None):
+        raise RedvizError("Give the labels once: --project NAME, an annotation project, or --dataset FILE.")
+    if kind is not None and dataset is None:
+        raise RedvizError("--kind is given without --dataset; a project's labels have one form.")
+    for name, value, allowed in (
+        ("--granularity", granularity, tuple(GRANULARITIES)), ("--level", level, tuple(LEVELS)), ("--metric", metric, FIGURES),
+    ):  # fmt: skip
+        if value not in allowed:
+            raise RedvizError(f"{name} is {value!r}; use one of {', '.join(allowed)}.")
+    for name, number in (("--limit", limit), ("--faithfulness-limit", faithfulness_limit)):
+        if number is not None and number < 1:
+            raise RedvizError(f"{name} is {number}; give at least 1 response.")
+    if not threshold >= 0:
+        raise RedvizError(f"--threshold is {threshold}; give 0 or more, in grades.")
+    if seed < 0:
+        raise RedvizError(f"--seed is {seed}; give 0 or more.")
+    if output is not None and not output.parent.is_dir():
+        raise RedvizError(f"There is no folder {output.parent} to write {output.name} into; make it first.")
+
+
+def _people(
+    items: Sequence[LabelledItem], level: str, granularity: str, seed: int, labels: LabelSet, alone: bool
+) -> tuple[Any, tuple[str, ...]]:
+    from redviz.evaluation.agreement import judged_twice
+    from redviz.evaluation.people import among_people
+
+    if judged_twice(items):
+        return among_people(items, level, granularity, seed=seed), ()
+    note = f"No response of {labels.name} was judged by two people, so there is no agreement among people to measure."
+    if alone:
+        raise RedvizError(f"{note} Leave --no-methods out to measure methods.")
+    return None, (note,)
+
+
+def _with_methods(
+    found: Agreement, model: Any, partners: Mapping[str, Any], items: Sequence[LabelledItem], wanted: Mapping[str, Any]
+) -> Agreement:
+    from dataclasses import replace
+
+    from redviz.evaluation.against_people import against_people
+    from redviz.evaluation.agreement import score_labelled
+    from redviz.evaluation.between_methods import between_methods
+
+    asked = found.options
+    with _bar("credits", len(items)) as tell:
+        scored = score_labelled(model, items, recipes(wanted), progress=tell, **partners)
+    _tell_problems(scored.problems)
+    report = against_people(
+        scored.pairs, asked["granularity"], asked["seed"], metric=asked["metric"], threshold=asked["threshold"]
+    )
+    between, notes = None, found.notes
+    if len(wanted) > 1:
+        between = between_methods((a for _, a in scored.pairs), asked["granularity"], seed=asked["seed"])
+    else:
+        notes = (*notes, "One method was asked for, so there are no methods to compare with each other.")
+    sources = {"model": scored.source, **{role: partner.source for role, partner in partners.items()}}
+    return replace(
+        found, sources=sources, methods=report, between=between, notes=(*notes, *_counted(scored.problems, "scored"))
+    )
+
+
+def _with_faithfulness(
+    found: Agreement,
+    model: Any,
+    partners: Mapping[str, Any],
+    items: Sequence[LabelledItem],
+    wanted: Mapping[str, Any],
+    operator: str | None,
+) -> Agreement:
+    from dataclasses import replace
+
+    from redviz.evaluation.faithfulness_report import faithfulness_over
+
+    asked = found.options
+    removal = operator or ("delete" if model.source.model.startswith("rule:") else "pad")
+    with _bar("faithfulness", len(items)) as tell:
+        report = faithfulness_over(
+            model, [item.example for item in items], wanted, operator=removal, granularity=asked["granularity"],
+            seed=asked["seed"], progress=tell, total=len(items), **partners,
+        )  # fmt: skip
+    _tell_problems(report.problems)
+    options = {**asked, "operator": report.operator, "faithfulness_limit": len(items)}
+    return replace(found, options=options, faithfulness=report)
+
+
+def _tell_problems(problems: Sequence[str]) -> None:
+    for problem in problems[:LISTED]:
+        typer.echo(f"note: {shown(problem)}", err=True)
+    if len(problems) > LISTED:
+        typer.echo(f"note: {len(problems):,} responses in all.", err=True)
+
+
+def _counted(problems: Sequence[str], done: str) -> tuple[str, ...]:
+    many = "1 response was" if len(problems) == 1 else f"{len(problems):,} responses were"
+    return (f"{many} not {done}, or not by all methods.",) if problems else ()
+
+
+@contextmanager
+def _bar(label: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    with typer.progressbar(length=total, label=label, file=typer.get_text_stream("stderr")) as bar:
+        yield lambda done, _: bar.update(done - bar.pos)
+        bar.update(total - bar.pos)
+
+
+def _finish(found: Agreement, output: Path | None) -> None:
+    """The tables on stdout, and the file."""
+    texts = [f"{shown(found.name)}: {found.sentence}", *found.notes]
+    if source := found.sources.get("model"):
+        texts.append(f"{shown(source.model)}  {source.dtype} on {source.device}, weights {source.fingerprint}")
+    texts += [
+        *([people_text(found.people)] if found.people else []),
+        *([methods_text(found.methods)] if found.methods else []),
+        *([between_text(found.between)] if found.between else []),
+        *([faithfulness_text(found.faithfulness)] if found.faithfulness else []),
+        *([ranking_text(found.preferences)] if found.preferences else []),
+    ]
+    if output is not None:
+        write_text(output, json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+    typer.echo("\n\n".join(texts))
