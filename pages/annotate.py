@@ -10,7 +10,7 @@ from redviz.errors import RedvizError
 from redviz.view.access import code
 from redviz.view.markdown import plain
 from redviz.view.screens.annotate_maps import maps_part
-from redviz.view.screens.annotate_state import ENDED, store
+from redviz.view.screens.annotate_state import ENDED, SUBMITTED, store
 from redviz.view.screens.annotate_task import problem, revealed_part, spans_part
 from redviz.view.session import through_app
 
@@ -28,7 +28,7 @@ def page() -> None:
         st.subheader(plain(project.name), anchor=False)
         st.caption(plain(f"{person.name}, {judged_by(store(), person.id)} handed in so far"))
         ended = st.session_state.get(ENDED)
-        if ended is not None and project.reveal_method and project.task == "spans":
+        if ended is not None and st.session_state.get(SUBMITTED) and project.reveal_method and project.task == "spans":
             problem()
             revealed_part(project, ended)
             return
@@ -37,6 +37,7 @@ def page() -> None:
         if offer.assignment is None:
             problem()
             (st.success if offer.why == "done" else st.info)(plain(offer.reason))
+            st.button("Look again", icon=":material/refresh:")
         elif project.task == "maps":
             maps_part(project, offer.assignment)
         else:

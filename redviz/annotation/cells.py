@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from operator import itemgetter
 
 import numpy as np
 import regex
@@ -51,6 +53,16 @@ def cells_of(response: str, unit: str = "word") -> Cells:
             cells.append((start, end))
         joins = bool(inside)
     return tuple(cells)
+
+
+def on_cells(cells: Sequence[Sequence[int]], start: int, end: int) -> bool:
+    """Whether the characters ``[start, end)`` begin with a cell and end with it or a later one; cells come in order.
+
+    >>> on_cells([(0, 4), (5, 9)], 0, 9), on_cells([(0, 4), (5, 9)], 1, 9)
+    (True, False)
+    """
+    first, last = (bisect_left(cells, at, key=itemgetter(side)) for side, at in enumerate((start, end)))
+    return first <= last < len(cells) and (cells[first][0], cells[last][1]) == (start, end)
 
 
 def signs(marks: Sequence[Mark], cells: Cells, length: int) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 
 from redviz.annotation.judgements import commit, get_assignment, skip, submit
-from redviz.annotation.store import Store
+from redviz.annotation.store import Store, StoreError
 from redviz.annotation.tables import Assignment, Item, Judgement
 from redviz.errors import RedvizError
 
@@ -26,7 +26,9 @@ class Receipt:
     last
         The number up to which everything is on disk, or can never be; the tab forgets entries up to it.
     ended
-        Whether the assignment is submitted or skipped now.
+        Whether there is nothing more to do for the assignment: it is submitted, skipped or gone.
+    submitted
+        Whether it is submitted now.
     problem
         What the person should know, in a sentence; "" where there is nothing.
     """
@@ -34,6 +36,7 @@ class Receipt:
     last: int
     ended: bool = False
     problem: str = ""
+    submitted: bool = False
 
 
 def take_in(
@@ -59,17 +62,21 @@ def take_in(
         For an assignment that is not this person's, and for entries that cannot be; nothing of them is written then.
     """
     with store.reading() as session:
-        whose = session.scalar(select(Assignment.annotator_id).where(Assignment.id == assignment_id))
+        found = select(Assignment.annotator_id, Item.deleted_at).join(Item).where(Assignment.id == assignment_id)
+        whose, gone = session.execute(found).one_or_none() or (None, None)
     if whose != annotator_id:
         raise RedvizError("These marks belong to another person's link; open that link to save them.")
     marks = [entry for entry in entries if entry.get("op") not in ENDS]
     end = next((entry for entry in entries if entry.get("op") in ENDS), None)
     highest = max(entry["seq"] for entry in entries)
-    if get_assignment(store, assignment_id).state != "open":  # the same entries again, or a second tab's
+    if gone is not None:
+        return Receipt(highest, True, "This response was taken out of the project; marks on it do not count.")
+    state = get_assignment(store, assignment_id).state
+    if state != "open":  # the same entries again, or a second tab's
         known = _last_of(store, assignment_id, client)
         late = sum(entry["seq"] > known for entry in marks)
         problem = f"{late} marks came after this response was handed in and do not count." if late else ""
-        return Receipt(highest, True, problem)
+        return Receipt(highest, True, problem, state == "submitted")
     last = commit(store, assignment_id, client, marks, now) if marks else _last_of(store, assignment_id, client)
     if end is None or end["seq"] != last + 1:
         return Receipt(last)
@@ -78,11 +85,13 @@ def take_in(
             submit(store, assignment_id, now)
         else:
             skip(store, assignment_id, str(end.get("reason", "")), now)
+    except StoreError:
+        raise  # the tab sends it again
     except (
         RedvizError
     ) as refused:  # others have taken its place: the marks are kept, and there is nothing to send again
         return Receipt(highest, True, str(refused))
-    return Receipt(highest, True)
+    return Receipt(highest, True, submitted=end["op"] == "submit")
 
 
 def log_of(store: Store, assignment_id: int) -> tuple[Logged, ...]:

@@ -29,6 +29,7 @@ from redviz.errors import RedvizError
 UNREADABLE = re.compile(
     "[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff]"
 )  # what ends a line somewhere, or has no place in UTF-8
+SECRET = re.compile("[A-Za-z0-9_-]{22,}")  # as long as secrets.token_urlsafe(16)
 WITHOUT_ID = ("guidelines", "judgement", "gold", "choice")  # nothing refers to them
 COLUMNS = ("project", "item", "annotator", "start", "end", "text", "grade", "label", "submitted_at")
 
@@ -73,10 +74,14 @@ def export_project(store: Store, project_id: int, codes: bool = False) -> Iterat
     yield _line({"kind": END, "lines": written + 1})
 
 
-def import_project(store: Store, lines: Iterable[str]) -> int:
+def import_project(store: Store, lines: Iterable[str], codes: bool = False) -> int:
     """Make a new project from the lines of :func:`export_project`, an open text file for instance; its id.
 
-    Everybody gets a new code, unless the file has theirs and this store has given it to nobody.
+    Parameters
+    ----------
+    codes
+        Whether people keep the codes that the file holds, so that links already sent work here too; a code that can be guessed
+        (shorter than redviz makes them) or that this store has given to somebody is replaced. Otherwise all codes are new.
 
     Raises
     ------
@@ -91,7 +96,7 @@ def import_project(store: Store, lines: Iterable[str]) -> int:
         for kind, model in KINDS.items():
             rows = [_values(record, ids) for record in records[kind]]
             if kind == "annotator":
-                _give_codes(rows, taken)
+                _give_codes(rows, taken, codes)
             if kind in WITHOUT_ID:
                 if rows:
                     session.execute(insert(model), rows)
@@ -193,8 +198,8 @@ def _values(record: Record, ids: Mapping[str, Mapping[int, int]]) -> dict[str, A
     return values
 
 
-def _give_codes(rows: list[dict[str, Any]], taken: set[str]) -> None:
+def _give_codes(rows: list[dict[str, Any]], taken: set[str], keep: bool) -> None:
     for row in rows:
-        if row.get("code") is None or row["code"] in taken:
+        if not keep or row["code"] in taken or not SECRET.fullmatch(row["code"] or ""):
             row["code"] = secrets.token_urlsafe(16)
         taken.add(row["code"])

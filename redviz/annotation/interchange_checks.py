@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, UniqueConstraint
 
+from redviz.annotation.cells import on_cells
 from redviz.annotation.items import LONGEST_ID, fingerprint
 from redviz.annotation.tables import (
     ANNOTATOR_STATES,
@@ -59,11 +60,7 @@ ALLOWED = {
     ("choice", "choice"): CHOICES,
 }
 LISTS = ("cells", "marks", "values")
-WORDS = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
+WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"} | {
     list: "a list",
     dict: "an object",
 }
@@ -231,7 +228,7 @@ def _check(record: Record, known: Known) -> None:
     elif kind == "assignment" and values["state"] == "submitted" and values["submitted_at"] is None:
         raise BadValue(f"{name} is submitted and has no time of it (submitted_at)")
     elif kind == "judgement":
-        _check_judgement(record, _item_of(record, known))
+        _check_judgement(record, known)
     elif kind == "gold":
         for mark in values["marks"]:
             if not (isinstance(mark, list) and len(mark) == 4 and _fits(mark[2], float) and isinstance(mark[3], str)):
@@ -269,10 +266,15 @@ def _check_item(item: Record) -> None:
         reached = cell[1]
 
 
-def _check_judgement(event: Record, item: Record) -> None:
-    values, name = event.values, f"judgement {event.number}"
+def _check_judgement(event: Record, known: Known) -> None:
+    values, name, item = event.values, f"judgement {event.number}", _item_of(event, known)
     if values["op"] == "mark":
         _check_span(values["start"], values["end"], item, name)
+        given = (
+            values["client"] == "import" and known["assignment"][values["assignment_id"]].values["state"] == "submitted"
+        )
+        if not given and not on_cells(item.values["cells"], values["start"], values["end"]):
+            raise BadValue(f"{name} does not begin and end with cells of its item")
     elif (values["start"], values["end"], values["grade"]) != (None, None, None):
         raise BadValue(f"{name} takes something back and yet has characters or a grade")
 

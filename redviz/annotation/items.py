@@ -33,7 +33,8 @@ class Imported:
 def add_items(store: Store, project_id: int, items: Sequence[LabelledItem | Example], now: int | None = None) -> int:
     """Add responses at the end of a project, with their gold and their people's judgements if they have any; how many were added.
 
-    An item without an id is named by its place, from 1. Raises RedvizError where an id is given twice or is already there.
+    An item without an id is named by its place, from 1. Raises RedvizError where an id is given twice or is already there, and
+    for a response without visible characters.
     """
     with store.writing() as session:
         insert_items(session, locked_project(session, project_id), items, True, milliseconds() if now is None else now)
@@ -46,6 +47,9 @@ def insert_items(
     first = session.scalar(select(func.coalesce(func.max(Item.place) + 1, 0)).where(Item.project_id == project.id)) or 0
     names = [given.id or str(first + n + 1) for n, given in enumerate(items)]
     _refuse_doubles(session, project, names)
+    cells = [cells_of(given.response, project.unit) for given in items]
+    if blank := next((name for name, own in zip(names, cells, strict=True) if not own), None):
+        raise RedvizError(f"The response of item {blank!r} has no visible characters to judge; leave it out.")
     rows = [
         Item(
             project_id=project.id,
@@ -54,7 +58,7 @@ def insert_items(
             prompt=prompt_text(given.prompt),
             response=given.response,
             sha256=fingerprint(given.response),
-            cells=[list(cell) for cell in cells_of(given.response, project.unit)],
+            cells=[list(cell) for cell in cells[n]],
             subset=getattr(given, "subset", ""),
             is_gold=isinstance(given, LabelledItem) and given.gold is not None,
             created_at=now,
@@ -195,7 +199,7 @@ def _imported_person(
     session: Session, project: Project, people: dict[str, Annotator], name: str, now: int
 ) -> Annotator:
     name = name or "unnamed"
-    if name in people and people[name].state != "imported":
+    while name in people and people[name].state != "imported":
         name = f"{name} (imported)"  # somebody who works here has this name, and may be somebody else
     if name not in people:
         code = secrets.token_urlsafe(16)
@@ -248,6 +252,8 @@ def in_batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 def qualification_ids(session: Session, project: Project) -> list[int]:
-    """The items that everybody is asked first: the gold items of the lowest places."""
+    """The items that everybody is asked first: the gold items of the lowest places; none where maps are compared."""
+    if project.task == "maps":  # gold is marks, and a choice has none to hold against them
+        return []
     gold = select(Item.id).where(Item.project_id == project.id, Item.is_gold, Item.deleted_at.is_(None))
     return list(session.scalars(gold.order_by(Item.place).limit(project.qualification_items)))

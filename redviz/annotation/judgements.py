@@ -90,7 +90,7 @@ def submit(store: Store, assignment_id: int, now: int | None = None) -> None:
     """Hand an item in: from now on what is not marked counts as 0. Twice is as good as once.
 
     Raises RedvizError where it was skipped, where the project is closed, where others have taken its place while it lay, and
-    where two maps are compared (``map_pairs.choose_pair`` hands such an item in).
+    where the person is not active (any more), and where two maps are compared (``map_pairs.choose_pair`` hands such an item in).
     """
     now = milliseconds() if now is None else now
     with store.writing() as session:
@@ -98,6 +98,7 @@ def submit(store: Store, assignment_id: int, now: int | None = None) -> None:
         if held.row.state == "submitted":
             return
         _refuse_settled(held)
+        refuse_idle(held)
         if not hold(session, held, now):
             raise RedvizError(
                 "Others have judged this item while it lay; your marks are kept, go on with the next one."
@@ -163,6 +164,14 @@ def _refuse_settled(held: Held) -> None:
         raise RedvizError("This project is closed; nothing is taken in until it is reopened.")
     if held.row.state != "open":
         raise RedvizError(f"This item is {held.row.state}; it cannot be changed any more.")
+
+
+def refuse_idle(held: Held) -> None:
+    """Who is paused or refused hands nothing in; what they marked is kept, and they may go on once they are active."""
+    if held.person.state != "active":
+        raise RedvizError(
+            f"You are {held.person.state} in this project, so nothing is handed in (marks are kept); ask whoever leads it."
+        )
 
 
 def _number(entry: Mapping[str, Any]) -> int:

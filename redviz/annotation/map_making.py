@@ -10,9 +10,10 @@ from sqlalchemy import select
 
 from redviz.annotation.items import prompt_of
 from redviz.annotation.map_pairs import add_maps, cells_values, provenance_of
-from redviz.annotation.store import Store
+from redviz.annotation.store import Store, StoreError
 from redviz.annotation.tables import CreditMap, Item
 from redviz.batches import analyze_batch
+from redviz.errors import RedvizError
 from redviz.ingredients import Partners
 from redviz.methods import Recipe
 from redviz.records import Example
@@ -71,8 +72,14 @@ def make_maps(
             if analysis.error:
                 failed[example.id] = analysis.error
                 continue
-            values = {label: cells_values(analysis, label, cells) for label in wanted}
-            add_maps(store, item_id, values, wanted, provenance_of(analysis))
+            try:
+                values = {label: cells_values(analysis, label, cells) for label in wanted}
+                add_maps(store, item_id, values, wanted, provenance_of(analysis))
+            except StoreError:
+                raise  # no fault of this item
+            except RedvizError as problem:
+                failed[example.id] = str(problem)
+                continue
             made += 1
     progress(len(missing), len(missing))
     return Made(made, failed)

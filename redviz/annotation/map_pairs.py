@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from redviz import __version__
-from redviz.annotation.judgements import worked
+from redviz.annotation.judgements import refuse_idle, worked
 from redviz.annotation.maps import MapInfo, Pair, map_info, put_map
 from redviz.annotation.queue import hold, locked_assignment
 from redviz.annotation.store import Store, milliseconds
@@ -140,8 +140,8 @@ def choose_pair(store: Store, assignment_id: int, left: int, right: int, choice:
     Raises
     ------
     RedvizError
-        For maps that are not two of the item's, an assignment that is skipped or answered otherwise, a closed project, and
-        where others have taken the place while it lay.
+        For maps that are not two of the item's, an assignment that is skipped or answered otherwise, a closed project, a
+        person who is not active, and where others have taken the place while it lay.
     """
     if choice not in CHOICES:
         raise RedvizError(f"Unknown choice {choice!r}; use one of {', '.join(CHOICES)}.")
@@ -157,6 +157,7 @@ def choose_pair(store: Store, assignment_id: int, left: int, right: int, choice:
             raise RedvizError("This project is closed; nothing is taken in until it is reopened.")
         if held.row.state != "open":
             raise RedvizError(f"This item is {held.row.state}; it cannot be changed any more.")
+        refuse_idle(held)
         of_item = set(session.scalars(select(CreditMap.id).where(CreditMap.item_id == held.item.id)))
         if left == right or not {left, right} <= of_item:
             raise RedvizError("These are not two maps of this item; choose between the two that are shown.")

@@ -47,18 +47,23 @@ def add_annotators(
     """Add people, each with the secret code of a personal link. Raises RedvizError for a name that the project already has."""
     with store.writing() as session:
         project = locked_project(session, project_id)
-        of_project = select(Annotator.name).where(Annotator.project_id == project.id, Annotator.deleted_at.is_(None))
-        known = set(session.scalars(of_project))
-        rows = []
-        for name in (named(name, "annotator") for name in names):
-            if name in known:
-                raise RedvizError(f"The project already has an annotator {name!r}; give each a name of their own.")
-            known.add(name)
-            code, at = secrets.token_urlsafe(16), milliseconds() if now is None else now
-            rows.append(Annotator(project_id=project.id, name=name, code=code, state="active", created_at=at))
-        session.add_all(rows)
-        session.flush()
+        rows = insert_annotators(session, project, names, milliseconds() if now is None else now)
         return tuple(annotator_info(row) for row in rows)
+
+
+def insert_annotators(session: Session, project: Project, names: Sequence[str], now: int) -> list[Annotator]:
+    of_project = select(Annotator.name).where(Annotator.project_id == project.id, Annotator.deleted_at.is_(None))
+    known = set(session.scalars(of_project))
+    rows = []
+    for name in (named(name, "annotator") for name in names):
+        if name in known:
+            raise RedvizError(f"The project already has an annotator {name!r}; give each a name of their own.")
+        known.add(name)
+        code = secrets.token_urlsafe(16)
+        rows.append(Annotator(project_id=project.id, name=name, code=code, state="active", created_at=now))
+    session.add_all(rows)
+    session.flush()
+    return rows
 
 
 def list_annotators(store: Store, project_id: int) -> tuple[AnnotatorInfo, ...]:

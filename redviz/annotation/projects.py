@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from redviz.annotation.items import insert_items
-from redviz.annotation.people import named
+from redviz.annotation.people import insert_annotators, named
 from redviz.annotation.store import Store, locked_project, milliseconds
 from redviz.annotation.tables import TASKS, UNITS, Guidelines, Item, Project
 from redviz.data.labels import SCALES, LabelledItem
@@ -74,6 +74,7 @@ def create_project(
     reveal_method: str = "",
     source: str = "",
     with_annotations: bool = True,
+    annotators: Sequence[str] = (),
     now: int | None = None,
 ) -> ProjectInfo:
     """Make a project from responses, in their order.
@@ -86,11 +87,14 @@ def create_project(
         What a cell is: "word" or "character".
     with_annotations
         Whether what people already said about the items is taken over, as submitted work of imported annotators.
+    annotators
+        Names of people who get a link; labels under the same name are taken over as "… (imported)".
 
     Raises
     ------
     RedvizError
-        For a name, task, scale, unit or number that cannot be, and for an id given twice.
+        For a name, task, scale, unit or number that cannot be, an id or a person given twice, a response without visible
+        characters, and qualification items of a project that compares maps; then nothing is made.
 
     Examples
     --------
@@ -107,6 +111,7 @@ def create_project(
         if value not in allowed:
             raise RedvizError(f"Unknown {what} {value!r}; use one of {', '.join(allowed)}.")
     _check_numbers(overlap, qualification_items, qualification_agreement)
+    _check_task(task, qualification_items)
     with store.writing() as session:
         project = Project(
             name=named(name, "project"),
@@ -126,6 +131,7 @@ def create_project(
         session.flush()
         if guidelines:
             session.add(Guidelines(project_id=project.id, version=1, text=guidelines, created_at=now))
+        insert_annotators(session, project, annotators, now)
         insert_items(session, project, items, with_annotations, now)
         return _info(session, project)
 
@@ -159,6 +165,7 @@ def update_project(
     """Change what is given; what is None stays. Task, scale and unit are what the judgements were given under, and stay for ever."""
     with store.writing() as session:
         project = locked_project(session, project_id)
+        _check_task(project.task, qualification_items or 0)
         changes = {
             "name": None if name is None else named(name, "project"),
             "question": question,
@@ -225,3 +232,10 @@ def _check_numbers(overlap: int, qualification_items: int, agreement: float) -> 
         raise RedvizError(f"The overlap is {overlap}; at least 1 person must judge an item.")
     if qualification_items < 0 or not 0 <= agreement <= 1:
         raise RedvizError("Give a number of qualification items of 0 or more and a wanted agreement between 0 and 1.")
+
+
+def _check_task(task: str, qualification_items: int) -> None:
+    if task == "maps" and qualification_items > 0:
+        raise RedvizError(
+            "Qualification holds marks against gold, and who compares maps marks nothing; ask 0 items first."
+        )

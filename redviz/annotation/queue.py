@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select, true
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.selectable import Subquery
 
@@ -13,7 +13,7 @@ from redviz.annotation.fold import Event, fold
 from redviz.annotation.items import gold_of, in_batches, prompt_of, qualification_ids
 from redviz.annotation.projects import latest_guidelines
 from redviz.annotation.store import Store, locked_project, milliseconds
-from redviz.annotation.tables import Annotator, Assignment, Item, Judgement, Project
+from redviz.annotation.tables import Annotator, Assignment, CreditMap, Item, Judgement, Project
 from redviz.data.labels import Mark
 from redviz.errors import RedvizError
 from redviz.records import Prompt
@@ -53,7 +53,8 @@ class Offer:
     Attributes
     ----------
     why
-        "" with an assignment; else "done", "waiting" (others hold the rest), "closed", "paused" or "refused".
+        "" with an assignment; else "done", "waiting" (others hold the rest), "no maps" (of what is left), "closed", "paused" or
+        "refused".
     reason
         The same in a sentence for the person.
     """
@@ -66,6 +67,7 @@ class Offer:
 NOTHING = {
     "done": "You have judged everything there is for you; thank you.",
     "waiting": "The last items are in other people's hands; look again in half an hour.",
+    "no maps": "There are no maps to compare yet; whoever leads the project computes them.",
     "closed": "This project is closed; nothing is asked any more.",
     "paused": "You are paused in this project; ask whoever leads it.",
     "imported": "This name stands for imported labels; ask whoever leads the project for a link of your own.",
@@ -78,7 +80,8 @@ def next_assignment(store: Store, annotator_id: int, now: int | None = None) -> 
 
     First their own open one, if its slot is still theirs or free; then, until they qualified, the qualification items; then,
     of the items with a free slot that they never had, the one with most progress (of these, the first). Submissions and live
-    leases of an item never exceed the project's overlap; qualification items are asked of everybody.
+    leases of an item never exceed the project's overlap; qualification items are asked of everybody. Where maps are compared,
+    items with fewer than two are passed over.
 
     Raises
     ------
@@ -121,6 +124,7 @@ class Held:
     project: Project
     item: Item
     row: Assignment
+    person: Annotator
 
 
 def locked_assignment(session: Session, assignment_id: int) -> Held:
@@ -135,7 +139,7 @@ def locked_assignment(session: Session, assignment_id: int) -> Held:
     ).one()
     if item.deleted_at is not None or annotator.deleted_at is not None:
         raise RedvizError("This item was taken out of the project; go on with the next one.")
-    return Held(project, item, row)
+    return Held(project, item, row, annotator)
 
 
 def hold(session: Session, held: Held, now: int) -> bool:
@@ -183,7 +187,8 @@ def assigned(row: Assignment, item: Item) -> Assigned:
 def _own(session: Session, project: Project, person: Annotator, now: int) -> Assignment | None:
     """The open assignment that a person may go on with: a live lease first."""
     theirs = select(Assignment).join(Item).where(Assignment.annotator_id == person.id, Assignment.state == "open")
-    for row in session.scalars(theirs.where(Item.deleted_at.is_(None)).order_by(Assignment.leased_until.desc())).all():
+    theirs = theirs.where(Item.deleted_at.is_(None), _answerable(project))
+    for row in session.scalars(theirs.order_by(Assignment.leased_until.desc())).all():
         if _has_slot(session, project, row, now):
             row.leased_until = now + LEASE
             return row
@@ -193,7 +198,7 @@ def _own(session: Session, project: Project, person: Annotator, now: int) -> Ass
 def _fresh(session: Session, project: Project, person: Annotator, now: int) -> Assignment | str:
     """A new assignment, or why there is none."""
     first = qualification_ids(session, project)
-    if first and person.qualified_at is None:
+    if first and person.qualified_at is None and not _worked(session, person):
         had = select(Assignment.item_id).where(Assignment.annotator_id == person.id, Assignment.item_id.in_(first))
         unasked = [item_id for item_id in first if item_id not in set(session.scalars(had))]
         if unasked:
@@ -211,14 +216,31 @@ def _fresh(session: Session, project: Project, person: Annotator, now: int) -> A
         .where(Item.project_id == project.id, Item.deleted_at.is_(None), Item.id.not_in(first), ~had_too.exists())
     )
     n = func.coalesce(taken.c.n, 0)
-    found = session.execute(unhad.where(n < project.overlap).order_by(n.desc(), Item.place).limit(1)).first()
+    free = unhad.where(n < project.overlap, _answerable(project)).order_by(n.desc(), Item.place)
+    found = session.execute(free.limit(1)).first()
     if found is not None:
+        person.qualified_at = person.qualified_at or now  # who works already is asked no entrance test that comes later
         return _assign(session, project, person, found[0], now)
-    return "waiting" if _may_come_back(session, project, person) else "done"
+    if _may_come_back(session, project, person, _answerable(project)):
+        return "waiting"
+    return "no maps" if _may_come_back(session, project, person, ~_answerable(project)) else "done"
 
 
-def _may_come_back(session: Session, project: Project, person: Annotator) -> bool:
-    """Whether an item could still become this person's: it lacks submissions, and they neither submitted nor skipped it."""
+def _answerable(project: Project) -> ColumnElement[bool]:
+    """Of items: whether they can be asked about now."""
+    if project.task != "maps":
+        return true()
+    return Item.id.in_(select(CreditMap.item_id).group_by(CreditMap.item_id).having(func.count() >= 2))
+
+
+def _worked(session: Session, person: Annotator) -> bool:
+    """Whether a person was ever given an item that is no gold."""
+    given = select(Assignment.id).join(Item).where(Assignment.annotator_id == person.id, ~Item.is_gold)
+    return session.scalar(given.limit(1)) is not None
+
+
+def _may_come_back(session: Session, project: Project, person: Annotator, which: ColumnElement[bool]) -> bool:
+    """Whether one of these items could still become this person's: it lacks submissions, and they neither submitted nor skipped it."""
     submitted = slots_taken(project.id, now=2**62)  # every lease ends: what counts in the end is submissions
     settled = select(Assignment.id).where(
         Assignment.item_id == Item.id, Assignment.annotator_id == person.id, Assignment.state != "open"
@@ -227,7 +249,7 @@ def _may_come_back(session: Session, project: Project, person: Annotator) -> boo
         select(Item.id)
         .outerjoin(submitted, submitted.c.item_id == Item.id)
         .where(Item.project_id == project.id, Item.deleted_at.is_(None), ~settled.exists())
-        .where(func.coalesce(submitted.c.n, 0) < project.overlap)
+        .where(func.coalesce(submitted.c.n, 0) < project.overlap, which)
         .where(Item.id.not_in(qualification_ids(session, project)))
     )
     return session.scalar(lacking.limit(1)) is not None

@@ -27,6 +27,10 @@ PATIENCE = 30  # seconds to wait for another process's transaction, and for a se
 MIGRATION_LOCK = 0x72656476697A  # "redviz": the key of PostgreSQL's advisory lock
 
 
+class StoreError(RedvizError):
+    """The database did not take or give something: nothing was written, and what was sent may be sent again."""
+
+
 class Store:
     """A migrated database. Safe to share between threads; every process opens its own."""
 
@@ -230,9 +234,7 @@ def _in_sentences(engine: Engine | None = None) -> Iterator[None]:
         reason = lines[0].rstrip(".")
         if engine is not None:
             where = engine.url.render_as_string(hide_password=True)
-            raise RedvizError(
-                f"The database {where} cannot be opened ({reason}); check REDVIZ_DATABASE_URL."
-            ) from error
-        raise RedvizError(
+            raise StoreError(f"The database {where} cannot be opened ({reason}); check REDVIZ_DATABASE_URL.") from error
+        raise StoreError(
             f"The annotation store did not take this ({reason}); nothing was written, try again."
         ) from error

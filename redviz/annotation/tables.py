@@ -150,7 +150,7 @@ class Annotator(Table):
     """A person of one project; the code is the secret of their personal link.
 
     ``refused``: below the wanted agreement. ``imported``: existing labels carry this name, and nobody has the link.
-    ``qualified_at``: passed, or waived by the lead.
+    ``qualified_at``: passed, waived by the lead, or given work when there was nothing to pass.
     """
 
     __tablename__ = "annotators"

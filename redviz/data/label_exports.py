@@ -236,6 +236,7 @@ KINDS = {
             is_label_studio,
             read_label_studio,
             settled=False,
+            by_label=True,
             joins=True,
             remark="results that are no span of text and cancelled annotations are left out",
         ),
@@ -247,6 +248,7 @@ KINDS = {
             read_argilla,
             unit=UTF16,
             settled=False,
+            by_label=True,
             remark="suggestions, drafts and discarded answers are left out",
         ),
         Kind(
@@ -257,6 +259,7 @@ KINDS = {
             read_doccano,
             unit=UTF16,
             settled=False,
+            by_label=True,
             joins=True,
         ),
     )

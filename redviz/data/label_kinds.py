@@ -35,6 +35,8 @@ class Kind:
         The unit in which its tool counts characters; ``settled`` where that is beyond doubt.
     joins
         Whether rows of one text by different annotators are one item.
+    by_label
+        Whether a mark has the grade that its label means.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Kind:
     unit: str = CODE_POINTS
     settled: bool = True
     joins: bool = False
+    by_label: bool = False
     remark: str = ""
 
 

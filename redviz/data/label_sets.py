@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from redviz.data.hub import hub_files, is_hub_id
 from redviz.data.items import RowProblem
 from redviz.data.label_exports import KINDS
 from redviz.data.label_kinds import Kind
-from redviz.data.label_values import Judged, marks_of, unit_of
+from redviz.data.label_values import Judged, marks_of, regraded, unit_of, unknown_labels
 from redviz.data.labels import Annotation, LabelledItem, LabelSet, Mark
 from redviz.data.values import BadValue, file_name, kind_of, parsed, quoted
 from redviz.errors import RedvizError
@@ -33,7 +33,11 @@ class _Source:
 
 
 def open_labels(
-    source: Path | bytes | str, name: str = "", kind: str | None = None, limit: int | None = None
+    source: Path | bytes | str,
+    name: str = "",
+    kind: str | None = None,
+    limit: int | None = None,
+    grades: Mapping[str, float] | None = None,
 ) -> LabelSet:
     """Read what people marked in responses, in any of the forms of ``KINDS``.
 
@@ -48,6 +52,9 @@ def open_labels(
         A name in ``KINDS``; without one the rows decide.
     limit
         Give at most so many items.
+    grades
+        What the labels of an annotation tool mean, -2 to 2 each: ``{"Hallucination": -1}``. Without it words for good and bad
+        count as such and any other label as +1, and the sentence names those; forms that state grades keep theirs.
 
     Returns
     -------
@@ -73,10 +80,14 @@ def open_labels(
         raise RedvizError(f"{kind[:40]!r} is no kind of labels; use one of {', '.join(KINDS)}.")
     if limit is not None and limit < 1:
         raise RedvizError(f"The limit is {limit}; give 1 or more, or none for all rows.")
+    if wrong := next((label for label, grade in (grades or {}).items() if not -2 <= grade <= 2), None):
+        raise RedvizError(f"The label {wrong[:40]!r} is given a grade outside -2 to 2; give one inside.")
     opened = _opened(source, name)
     known = KINDS[kind] if kind is not None else _kind_of(opened)
     problems: list[RowProblem] = []
     read = list(_read(opened, known, None if known.joins else limit, problems))
+    if known.by_label and grades:
+        read = [(line, regraded(row, grades)) for line, row in read]
     unit, differing = (known.unit, 0) if known.settled else unit_of((row for _, row in read), known.unit)
     items = _items(read, known, unit, problems)[:limit]
     if not items:
@@ -88,6 +99,8 @@ def open_labels(
     scales = {row.scale for _, row in read if row.scale}
     scale = known.scale or ("graded" if "graded" in scales or (not scales and _several(items)) else "binary")
     remarks = [_counted(items, known), known.remark]
+    if known.by_label:
+        remarks.append(unknown_labels((mark for item in items for mark in _marks(item)), grades or ()))
     if differing:
         texts = "1 text holds" if differing == 1 else f"{differing:,} texts hold"
         remarks.append(f"{texts} characters beyond U+FFFF (emoji), where offsets were read as {unit}")

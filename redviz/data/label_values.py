@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from redviz.data.conversations import context_of
@@ -26,6 +27,8 @@ TEXTS = (
     "sentence",
 )
 ANNOTATORS = ("annotator", "user", "created_by", "username", "annotator_id", "user_id")
+UNKNOWN = 1.0  # the grade of a label that says neither good nor bad
+MOST_NAMED = 10
 UNNAMED = "annotator"  # where a file names nobody
 WORDS = {
     **dict.fromkeys(("very positive", "very good"), 2.0),
@@ -101,7 +104,40 @@ def grade_of(label: Any) -> tuple[float, str]:
             raise BadValue(f"the label {short_name(str(label), 20)} is a number outside -2 to 2")
         return number, ""
     name = short_name(text_of(str(label), "a label"), 60)
-    return WORDS.get(name.lower().replace("_", " "), 1.0), name
+    return WORDS.get(_word(name), UNKNOWN), name
+
+
+def regraded(row: Judged, grades: Mapping[str, float]) -> Judged:
+    """The row with the grades of those of its labels that are named here, in whatever case."""
+    known = {_word(short_name(label, 60)): grade for label, grade in grades.items()}
+
+    def given(spans: Iterable[Span]) -> tuple[Span, ...]:
+        return tuple(
+            replace(span, grade=known.get(_word(span.label), span.grade) if span.label else span.grade)
+            for span in spans
+        )
+
+    gold = None if row.gold is None else given(row.gold)
+    return replace(row, judgements=tuple((by, given(spans)) for by, spans in row.judgements), gold=gold)
+
+
+def unknown_labels(marks: Iterable[Mark], grades: Iterable[str]) -> str:
+    """Which labels say neither good nor bad, and what they were graded, in words for a person; "" where there are none.
+
+    >>> unknown_labels([Mark(0, 4, 1.0, "Missing"), Mark(0, 4, 1.0, "good")], ())
+    "labels of unknown meaning are graded +1: 'Missing' (1 mark)"
+    """
+    known = {*WORDS, *(_word(short_name(label, 60)) for label in grades)}
+    counts = Counter(mark.label for mark in marks if mark.label and _word(mark.label) not in known)
+    if not counts:
+        return ""
+    said = [f"{label!r} ({count:,} mark{'s' * (count != 1)})" for label, count in counts.most_common(MOST_NAMED)]
+    more = f" and {len(counts) - MOST_NAMED:,} more" if len(counts) > MOST_NAMED else ""
+    return f"labels of unknown meaning are graded {UNKNOWN:+g}: {', '.join(said)}{more}"
+
+
+def _word(label: str) -> str:
+    return label.lower().replace("_", " ")
 
 
 def listed(value: Any, name: str) -> list[Any]:

@@ -24,9 +24,10 @@ RULE = (
     "credits, those below 0 by low ones; a response with both has the mean of the two. Token F1 and IoU F1 take the top k units, "
     "where k is the number of marked ones, neighbours forming one span; a tie at the cut is broken at random, the same way for all "
     "methods. AUPRC is ERASER's trapezoid, which tied credits lift; average precision takes tied units in one step, which earns no more "
-    "than the prevalence. Chance is the mean over all orders of the units. People: each person's grades against the mean of the "
-    "others', and what the person marked in place of the top k; a person gives few grades and many ties, so compare people with "
-    "methods by token F1, IoU F1 and Spearman."
+    "than the prevalence. Chance is the mean over all orders of the units. Methods are held against the settled label where there is "
+    "one, else against the mean of the people. People: each person's grades against the settled label too (on which whoever helped "
+    "to settle it has a lead), else against the mean of the others', and what the person marked in place of the top k; a person "
+    "gives few grades and many ties, so compare people with methods by token F1, IoU F1 and Spearman."
 )
 
 

@@ -199,17 +199,20 @@ def _response(
     for label, ranking in blind_rankings(lengths, order).items():
         figures["baseline", label] = figures_of(ranking, signed=False), tied_share(ranking)
     people = grades_of_people(item, [(u.start, u.end) for u in groups])
-    if ceiling := _ceiling({name: given[kept] for name, given in people.items()}, ties, places, threshold):
+    settled = None if item.gold is None else grades
+    if ceiling := _ceiling({name: given[kept] for name, given in people.items()}, settled, ties, places, threshold):
         figures[PEOPLE, PEOPLE] = ceiling
     return _Response(item, len(grades), int((np.abs(grades) > threshold).sum()), figures)
 
 
-def _ceiling(people: Mapping[str, Array], ties: Array, places: Array, threshold: float) -> tuple[Array, float] | None:
-    """Everyone's grades against the mean of the others', averaged over people; None where that is not to be had."""
+def _ceiling(
+    people: Mapping[str, Array], settled: Array | None, ties: Array, places: Array, threshold: float
+) -> tuple[Array, float] | None:
+    """Everyone's grades against the settled ones, else the mean of the others', averaged over people; None where neither is there."""
     found, tied = [], []
     for name, own in people.items():
         others = [given for other, given in people.items() if other != name]
-        rest = np.mean(others, axis=0) if others else np.zeros(len(own))  # [U]
+        rest = settled if settled is not None else np.mean(others, axis=0) if others else np.zeros(len(own))  # [U]
         if (np.abs(rest) > threshold).any():
             found.append(ranking_figures(rest, own, ties, own_set=True, threshold=threshold, places=places))
             tied.append(tied_share(own))

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import regex
 from numpy.typing import ArrayLike
 
 from redviz.data.labels import LabelledItem, graded
@@ -19,23 +20,30 @@ from redviz.text import ZERO_WIDTH, units
 
 Span = tuple[int, int]  # start, end (exclusive)
 CHARACTER = re.compile(r".", re.DOTALL)
+GRAPHEME = regex.compile(r"\X")
+UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
 PIECE = re.compile(r"[^\W_]+|[\W_]")  # runs that no word border divides
 
 
 def text_spans(response: str, granularity: str = "word") -> tuple[Span, ...]:
     r"""Words or sentences of a response without any model's tokens, as character spans without the blanks around them.
 
-    The borders are those of :func:`redviz.text.units` over single characters ("token": characters as people see them).
+    The borders are those of :func:`redviz.text.units` over single characters ("token": characters as people see them). Scripts that
+    write words without blanks between them (Chinese, Japanese, Thai ...) get a word per character.
 
     >>> text_spans("It isn't\n\ndull.")
     ((0, 2), (3, 8), (10, 14), (14, 15))
+    >>> text_spans("很好 film")
+    ((0, 1), (1, 2), (3, 7))
     """
     offsets = [match.span() for match in (CHARACTER if granularity == "token" else PIECE).finditer(response)]
     found = []
     for unit in units(response, offsets, granularity):
         shown = _shown(unit.text).nonzero()[0]
         if len(shown):
-            found.append((unit.start + int(shown[0]), unit.start + int(shown[-1]) + 1))
+            start, end = unit.start + int(shown[0]), unit.start + int(shown[-1]) + 1
+            apart = granularity == "word" and UNSPACED.search(response, start, end)
+            found += [m.span() for m in GRAPHEME.finditer(response, start, end)] if apart else [(start, end)]
     return tuple(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -9,11 +10,12 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from redviz.evaluation.intervals import Estimate, resampling
+from redviz.evaluation.intervals import DRAWS, Estimate, resampling
 from redviz.records import Array
 
-ROUNDS = 10  # of a thousand draws each: Holm multiplies the smallest p value by the number of pairs, so it has to be able to be small
+ROUNDS = 10  # of a thousand draws each, at least
 LEVEL = 0.05
+ROOM = 5  # how far below the level the smallest p value can be after Holm's correction
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,7 @@ def paired_differences(
     counts = known.sum(0)  # [pair]
     with np.errstate(divide="ignore", invalid="ignore"):
         means = np.where(known, apart, 0).sum(0) / counts  # [pair]
-        drawn = np.concatenate([_drawn(apart, known, [seed, r]) for r in range(ROUNDS)])  # [draw, pair]
-    p = np.array([_two_sided(drawn[:, n], int(counts[n])) for n in range(len(pairs))])
+        drawn, p = _draws_and_p(apart, known, seed)
     adjusted = holm(p)
     found = []
     for n, (a, b) in enumerate(pairs):
@@ -131,12 +132,25 @@ def _drawn(apart: Array, known: Array, seed: Sequence[int]) -> Array:
     return found
 
 
-def _two_sided(drawn: Array, count: int) -> float:
-    own = drawn[np.isfinite(drawn)]
-    if not len(own):
-        return float("nan")
-    beyond = min((own <= 0).sum(), (own >= 0).sum())
-    return min(1.0, max(0.5 ** (count - 1), 2 * (1 + float(beyond)) / (1 + len(own))))
+def _draws_and_p(apart: Array, known: Array, seed: int) -> tuple[Array, Array]:
+    """The first draws, for intervals ``[draw, pair]``, and p values ``[pair]`` from as many as Holm's correction of them needs."""
+    kept = []
+    below, above, sizes = np.zeros((3, apart.shape[1]))
+    for r in range(rounds_for(apart.shape[1])):
+        own = _drawn(apart, known, [seed, r])
+        kept += [own] if r < ROUNDS else []
+        below, above, sizes = below + (own <= 0).sum(0), above + (own >= 0).sum(0), sizes + np.isfinite(own).sum(0)
+    p = np.clip(2 * (1 + np.minimum(below, above)) / (1 + sizes), 0.5 ** (known.sum(0) - 1.0), 1.0)
+    return np.concatenate(kept), np.where(sizes > 0, p, np.nan)
+
+
+def rounds_for(pairs: int) -> int:
+    """Rounds of draws, so that the smallest p value can be significant: Holm multiplies it by the number of pairs.
+
+    >>> rounds_for(1), rounds_for(300)
+    (10, 60)
+    """
+    return max(ROUNDS, math.ceil(2 * pairs * ROOM / (LEVEL * DRAWS)))
 
 
 def _largest_first(difference: Difference) -> float:

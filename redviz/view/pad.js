@@ -51,7 +51,7 @@ function mount(parent) {
 function begin(pad) {
   Object.assign(pad, { client: crypto.getRandomValues(new Uint32Array(4)).join('-'), seq: 0, anchor: 0, at: 0, dragging: false });
   pad.mine = `${pad.data.assignment}/${pad.client}`;
-  for (const name of Object.keys(localStorage)) {
+  for (const name of pad.data.keep ? Object.keys(localStorage) : []) {
     if (!name.startsWith(KEPT + pad.data.person + '/')) continue;
     try {
       pad.waiting.set(name.slice((KEPT + pad.data.person + '/').length), JSON.parse(localStorage.getItem(name)));
@@ -74,6 +74,7 @@ function add(pad, entry) {
 }
 
 function keep(pad, name) {
+  if (!pad.data.keep) return;
   const list = pad.waiting.get(name);
   const key = `${KEPT}${pad.data.person}/${name}`;
   try {
@@ -144,8 +145,8 @@ function show(pad) {
     gap.style.backgroundColor = marks[c + 1] && marks[c + 1] === marks[c] && grade ? tint(grade / pad.data.grades.at(-1)) : '';
     gap.classList.toggle('on', c >= low && c < high);
   });
-  pad.buttons.undo.disabled = !count || pad.data.locked;
-  for (const button of pad.buttons.all) button.disabled = pad.data.locked;
+  for (const button of pad.buttons.all) button.disabled = !!pad.data.locked;
+  pad.buttons.undo.disabled ||= !count;
   status(pad);
 }
 
@@ -178,7 +179,7 @@ function draw(pad) {
   button(pad, grades, 'Clear', () => grade_(pad, null), '⌫');
   const rest = el(bar, 'div', 'rest');
   pad.buttons.undo = button(pad, rest, 'Undo', () => add(pad, { op: 'undo' }), 'U');
-  button(pad, rest, 'Skip', () => ask(pad), 'S');
+  if (data.reasons.length) button(pad, rest, 'Skip', () => ask(pad), 'S');
   button(pad, rest, 'Submit', () => submit(pad), 'Ctrl ↵').classList.add('primary');
   pad.state = el(rest, 'span', 'state');
   pad.ask.hidden = true;
@@ -286,7 +287,7 @@ function key(pad, e) {
     : /^[1-9]$/.test(e.key) && e.key <= pad.data.grades.length ? () => grade_(pad, pad.data.grades[e.key - 1])
     : ['0', 'Backspace', 'Delete'].includes(e.key) ? () => grade_(pad, null)
     : /^u$/i.test(e.key) ? () => add(pad, { op: 'undo' })
-    : /^s$/i.test(e.key) ? () => ask(pad)
+    : /^s$/i.test(e.key) && pad.data.reasons.length ? () => ask(pad)
     : e.key === 'Escape' ? () => move(pad, pad.at, false)
     : null;
   if (!used) return;

@@ -47,6 +47,8 @@ def pad(
     acks: Mapping[str, int],
     locked: str = "",
     saved: str = "Saved",
+    keep: bool = True,
+    skippable: bool = True,
     key: str,
     on_sent: Callable[[], None],
 ) -> None:
@@ -66,6 +68,10 @@ def pad(
         Why nothing can be changed, in words; "" where it can.
     saved
         What the screen says when everything is acknowledged.
+    keep
+        Whether the browser keeps unacknowledged entries on disk, for a page that is opened again.
+    skippable
+        Whether Skip is offered.
     on_sent
         Called when entries arrive; reads them by :func:`received`.
     """
@@ -84,7 +90,8 @@ def pad(
         "acks": dict(acks),
         "locked": locked,
         "saved": saved,
-        "reasons": list(REASONS),
+        "keep": keep,
+        "reasons": list(REASONS) if skippable else [],
     }
     pad_component(key=key, data=data, on_sent_change=on_sent)
 
@@ -106,9 +113,13 @@ def batches_of(sent: Any) -> list[Batch]:
         Batch(given["assignment"], given["client"], tuple(sorted(given["entries"], key=lambda entry: entry["seq"])))
         for given in (listed if isinstance(listed, list) else [])
         if isinstance(given, Mapping)
-        and isinstance(given.get("assignment"), int)
+        and _number(given.get("assignment"))
         and isinstance(given.get("client"), str)
         and isinstance(given.get("entries"), list)
         and 0 < len(given["entries"]) <= MOST_ENTRIES
-        and all(isinstance(entry, Mapping) and isinstance(entry.get("seq"), int) for entry in given["entries"])
+        and all(isinstance(entry, Mapping) and _number(entry.get("seq")) for entry in given["entries"])
     ]
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53

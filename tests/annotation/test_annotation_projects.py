@@ -48,7 +48,7 @@ LABELS = LabelSet(
             subset="long",
         ),
         LabelledItem("a/2", "How was it?", "Dull.", (Annotation("Ada", (Mark(0, 4, -2.0),)),)),
-        LabelledItem("a/3", "How was it?", "", gold=()),
+        LabelledItem("a/3", "How was it?", "…", gold=()),
         LabelledItem("a/4", "How was it?", "Nobody said anything about this."),
     ),
 )
@@ -226,3 +226,39 @@ def test_an_item_keeps_its_prompt_as_json_and_the_hash_of_its_text(store):
         row = session.scalars(select(Item)).one()
         assert json.loads(row.prompt) == "How was it?"
         assert row.sha256 == hashlib.sha256(b"Dull.").hexdigest()
+
+
+def test_people_come_with_the_project_or_there_is_no_project(store):
+    project = create_project(store, "Films", LABELS.items, annotators=["Ada", " Cem "])
+    found = {person.name: person.state for person in list_annotators(store, project.id)}
+    assert found == {"Ada": "active", "Cem": "active", "Ada (imported)": "imported", "Ben 👩‍🚀": "imported"}
+    for names, sentence in ((["Dan", "Dan"], "already has an annotator 'Dan'"), (["Dan", "\n"], "control characters")):
+        with pytest.raises(RedvizError, match=sentence):
+            create_project(store, "Half", LABELS.items, annotators=names)
+    assert [one.id for one in list_projects(store)] == [project.id]
+
+
+def test_labels_are_never_put_down_to_a_person_at_work(store):
+    names = ["Ada", "Ada (imported)"]
+    project = create_project(store, "Films", LABELS.items, annotators=names)
+    given = [one.annotator for item in labelled_items(store, project.id).items for one in item.annotations]
+    assert set(given) == {"Ada (imported) (imported)", "Ben 👩‍🚀"}
+
+
+@pytest.mark.parametrize("blank", ["", " \n\t\u2003"])
+def test_a_response_with_nothing_to_point_at_is_refused_by_name(store, project, blank):
+    given = [Example("How was it?", "Fine.", "a"), Example("How was it?", blank, "b")]
+    with pytest.raises(RedvizError, match="item 'b' has no visible characters"):
+        add_items(store, project.id, given)
+    with pytest.raises(RedvizError, match="item 'b' has no visible characters"):
+        create_project(store, "Blank", given)
+    assert [(one.name, one.items) for one in list_projects(store)] == [("Films", 3)]
+
+
+def test_who_compares_maps_is_asked_no_gold_first(store):
+    with pytest.raises(RedvizError, match="ask 0 items first"):
+        create_project(store, "Maps", LABELS.items, task="maps", qualification_items=1)
+    project = create_project(store, "Maps", LABELS.items, task="maps")
+    with pytest.raises(RedvizError, match="ask 0 items first"):
+        update_project(store, project.id, qualification_items=1)
+    assert update_project(store, project.id, name="Two maps", qualification_items=0).name == "Two maps"

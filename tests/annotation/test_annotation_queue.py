@@ -5,10 +5,11 @@ from sqlalchemy import select
 
 from redviz.annotation.items import delete_item, set_gold
 from redviz.annotation.judgements import commit, marks_of, skip, submit
+from redviz.annotation.maps import put_map
 from redviz.annotation.people import add_annotators, delete_annotator, list_annotators, set_annotator_state
 from redviz.annotation.projects import close_project, create_project, update_project
 from redviz.annotation.queue import LEASE, next_assignment, renew
-from redviz.annotation.tables import Assignment, Item
+from redviz.annotation.tables import Annotator, Assignment, Item, Project
 from redviz.data.labels import LabelledItem, Mark
 from redviz.errors import RedvizError
 from redviz.records import Example
@@ -181,3 +182,78 @@ def test_qualification_items_are_no_ordinary_work(store, gold_project):
     update_project(store, gold_project.id, qualification_items=3)
     submit(store, held.id, now=1)
     assert why(store, a) == "done"  # gold3 is asked of newcomers only
+
+
+def item_id(store, name):
+    with store.reading() as session:
+        return session.scalar(select(Item.id).where(Item.external_id == name))
+
+
+def test_an_entrance_test_that_comes_after_the_work_is_not_asked_of_who_works(store, project):
+    update_project(store, project.id, qualification_items=2, qualification_agreement=1.0, overlap=2)
+    a, b, c = people(store, project, 3)
+    assert answer(store, a, {0: -2}) == "film0"  # there is no gold yet
+    held = give(store, b)
+    for name in ("film0", "film1"):
+        set_gold(store, item_id(store, name), (Mark(0, 4, 1.0),), "lead", ask_first=True)
+    assert give(store, a).item == "film2"  # what a said about film0 is no test, and film1 is asked of newcomers
+    assert give(store, b).id == held.id
+    submit(store, held.id, now=1)
+    assert give(store, b).item == "film2"
+    assert [answer(store, c, {}), answer(store, c, {})] == ["film0", "film1"]
+    assert why(store, c) == "refused"
+    assert {person.state for person in list_annotators(store, project.id)} == {"active", "refused"}
+
+
+def test_who_worked_before_that_was_written_down_is_not_asked_either(store, project):
+    (a,) = people(store, project, 1)
+    answer(store, a, {0: -2})
+    with store.writing() as session:
+        session.get_one(Annotator, a).qualified_at = None
+    update_project(store, project.id, qualification_items=1, qualification_agreement=1.0)
+    set_gold(store, item_id(store, "film1"), (), "lead", ask_first=True)
+    assert give(store, a).item == "film2"
+
+
+# ---------------------------------------------------------------- maps
+
+
+def test_only_items_with_two_maps_are_offered(store):
+    texts = ["One.", "Two.", "Three."]
+    made = create_project(store, "Maps", [Example("", text, text) for text in texts], task="maps")
+    a, b = people(store, made, 2)
+    assert why(store, a) == "no maps"
+    put_map(store, item_id(store, "One."), "red", "red", [0.1, 0.2])
+    with store.writing() as session:  # given out by a version that did not look
+        lease = {"leased_until": LEASE, "opened_at": 0, "guidelines_version": 0, "skip_reason": ""}
+        session.add(Assignment(item_id=item_id_in(session, "One."), annotator_id=a, state="open", **lease))
+    assert why(store, a) == "no maps"
+    for label in ("red", "abc"):
+        put_map(store, item_id(store, "Two."), label, label, [0.1, 0.2])
+    given = give(store, a)
+    assert given.item == "Two." and why(store, b) == "waiting"
+    skip(store, given.id, "No.", now=1)
+    assert why(store, a) == "no maps"
+    put_map(store, item_id(store, "One."), "abc", "abc", [0.1, 0.2])
+    assert give(store, a).item == "One."
+
+
+def item_id_in(session, name):
+    return session.scalar(select(Item.id).where(Item.external_id == name))
+
+
+def test_gold_asks_nothing_of_who_compares_maps(store):
+    items = [LabelledItem("gold", "", "One.", gold=(Mark(0, 3, 1.0),)), Example("", "Two.", "work")]
+    made = create_project(store, "Maps", items, task="maps")
+    with store.writing() as session:  # made by a version that took it
+        session.get_one(Project, made.id).qualification_items = 1
+        session.get_one(Project, made.id).qualification_agreement = 0.5
+    for name in ("gold", "work"):
+        for label in ("red", "abc"):
+            put_map(store, item_id(store, name), label, label, [0.1, 0.2])
+    (a,) = people(store, made, 1)
+    for name in ("gold", "work"):
+        given = give(store, a)
+        assert given.item == name
+        skip(store, given.id, "No.", now=1)
+    assert why(store, a) == "done"

@@ -15,7 +15,7 @@ from redviz.annotation.items import import_labels
 from redviz.annotation.judgements import MOST_EVENTS, commit, get_assignment, marks_of, reveal, skip, submit
 from redviz.annotation.labels import labelled_items
 from redviz.annotation.maps import put_map
-from redviz.annotation.people import add_annotators
+from redviz.annotation.people import add_annotators, set_annotator_state
 from redviz.annotation.projects import close_project, create_project, reopen_project, update_project
 from redviz.annotation.queue import next_assignment
 from redviz.annotation.tables import Assignment, Judgement
@@ -150,6 +150,17 @@ def test_a_closed_project_takes_nothing_in(store, project, given):
             late()
     reopen_project(store, project.id)
     assert commit(store, given.id, "tab", [mark(1)]) == 1
+
+
+def test_who_is_not_active_hands_nothing_in_and_loses_no_mark(store, project, given):
+    set_annotator_state(store, given.annotator_id, "paused")
+    assert commit(store, given.id, "tab", [mark(1)]) == 1
+    with pytest.raises(RedvizError, match="You are paused.*marks are kept"):
+        submit(store, given.id)
+    assert labelled_items(store, project.id).items == ()
+    set_annotator_state(store, given.annotator_id, "active")
+    submit(store, given.id)
+    assert labelled_items(store, project.id).items[0].annotations[0].marks == (Mark(0, 6, 1.0),)
 
 
 def test_the_time_worked_leaves_out_pauses(store, given):

@@ -113,13 +113,24 @@ def test_codes_stay_at_home_unless_asked_for(store, film, tmp_path):
     assert not codes & {person.code for person in list_annotators(store, fresh)}
 
     lines = list(export_project(store, film.id, codes=True))
-    twin = import_project(store, lines)  # here everybody's code is taken: each gets a new one
+    twin = import_project(store, lines, codes=True)  # here everybody's code is taken: each gets a new one
     assert not codes & {person.code for person in list_annotators(store, twin)}
     other = open_store(f"sqlite:///{tmp_path / 'other.db'}")
-    moved = import_project(other, lines)
+    assert not codes & {person.code for person in list_annotators(other, import_project(other, lines))}
+    moved = import_project(other, lines, codes=True)
     assert {person.code for person in list_annotators(other, moved)} == codes
     ada = next(person for person in list_annotators(store, film.id) if person.name == "ada")
     assert annotator_of(other, ada.code).name == "ada"
+    other.close()
+
+
+@pytest.mark.parametrize("weak", ["1", "a" * 21, "", "\x00" * 30, "ä" * 30, None])
+def test_a_code_that_can_be_guessed_is_replaced(store, film, tmp_path, weak):
+    lines, _ = changed(list(export_project(store, film.id, codes=True)), "annotator", lambda t: t.update(code=weak))
+    other = open_store(f"sqlite:///{tmp_path / 'other.db'}")
+    codes = [person.code for person in list_annotators(other, import_project(other, lines, codes=True))]
+    assert weak not in codes and min(map(len, codes)) >= 22
+    assert len(set(codes) & {person.code for person in list_annotators(store, film.id)}) == len(codes) - 1
     other.close()
 
 
@@ -148,6 +159,8 @@ BROKEN = [
     ("item", lambda t: t.update(external_id="c", deleted_at=None), "has the external_id of another"),
     ("judgement", lambda t: t.update(assignment_id=77), "refers to assignment 77, which no line before it has"),
     ("judgement", lambda t: t.update(end=400), "covers 0 to 400"),
+    ("judgement", lambda t: t.update(start=t["start"] + 1), "does not begin and end with cells"),
+    ("judgement", lambda t: t.update(end=t["end"] - 1, client="import"), "does not begin and end with cells"),
     ("judgement", lambda t: t.update(op="erase"), "none of mark, undo"),
     ("judgement", lambda t: t.update(seq=True), "seq of judgement 7 is not a whole number"),
     ("judgement", lambda t: t.update(received_at=2**63), "too large"),

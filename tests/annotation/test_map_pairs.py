@@ -23,10 +23,10 @@ from redviz.annotation.map_pairs import (
     shared,
 )
 from redviz.annotation.maps import maps_of
-from redviz.annotation.people import add_annotators, delete_annotator
+from redviz.annotation.people import add_annotators, delete_annotator, set_annotator_state
 from redviz.annotation.projects import close_project, create_project
 from redviz.annotation.queue import LEASE, next_assignment
-from redviz.annotation.tables import Choice, Item
+from redviz.annotation.tables import Assignment, Choice, Item
 from redviz.errors import RedvizError
 from redviz.evaluation.bradley_terry import bradley_terry
 from redviz.methods import recipes
@@ -167,6 +167,10 @@ def test_what_cannot_be_chosen(store, compared):
         choose_pair(store, held.id, pair.left.id, pair.right.id, "left", now=LEASE + 4000)
     mine = next_assignment(store, ada.id, now=LEASE + 5000).assignment
     pair = next_pair(store, mine.id)
+    set_annotator_state(store, ada.id, "paused")
+    with pytest.raises(RedvizError, match="You are paused.*nothing is handed in"):
+        choose_pair(store, mine.id, pair.left.id, pair.right.id, "left", now=LEASE + 6000)
+    set_annotator_state(store, ada.id, "active")
     close_project(store, compared.id)
     with pytest.raises(RedvizError, match="project is closed"):
         choose_pair(store, mine.id, pair.left.id, pair.right.id, "left", now=LEASE + 6000)
@@ -199,7 +203,11 @@ def test_preferences_are_of_those_who_are_there_and_rank_the_methods(store, comp
 def test_an_item_without_two_maps_and_a_project_of_spans_ask_nothing(store, project):
     info = create_project(store, "Maps", [Example("", "One."), Example("", "Two.")], task="maps")
     (ada,) = add_annotators(store, info.id, ["ada"])
-    held = next_assignment(store, ada.id).assignment
+    with store.writing() as session:  # as it was given out once: the queue passes it over
+        item = session.scalar(select(Item).where(Item.project_id == info.id))
+        at = {"leased_until": 0, "opened_at": 0, "guidelines_version": 0, "skip_reason": ""}
+        held = Assignment(item_id=item.id, annotator_id=ada.id, state="open", **at)
+        session.add(held)
     with pytest.raises(RedvizError, match="fewer than two maps"):
         next_pair(store, held.id)
     (bob,) = add_annotators(store, project.id, ["bob"])

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-STARTS_WITHIN = 60  # seconds
+STARTS_WITHIN = 150  # seconds
 FLAGS = {
     "server.headless": "true",
     "server.address": "localhost",
@@ -28,7 +28,7 @@ def serving(script: Path, folder: Path, **environment: str) -> Iterator[str]:
         yield f"http://localhost:{port}"
     finally:
         server.terminate()
-        server.communicate(timeout=30)
+        server.communicate(timeout=120)
 
 
 def free_port() -> int:

@@ -26,7 +26,7 @@ from redviz.records import Example
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
-WAIT = 90_000  # ms
+WAIT = 180_000  # ms
 PROMPT = "Review the film."
 MARKED = {
     "A superb, moving film with a wonderful cast.": {"superb": 2, "moving": 1, "wonderful": 2},

@@ -10,7 +10,7 @@ import redviz
 from redviz.data.gallery import load_gallery
 
 pytestmark = pytest.mark.browser
-WAIT = 90_000  # ms: the first use of the model imports torch, on a machine that may be busy
+WAIT = 180_000  # ms: the first use of the model imports torch, on a machine that may be busy
 PROMPT = "Write a short review of the film."
 PAIR = ["The film is superb, <b>warm</b> and honest.", "The film is dull, and it bored me to the end."]
 

@@ -7,7 +7,7 @@ from oidc_provider import CLIENT, provider
 from serve import free_port, start
 
 ROOT = Path(__file__).parents[2]
-SLOW = 90_000
+SLOW = 180_000
 
 pytestmark = pytest.mark.browser
 
@@ -36,7 +36,7 @@ def served(tmp_path_factory):
             yield made, f"http://localhost:{port}"
         finally:
             server.terminate()
-            server.communicate(timeout=30)
+            server.communicate(timeout=120)
 
 
 @pytest.mark.parametrize(("email", "leads"), [("Lead@example.org", True), ("someone@example.org", False)])

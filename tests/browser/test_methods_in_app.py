@@ -11,7 +11,7 @@ from redviz.data.gallery import load_gallery
 from redviz.methods import METHODS
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=90_000)
+expect.set_options(timeout=180_000)
 
 SHORT = "film-quiet-street/c"  # one dull bore: few words, so that every method is quick
 

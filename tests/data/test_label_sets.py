@@ -279,30 +279,6 @@ def test_bad_lines_are_listed_and_the_limit_counts_items():
     assert [item.response for item in open_labels(trees, "a.txt", limit=1).items] == ["Good"]
 
 
-@pytest.mark.parametrize(
-    ("content", "name", "options", "words"),
-    [
-        (b'{"prompt": "Q", "chosen": "A", "rejected": "B"}', "a.jsonl", {}, ["'chosen'", "doccano", "evidence"]),
-        (b"Just a text.", "a.txt", {}, ["text in its first row", "tree"]),
-        (b'{"text": "A", "label": "x"}', "a.jsonl", {"kind": "doccano"}, ["doccano", "line 1"]),
-        (b'{"text": "A", "label": [[0, 9, "x"]]}', "a.jsonl", {}, ["none of its rows", "0 to 9"]),
-        (b'{"text": "A", "label": []}', "a.jsonl", {"kind": "brat"}, ["'brat'", "label_studio"]),
-        (b'{"text": "A", "label": []}', "a.jsonl", {"limit": 0}, ["1 or more"]),
-        (b"", "a.jsonl", {}, ["no rows"]),
-        (b"{\n", "a.jsonl", {}, ["not JSON"]),
-        (b"[1]", "a.json", {}, ["a number in its first row"]),
-        (b'{"text": "\xff"}', "a.json", {}, ["not UTF-8"]),
-        ("nowhere/labels.jsonl", "", {}, ["labels.jsonl is no file"]),
-    ],
-)
-def test_a_mistaken_file_gets_a_sentence(content, name, options, words):
-    with pytest.raises(RedvizError) as error:
-        open_labels(content, name, **options)
-    message = str(error.value)
-    assert all(word in message for word in words), message
-    assert message.endswith(".") and ". " not in message
-
-
 def test_the_kind_can_be_forced():
     row = {"text": "Well done.", "label": [[0, 4, "good"]], "annotation_id": 3}
     assert marked(opened(row).items[0]) == [("Well", 1)]

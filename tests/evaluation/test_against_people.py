@@ -16,7 +16,6 @@ from redviz.data.labels import Annotation, LabelledItem, Mark
 from redviz.errors import RedvizError
 from redviz.evaluation.against_people import against_people, report_of_table
 from redviz.evaluation.agreement_table import agreement_table
-from redviz.evaluation.paired_differences import differences_in_words, holm, paired_differences
 from redviz.evaluation.ranking_figures import FIGURES, auroc, chance_figures, ranking_figures, spearman
 from redviz.records import Analysis, Credit, Encoding, Example, Observation, Source
 
@@ -197,6 +196,25 @@ def test_people_are_held_against_the_rest():
     )  # two of three marked the first word only
 
 
+def test_people_and_methods_are_held_against_the_same_label():
+    one, two, gold = [1, 1] + [0] * 8, [0, 0, 1] + [0] * 7, [1, 0, 0, 1] + [0] * 6
+    pairs = [
+        (item("1", one, two, gold=gold), analysis(m=np.arange(10.0))),
+        (item("2", one, gold=gold), analysis(m=gold)),
+    ]
+    report = against_people(pairs)
+    rows = {row.label: row.figures for row in report.methods}
+    assert rows["people"]["token_f1"].count == 2  # one person is enough where a label is settled
+    assert rows["people"]["token_f1"].value == pytest.approx(np.mean([(0.5 + 0) / 2, 0.5]))
+    ones = [roc_auc_score(gold, person) for person in (one, two)]
+    assert rows["people"]["auroc"].value == pytest.approx(np.mean([np.mean(ones), ones[0]]))
+    assert "against the settled label too" in report.rule
+    perfect = {
+        r.label: r.figures for r in against_people([(item("1", gold, one, gold=gold), analysis(m=gold))]).methods
+    }
+    assert perfect["people"]["spearman"].value == pytest.approx((1 + spearmanr(gold, one).statistic) / 2)
+
+
 def test_words_left_out_are_as_if_they_were_not_there():
     truth, credit = [1, 0, 1, 0, 0, 0, 0, 1, 0, 0], np.array([5, 9, 4, 8, 1, 2, 3, 0.5, 7, 6])
     seen = {"bb", "dd", "hh"}
@@ -225,41 +243,6 @@ def test_what_cannot_be_compared_is_an_error():
         against_people([(item("1", [1], text="aa"), analysis(m=np.arange(10.0)))])
     with pytest.raises(RedvizError, match="Unknown figure"):
         against_people([], metric="accuracy")
-
-
-def test_differences_are_paired():
-    random = np.random.default_rng(0)
-    hard = random.normal(0, 10, 50)  # some responses are harder for everybody: only pairs show the difference
-    better = hard + 0.5 + random.normal(0, 0.5, 50)
-    found = paired_differences(np.stack([hard, better, hard], 1), ["a", "b", "same"])
-    by_pair = {frozenset((d.one, d.two)): d for d in found}
-    clear, none = by_pair[frozenset("ab")], by_pair[frozenset(("a", "same"))]
-    assert clear.one == "b" and clear.significant and clear.estimate.value == pytest.approx((better - hard).mean())
-    assert 0 < clear.estimate.low < clear.estimate.value < clear.estimate.high
-    assert none.p == none.adjusted == 1 and none.estimate.value == 0
-    said = differences_in_words(found, "AUROC")
-    assert "b over a by" in said and "Not told apart: a and same." in said
-    few = paired_differences([[0, 1], [0, 2], [0, 3]], ["a", "b"])[0]
-    assert few.p == 0.25 and not few.significant  # three responses cannot show more
-    holes = paired_differences([[1, 2, np.nan], [1, np.nan, 4], [1, 3, np.nan]], ["a", "b", "c"])
-    assert {frozenset((d.one, d.two)): d.estimate.count for d in holes} == {
-        frozenset("ab"): 2,
-        frozenset("ac"): 1,
-        frozenset("bc"): 0,
-    }
-
-
-@given(st.lists(st.one_of(st.floats(0, 1), st.just(float("nan"))), max_size=8))
-def test_holm_step_by_step(p):
-    given_, known = np.array(p), sorted(x for x in p if x == x)
-    running = 0.0
-    expected = {}
-    for step, smallest in enumerate(known):
-        running = max(running, min(1.0, (len(known) - step) * smallest))
-        expected.setdefault(smallest, running)
-    found = holm(given_)
-    assert (np.isnan(found) == np.isnan(given_)).all()
-    assert [x for x in found if x == x] == pytest.approx([expected[x] for x in p if x == x])
 
 
 def test_real_credits_of_the_shipped_model():

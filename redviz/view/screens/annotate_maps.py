@@ -25,6 +25,7 @@ def maps_part(project: ProjectInfo, given: Assigned) -> None:
         pair = next_pair(store(), given.id)
     except RedvizError as error:
         st.error(plain(error))
+        _skipping(given)
         return
     text, beside = st.columns([4, 1], gap="large")
     with text:
@@ -43,11 +44,15 @@ def maps_part(project: ProjectInfo, given: Assigned) -> None:
                     args=(given.id, pair.left.id, pair.right.id, choice),
                     shortcut={"left": "Left", "neither": "Down", "right": "Right"}[choice],
                 )
-            with st.popover("Skip"):
-                for reason in REASONS:
-                    st.button(reason, key=f"redviz.skip.{given.id}.{reason}", on_click=_skip, args=(given.id, reason))
+            _skipping(given)
     with beside:
         guidelines_part(project)
+
+
+def _skipping(given: Assigned) -> None:
+    with st.popover("Skip"):
+        for reason in REASONS:
+            st.button(reason, key=f"redviz.skip.{given.id}.{reason}", on_click=_skip, args=(given.id, reason))
 
 
 def _choose(assignment: int, left: int, right: int, choice: str) -> None:

@@ -10,7 +10,8 @@ from redviz.annotation.store import Store, open_store
 from redviz.errors import RedvizError
 from redviz.view.pad import received
 
-ACKS, PROBLEM, ENDED = "redviz.annotate.acks", "redviz.annotate.problem", "redviz.annotate.ended"
+ACKS, PROBLEM = "redviz.annotate.acks", "redviz.annotate.problem"
+ENDED, SUBMITTED = "redviz.annotate.ended", "redviz.annotate.submitted"  # the assignment that ended last, and how
 
 
 @st.cache_resource(show_spinner=False)
@@ -33,6 +34,7 @@ def take(key: str, person: AnnotatorInfo) -> None:
             st.session_state[PROBLEM] = receipt.problem
         if receipt.ended:
             st.session_state[ENDED] = batch.assignment
+            st.session_state[SUBMITTED] = receipt.submitted
 
 
 def acks() -> dict[str, int]:

@@ -14,7 +14,6 @@ from redviz.annotation.projects import ProjectInfo
 from redviz.annotation.queue import Assigned
 from redviz.errors import RedvizError
 from redviz.records import Prompt
-from redviz.view.access import code
 from redviz.view.map_figures import map_html
 from redviz.view.markdown import plain
 from redviz.view.pad import GRADES, pad
@@ -49,7 +48,7 @@ def _pad(project: ProjectInfo, person: AnnotatorInfo, given: Assigned) -> None:
     problem()
     pad(
         assignment=given.id,
-        person=code()[:8],
+        person=f"{project.created_at}.{person.id}",  # the same after a new link, another on another server
         response=given.response,
         cells=given.cells,
         entries=log_of(store(), given.id),
@@ -103,5 +102,5 @@ def prompt_part(prompt: Prompt) -> None:
 def guidelines_part(project: ProjectInfo) -> None:
     """The lead's Markdown; pictures are shown as their descriptions, so that nothing is fetched from elsewhere unasked."""
     st.markdown("**Guidelines**")
-    written = PICTURE.sub(r"\1", project.guidelines)
+    written = PICTURE.sub(r"\1", project.guidelines).replace("![", "!\\[")
     st.markdown(written or "None were written: mark what you would tell a colleague.")

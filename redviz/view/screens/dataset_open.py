@@ -15,6 +15,7 @@ from redviz.view.marks import flat
 from redviz.view.screens.dataset_sources import MOST_CHECKED, Opened, Source, chosen_source, opened
 from redviz.view.screens.dataset_state import keep, kept, kept_choice, recall
 from redviz.view.screens.methods_bar import method_names
+from redviz.view.screens.project_state import new_project
 from redviz.view.screens.runs_jobs import begin, ray_possible
 from redviz.view.session import allowed, confirm_partners, confirmed, spec_of, view
 
@@ -58,6 +59,9 @@ def open_part() -> None:
     st.caption(f"The first {len(found.first)} rows" if found.items > len(found.first) else "All rows")
     st.dataframe(_preview(found.first), hide_index=True, height=min(320, 38 + 35 * sum(map(_candidates, found.first))))
     _score(source, found, mapping, None if limit is None else int(limit))
+    if st.button("Annotate these responses", icon=":material/edit_note:"):
+        new_project()
+        st.switch_page("pages/project.py")
 
 
 def _refused(source: Source, found: Opened, mapping: Mapping[str, str]) -> None:

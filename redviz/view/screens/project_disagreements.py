@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -27,11 +28,12 @@ from redviz.view.pad import GRADES, Entry, pad, received
 from redviz.view.screens.annotate_state import store
 from redviz.view.screens.annotate_task import prompt_part
 from redviz.view.screens.dataset_state import kept
-from redviz.view.screens.project_state import show_project
+from redviz.view.screens.project_state import show_project, told, warn
 
 MOST = 500  # items to choose from
 LEAD = "the lead"
-DRAFT = "redviz.project.draft"
+DRAFTS, DRAFT_ACKS, SUBMITTED = "redviz.settle.drafts", "redviz.settle.acks", "redviz.settle.submitted"
+Draft = tuple[Entry, Event]  # what the pad shows, and what it means in characters
 
 
 def disagreements_part(project: ProjectInfo) -> None:
@@ -47,6 +49,8 @@ def disagreements_part(project: ProjectInfo) -> None:
     st.caption(
         f"Judged: {len(found):,}. Settled: {settled:,}. The response that people are furthest apart about comes first."
     )
+    if len(found) > MOST:
+        st.caption(f"The first {MOST} are listed.")
     item_id = st.selectbox("Response", [row.item_id for row in found[:MOST]], format_func=_names(found).__getitem__)
     seen = side_by_side(store(), item_id)
     prompt_part(seen.prompt)
@@ -89,69 +93,77 @@ def _settle(project: ProjectInfo, seen: SideBySide) -> None:
     _pad(project, seen, starts[start], f"{seen.item_id}.{start}", by)
     if seen.gold is not None:
         st.button(
-            "Ask it of everybody first",
+            "Ask it of new annotators first",
             help="Makes it a gold item; how many are asked, and what agreement is wanted, is under Settings.",
-            on_click=_ask_first,
-            args=(seen, by),
+            on_click=told,
+            args=(set_gold, store(), seen.item_id, seen.gold, by, True),
         )
 
 
-def _ask_first(seen: SideBySide, by: str) -> None:
-    set_gold(store(), seen.item_id, seen.gold or (), by, ask_first=True)
-
-
 def _pad(project: ProjectInfo, seen: SideBySide, start: Sequence[Mark], name: str, by: str) -> None:
-    """The lead's changes are a draft of this session until they are submitted."""
-    drafts: dict[str, tuple[list[Entry], dict[str, int]]] = st.session_state.setdefault(DRAFT, {})
-    if name not in drafts:
-        drafts[name] = ([("mark", *_place(mark, seen), mark.grade) for mark in start if _place(mark, seen)[0] >= 0], {})
-    entries, acks = drafts[name]
+    """The lead's changes are a draft of this session until they are submitted; the next draft is a new pad."""
+    drafts: dict[str, list[Draft]] = st.session_state.setdefault(DRAFTS, {})
+    acks: dict[str, int] = st.session_state.setdefault(DRAFT_ACKS, {})
+    times: dict[str, int] = st.session_state.setdefault(SUBMITTED, {})
+    name = f"{project.id}.{name}.{times.get(name, 0)}"
+    draft = drafts.setdefault(name, [made for mark in start if (made := _of_mark(mark, seen)) is not None])
     key = f"redviz.settle.pad.{name}"
 
     def take() -> None:
         for batch in received(key):
             for entry in batch.entries:
-                if entry["seq"] <= acks.get(batch.name, 0) or batch.assignment != seen.item_id:
+                if entry["seq"] != acks.get(batch.name, 0) + 1 or batch.assignment != seen.item_id:
                     continue
                 acks[batch.name] = entry["seq"]
                 if entry["op"] == "submit":
-                    _submit(project, seen, entries, by)
-                    drafts.pop(name, None)
-                elif entry["op"] != "skip":
-                    entries.append((entry["op"], entry.get("first"), entry.get("last"), entry.get("grade")))
+                    if _submit(project, seen, draft, by):
+                        base = name.partition(".")[2].rpartition(".")[0]
+                        times[base] = times.get(base, 0) + 1
+                elif made := _of_entry(entry, seen):
+                    draft.append(made)
 
     pad(
         assignment=seen.item_id,
-        person=f"lead.{project.id}.{name}",
+        person=f"lead.{name}",
         response=seen.response,
         cells=seen.cells,
-        entries=entries,
+        entries=[entry for entry, _ in draft],
         scale=project.scale,
         acks=acks,
         saved="A draft until you submit",
+        keep=False,
+        skippable=False,
         key=key,
         on_sent=take,
     )
 
 
-def _place(mark: Mark, seen: SideBySide) -> tuple[int, int]:
+def _of_mark(mark: Mark, seen: SideBySide) -> Draft | None:
+    """A mark as it stands: its own characters and its kind, shown on the cells that it touches."""
     inside = [n for n, (start, end) in enumerate(seen.cells) if mark.start < end and start < mark.end]
-    return (inside[0], inside[-1]) if inside else (-1, -1)
+    if not inside:
+        return None
+    return ("mark", inside[0], inside[-1], mark.grade), Event("mark", mark.start, mark.end, mark.grade, mark.label)
 
 
-def _submit(project: ProjectInfo, seen: SideBySide, entries: Sequence[Entry], by: str) -> None:
-    events = [
-        Event(op, seen.cells[first][0], seen.cells[last][1], grade)
-        if first is not None and last is not None
-        else Event(op)
-        for op, first, last, grade in entries
-    ]
+def _of_entry(entry: Mapping[str, Any], seen: SideBySide) -> Draft | None:
+    """What the lead did on the pad; None for what cannot be."""
+    if entry["op"] == "undo":
+        return ("undo", None, None, None), Event("undo")
+    first, last, grade = entry.get("first"), entry.get("last"), entry.get("grade")
+    if not (isinstance(first, int) and isinstance(last, int) and 0 <= first <= last < len(seen.cells)):
+        return None
+    return ("mark", first, last, grade), Event("mark", seen.cells[first][0], seen.cells[last][1], grade)
+
+
+def _submit(project: ProjectInfo, seen: SideBySide, draft: Sequence[Draft], by: str) -> bool:
     try:
-        settle(store(), seen.item_id, fold(events), by)
+        settle(store(), seen.item_id, fold(event for _, event in draft), by)
     except RedvizError as error:
-        show_project(project.id, plain(error))
-        return
+        warn(str(error))
+        return False
     show_project(project.id, f"The label of {plain(seen.item)} is settled.")
+    return True
 
 
 def _choices(project: ProjectInfo) -> None:

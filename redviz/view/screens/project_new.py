@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import streamlit as st
 
 from redviz.annotation.interchange import import_project
-from redviz.annotation.people import add_annotators
 from redviz.annotation.projects import QUESTIONS, create_project
 from redviz.data.dataset import open_dataset
 from redviz.data.label_sets import open_labels
@@ -19,10 +18,10 @@ from redviz.view.markdown import plain
 from redviz.view.screens.annotate_state import store
 from redviz.view.screens.dataset_sources import Source, chosen_source
 from redviz.view.screens.dataset_state import once
-from redviz.view.screens.project_state import reveal_choice, show_project
+from redviz.view.screens.project_state import FROM_FILE, reveal_choice, show_project
 from redviz.view.session import gallery, remembered
 
-FROM = ("A file", "The gallery", "An exported project")
+FROM = (FROM_FILE, "The gallery", "An exported project")
 TASKS = {"spans": "Mark spans", "maps": "Choose between two maps"}
 SCALES = {"graded": "graded, −2 to +2", "binary": "against, neutral, for"}
 UNITS = {"word": "words", "character": "characters"}
@@ -55,7 +54,11 @@ def new_part() -> None:
         _exported()
         return
     found = _gallery() if place == FROM[1] else _file()
-    if found is not None:
+    if found is not None and not found.items:
+        st.info("There is no response in it to judge; choose another file.")
+    elif found is not None:
+        if len(found.items) == MOST_ITEMS:
+            st.caption(f"The first {MOST_ITEMS:,} responses are taken.")
         _form(found)
 
 
@@ -92,7 +95,7 @@ def _read(source: Source) -> Found:
             raise RedvizError(f"{no_responses} As labels: {no_labels}") from None
     if not any(item.annotations or item.gold is not None for item in labels.items):
         return Found(tuple(labels.items), labels.scale, labels.sentence, False)
-    return Found(tuple(labels.items[:MOST_ITEMS]), labels.scale, _told(labels), True, _gold(labels.items))
+    return Found(tuple(labels.items[:MOST_ITEMS]), labels.scale, _told(labels), True, _gold(labels.items[:MOST_ITEMS]))
 
 
 def _gold(items: Sequence[LabelledItem]) -> int:
@@ -110,10 +113,11 @@ def _told(labels: LabelSet) -> str:
 
 def _responses(source: Source) -> Found:
     dataset = open_dataset(source.content, source.name, limit=MOST_ITEMS)
-    examples: list[Example] = []
-    for item in dataset.items():
-        examples += [Example(one.prompt, one.response, one.id.replace("/", "-")) for one in item.examples]
+    given = [one for item in dataset.items() for one in item.examples]
+    examples = [Example(one.prompt, one.response, one.id.replace("/", "-")) for one in given if one.response.strip()]
+    blank = len(given) - len(examples)
     skipped = f" {dataset.skipped} rows were left out." if dataset.skipped else ""
+    skipped += f" {blank} blank responses were left out." if blank else ""
     return Found(
         tuple(examples[:MOST_ITEMS]),
         "graded",
@@ -147,7 +151,7 @@ def _form(found: Found) -> None:
             if found.labelled
             else False
         )
-        asked, wanted = _qualification(found.gold)
+        asked, wanted = _qualification(found.gold) if task == "spans" else (0, 0.0)
         reveal = reveal_choice("") if task == "spans" else ""
         if st.form_submit_button("Make the project", type="primary"):
             project = create_project(
@@ -165,9 +169,8 @@ def _form(found: Found) -> None:
                 reveal_method=reveal,
                 source=found.sentence,
                 with_annotations=take,
+                annotators=list(dict.fromkeys(line.strip() for line in names.splitlines() if line.strip())),
             )
-            people = [line.strip() for line in names.splitlines() if line.strip()]
-            add_annotators(store(), project.id, list(dict.fromkeys(people)))
             show_project(project.id, f"{plain(project.name)} is ready; send each annotator their link.")
             st.rerun()
 

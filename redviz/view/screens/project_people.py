@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pandas as pd
 import streamlit as st
@@ -13,15 +14,18 @@ from redviz.annotation.people import (
     add_annotators,
     delete_annotator,
     list_annotators,
+    renew_code,
     set_annotator_state,
 )
 from redviz.annotation.projects import ProjectInfo
+from redviz.data.rows import without_formulas
 from redviz.ingredients import Partners
 from redviz.methods import Recipe, recipes
 from redviz.view.access import guarded, personal_link
 from redviz.view.markdown import plain
 from redviz.view.screens.annotate_state import store
 from redviz.view.screens.methods_bar import method_names
+from redviz.view.screens.project_state import told
 from redviz.view.screens.runs_jobs import needed_partners
 from redviz.view.screens.waiting import wait_for
 from redviz.view.session import allowed, engine, spec_of, view
@@ -53,14 +57,19 @@ def people_part(project: ProjectInfo) -> None:
     if invited:
         links = pd.DataFrame({"name": [p.name for p in invited], "link": [personal_link(p.code) for p in invited]})
         st.download_button(
-            "Download all links (CSV)", links.to_csv(index=False), "links.csv", "text/csv", on_click="ignore"
+            "Download all links (CSV)",
+            without_formulas(links).to_csv(index=False),
+            "links.csv",
+            "text/csv",
+            on_click="ignore",
         )
     _maps(project)
 
 
 def _safety() -> None:
-    address = str(st.get_option("server.address") or "")
-    if not guarded() and address not in ("localhost", "127.0.0.1", "::1"):
+    seen_at = urlsplit(st.context.url or "").hostname
+    here = (None, "localhost", "127.0.0.1", "::1")
+    if not guarded() and (seen_at not in here or st.get_option("server.address") not in here[1:]):
         st.warning(
             "Whoever shortens a personal link reaches every screen, credits included. Set REDVIZ_LEAD_CODE before you start redviz, "
             "and those screens ask for it."
@@ -80,20 +89,28 @@ def _person(person: AnnotatorInfo) -> None:
             st.button(
                 "Pause",
                 key=f"redviz.pause.{person.id}",
-                on_click=set_annotator_state,
-                args=(store(), person.id, "paused"),
+                on_click=told,
+                args=(set_annotator_state, store(), person.id, "paused"),
             )
         else:
             st.button(
                 "Let in",
                 key=f"redviz.admit.{person.id}",
-                on_click=set_annotator_state,
-                args=(store(), person.id, "active"),
+                on_click=told,
+                args=(set_annotator_state, store(), person.id, "active"),
+            )
+        with st.popover("New link"):
+            st.write("For a link that others have seen: the old one stops working, and everything judged stays.")
+            st.button(
+                "Make a new link", key=f"redviz.renew.{person.id}", on_click=told, args=(renew_code, store(), person.id)
             )
         with st.popover("Remove"):
             st.write("Their link stops working and their judgements no longer count; nothing is erased.")
             st.button(
-                "Remove them", key=f"redviz.remove.{person.id}", on_click=delete_annotator, args=(store(), person.id)
+                "Remove them",
+                key=f"redviz.remove.{person.id}",
+                on_click=told,
+                args=(delete_annotator, store(), person.id),
             )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from redviz.annotation.cells import cells_of
 from redviz.annotation.labels import labelled_items
 from redviz.annotation.progress import Progress, progress
 from redviz.annotation.projects import ProjectInfo
+from redviz.errors import RedvizError
 from redviz.evaluation.people import PeopleReport, among_people
 from redviz.view.markdown import plain
 from redviz.view.screens.annotate_state import store
@@ -60,12 +62,19 @@ def _agreement(project: ProjectInfo, found: Progress) -> PeopleReport | None:
     if sum(person.submitted > 0 for person in found.by_annotator) < 2:
         st.caption("Agreement is shown once two people have judged the same responses.")
         return None
-    report: PeopleReport = once(
-        "project.agreement",
-        (project.id, found.submitted),
-        lambda: among_people(labelled_items(store(), project.id).items),
-    )
+    given = tuple((person.id, person.submitted) for person in found.by_annotator)
+    try:
+        report: PeopleReport = once("project.agreement", (project.id, given), lambda: _report(project))
+    except RedvizError as error:
+        st.caption(plain(error))
+        return None
     return report
+
+
+def _report(project: ProjectInfo) -> PeopleReport:
+    """Over the project's own cells: words of the screen, or characters."""
+    items = labelled_items(store(), project.id).items
+    return among_people(items, spans=lambda item: cells_of(item.response, project.unit))
 
 
 def _people(found: Progress, report: PeopleReport | None) -> pd.DataFrame:

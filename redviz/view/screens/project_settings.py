@@ -14,7 +14,7 @@ from redviz.annotation.projects import (
 )
 from redviz.view.markdown import plain
 from redviz.view.screens.annotate_state import store
-from redviz.view.screens.project_state import reveal_choice, show_project
+from redviz.view.screens.project_state import reveal_choice, show_project, told
 
 
 def settings_part(project: ProjectInfo) -> None:
@@ -62,16 +62,16 @@ def settings_part(project: ProjectInfo) -> None:
             st.button(
                 "Close the project",
                 help="Nobody is asked anything more; it can be opened again.",
-                on_click=close_project,
-                args=(store(), project.id),
+                on_click=told,
+                args=(close_project, store(), project.id),
             )
         else:
-            st.button("Open it again", on_click=reopen_project, args=(store(), project.id))
+            st.button("Open it again", on_click=told, args=(reopen_project, store(), project.id))
         with st.popover("Delete"):
             st.write(
                 "It disappears from every list and its links stop working. Export it first: it cannot be brought back here."
             )
-            st.button("Delete the project", on_click=_delete, args=(project.id,))
+            st.button("Delete the project", on_click=told, args=(_delete, project.id))
 
 
 def _delete(project_id: int) -> None:

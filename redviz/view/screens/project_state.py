@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import streamlit as st
 
 from redviz.annotation.projects import ProjectInfo
+from redviz.errors import RedvizError
 from redviz.method_table import METHODS
+from redviz.view.markdown import plain
 from redviz.view.screens.dataset_state import keep, kept_choice, recall
 
 PARTS = ("People", "Progress", "Disagreements", "Settings", "Export")
 NEW = None
+FROM_FILE = "A file"
 ALONE = ("observation", "attention", "model")  # what a reward model gives without a policy beside it
-CHOSEN, SAID = "project.chosen", "project.said"
+CHOSEN, SAID, WARNED = "project.chosen", "project.said", "project.warned"
 
 
 def chosen_project(found: Sequence[ProjectInfo]) -> ProjectInfo | None:
     """Draw the choice; ``NEW`` for a new one, which is all there is at first."""
     by_id = {project.id: project for project in found}
     if said := recall(SAID):
-        st.success(said)
+        st.toast(said, icon=":material/check:")  # it outlives the runs that follow at once
         keep(SAID, "")
+    if warned := recall(WARNED):
+        st.error(plain(warned))
+        keep(WARNED, "")
     if not found:
         return NEW
 
@@ -33,6 +40,12 @@ def chosen_project(found: Sequence[ProjectInfo]) -> ProjectInfo | None:
 
     chosen = kept_choice("Project", CHOSEN, [*by_id, 0], format_func=name)
     return by_id.get(chosen)
+
+
+def new_project() -> None:
+    """Turn to the making of a project at the next run."""
+    keep(CHOSEN, 0)
+    keep("project.from", FROM_FILE)
 
 
 def show_project(project_id: int, said: str = "") -> None:
@@ -52,3 +65,16 @@ def reveal_choice(chosen: str) -> str:
         help="Annotators may then look at this method's credits of a response they have handed in. They are computed under People.",
     )
     return found
+
+
+def warn(sentence: str) -> None:
+    """Say at the next run what could not be done."""
+    keep(WARNED, sentence)
+
+
+def told(change: Callable[..., object], *args: Any) -> None:
+    """A button's change to the store; where it is refused, the next run says why."""
+    try:
+        change(*args)
+    except RedvizError as error:
+        warn(str(error))
