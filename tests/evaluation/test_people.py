@@ -149,11 +149,17 @@ def test_people_are_averaged_after_each_is_reduced_to_units():
     assert truth_of_units(LabelledItem("1", "p", "three"), [(0, 5)]) is None
 
 
-@given(st.text(st.sampled_from("ab_é' -.,\n\u0301👍🏽九"), max_size=12), st.sampled_from(["token", "word", "sentence"]))
+@given(st.text(st.sampled_from("ab_é' -.,\n\u0301👍🏽٣"), max_size=12), st.sampled_from(["token", "word", "sentence"]))
 def test_spans_without_a_model_are_those_of_single_characters(text, granularity):
     single = [(n, n + 1) for n in range(len(text))]
     expected = [unit.text.strip() for unit in units(text, single, granularity) if unit.text.strip()]
     assert [text[a:b] for a, b in text_spans(text, granularity)] == expected
+
+
+def test_scripts_without_blanks_have_a_word_for_each_character():
+    text = "很好！ film ทีวี"
+    assert [text[a:b] for a, b in text_spans(text)] == ["很", "好", "！", "film", "ที", "วี"]
+    assert [text[a:b] for a, b in text_spans(text, "sentence")] == ["很好！", "film ทีวี"]
 
 
 @given(st.lists(st.tuples(st.integers(-2, 2), st.integers(0, 9)), min_size=1, max_size=8, unique_by=lambda x: x[1]))
