@@ -14,7 +14,7 @@ from redviz.annotation.cells import Cells
 from redviz.annotation.items import gold_of, prompt_of, set_gold
 from redviz.annotation.judgements import GRADES
 from redviz.annotation.queue import marks_in
-from redviz.annotation.store import Store
+from redviz.annotation.store import Store, living
 from redviz.annotation.tables import Annotator, Assignment, Item, Project
 from redviz.data.labels import SCALES, Mark, graded
 from redviz.errors import RedvizError
@@ -83,9 +83,7 @@ def side_by_side(store: Store, item_id: int) -> SideBySide:
     Raises RedvizError where there is no such item.
     """
     with store.reading() as session:
-        item = session.get(Item, item_id)
-        if item is None or item.deleted_at is not None:
-            raise RedvizError(f"There is no item {item_id}; it may have been deleted.")
+        item = living(session, Item, item_id)
         scale = session.get_one(Project, item.project_id).scale
         said = _submitted(session, Assignment.item_id == item_id).get(item_id, {})
         cells = _cells(item)
@@ -184,9 +182,7 @@ def settle(store: Store, item_id: int, marks: Sequence[Mark], by: str, now: int 
     if not by.strip():
         raise RedvizError("Give the name of whoever settles this label.")
     with store.reading() as session:
-        item = session.get(Item, item_id)
-        if item is None or item.deleted_at is not None:
-            raise RedvizError(f"There is no item {item_id}; it may have been deleted.")
+        item = living(session, Item, item_id)
         scale = session.get_one(Project, item.project_id).scale
     kept = sorted(marks, key=lambda mark: (mark.start, mark.end))
     for mark in kept:  # graded labels from elsewhere may have steps of their own
@@ -206,9 +202,7 @@ def disagreements(store: Store, project_id: int) -> tuple[Disagreement, ...]:
     Raises RedvizError where there is no such project.
     """
     with store.reading() as session:
-        project = session.get(Project, project_id)
-        if project is None or project.deleted_at is not None:
-            raise RedvizError(f"There is no project {project_id}; it may have been deleted.")
+        project = living(session, Project, project_id)
         alive = select(Item).where(Item.project_id == project_id, Item.deleted_at.is_(None)).order_by(Item.place)
         items = session.scalars(alive).all()
         said = _submitted(session, Annotator.project_id == project_id)

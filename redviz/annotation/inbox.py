@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from redviz.annotation.judgements import commit, get_assignment, skip, submit
+from redviz.annotation.judgements import commit, skip, submit
 from redviz.annotation.store import Store, StoreError
 from redviz.annotation.tables import Assignment, Item, Judgement
 from redviz.errors import RedvizError
@@ -62,8 +62,9 @@ def take_in(
         For an assignment that is not this person's, and for entries that cannot be; nothing of them is written then.
     """
     with store.reading() as session:
-        found = select(Assignment.annotator_id, Item.deleted_at).join(Item).where(Assignment.id == assignment_id)
-        whose, gone = session.execute(found).one_or_none() or (None, None)
+        columns = select(Assignment.annotator_id, Assignment.state, Item.deleted_at).join(Item)
+        found = session.execute(columns.where(Assignment.id == assignment_id)).one_or_none()
+        whose, state, gone = found or (None, None, None)
     if whose != annotator_id:
         raise RedvizError("These marks belong to another person's link; open that link to save them.")
     marks = [entry for entry in entries if entry.get("op") not in ENDS]
@@ -71,7 +72,6 @@ def take_in(
     highest = max(entry["seq"] for entry in entries)
     if gone is not None:
         return Receipt(highest, True, "This response was taken out of the project; marks on it do not count.")
-    state = get_assignment(store, assignment_id).state
     if state != "open":  # the same entries again, or a second tab's
         known = _last_of(store, assignment_id, client)
         late = sum(entry["seq"] > known for entry in marks)
@@ -87,9 +87,7 @@ def take_in(
             skip(store, assignment_id, str(end.get("reason", "")), now)
     except StoreError:
         raise  # the tab sends it again
-    except (
-        RedvizError
-    ) as refused:  # others have taken its place: the marks are kept, and there is nothing to send again
+    except RedvizError as refused:  # others have its place: the marks are kept, and there is nothing to send again
         return Receipt(highest, True, str(refused))
     return Receipt(highest, True, submitted=end["op"] == "submit")
 

@@ -21,7 +21,7 @@ from redviz import __version__
 from redviz.annotation.interchange_checks import END, FORMAT, HEADER, KINDS, Record, parents, read_records
 from redviz.annotation.items import prompt_of, prompt_text
 from redviz.annotation.queue import marks_in
-from redviz.annotation.store import Store
+from redviz.annotation.store import Store, living
 from redviz.annotation.tables import Annotator, Assignment, Item, Project
 from redviz.data.rows import without_formulas
 from redviz.errors import RedvizError
@@ -115,9 +115,7 @@ def export_rows(store: Store, project_id: int) -> list[dict[str, Any]]:
     ``submitted_at`` is ISO 8601 in UTC. Raises RedvizError where there is no such project.
     """
     with store.reading() as session:
-        project = session.get(Project, project_id)
-        if project is None or project.deleted_at is not None:
-            raise RedvizError(f"There is no project {project_id}; it may have been deleted.")
+        project = living(session, Project, project_id)
         submitted = (
             select(Assignment.id, Assignment.submitted_at, Item.external_id, Item.response, Annotator.name)
             .join(Item, Assignment.item_id == Item.id)

@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from redviz.annotation.cells import cells_of
-from redviz.annotation.store import Store, locked_project, milliseconds
+from redviz.annotation.store import Store, living, locked_project, milliseconds
 from redviz.annotation.tables import Annotator, Assignment, Gold, Item, Judgement, Project
 from redviz.data.labels import Annotation, LabelledItem, LabelSet, Mark, graded
 from redviz.errors import RedvizError
@@ -117,10 +117,7 @@ def locked_item(session: Session, item_id: int) -> Item:
     project_id = session.scalar(select(Item.project_id).where(Item.id == item_id))
     if project_id is not None:
         locked_project(session, project_id)
-    item = session.get(Item, item_id)
-    if item is None or item.deleted_at is not None:
-        raise RedvizError(f"There is no item {item_id}; it may have been deleted.")
-    return item
+    return living(session, Item, item_id)
 
 
 # ---------------------------------------------------------------- labels that people gave elsewhere

@@ -8,7 +8,6 @@ from typing import Any, TypeGuard
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from redviz.annotation.cells import Cells
 from redviz.annotation.maps import MapInfo, map_info
 from redviz.annotation.queue import Assigned, Held, assigned, hold, locked_assignment, marks_in
 from redviz.annotation.store import Store, milliseconds
@@ -62,7 +61,7 @@ def commit(
                 rows.append({**_checked(entry, held), "client": client, "seq": reached + 1, "received_at": now})
                 reached += 1
         if rows:
-            _refuse_settled(held)
+            refuse_settled(held)
             count = select(func.count()).select_from(Judgement).where(Judgement.assignment_id == assignment_id)
             if (session.scalar(count) or 0) + len(rows) > MOST_EVENTS:
                 raise RedvizError(f"One item takes at most {MOST_EVENTS:,} events; submit it or skip it.")
@@ -97,7 +96,7 @@ def submit(store: Store, assignment_id: int, now: int | None = None) -> None:
         held = locked_assignment(session, assignment_id)
         if held.row.state == "submitted":
             return
-        _refuse_settled(held)
+        refuse_settled(held)
         refuse_idle(held)
         if not hold(session, held, now):
             raise RedvizError(
@@ -105,8 +104,7 @@ def submit(store: Store, assignment_id: int, now: int | None = None) -> None:
             )
         if held.project.task == "maps":
             raise RedvizError("Two maps are compared here; the choice between them hands the item in.")
-        held.row.state, held.row.submitted_at, held.row.leased_until = "submitted", now, now
-        held.row.seconds = worked([held.row.opened_at, *_event_times(session, assignment_id), now])
+        hand_in(session, held, now)
 
 
 def skip(store: Store, assignment_id: int, reason: str, now: int | None = None) -> None:
@@ -118,10 +116,9 @@ def skip(store: Store, assignment_id: int, reason: str, now: int | None = None) 
         held = locked_assignment(session, assignment_id)
         if held.row.state == "skipped":
             return
-        _refuse_settled(held)
-        held.row.state, held.row.skipped_at, held.row.leased_until = "skipped", now, now
-        held.row.skip_reason = reason.strip()
-        held.row.seconds = worked([held.row.opened_at, *_event_times(session, assignment_id), now])
+        refuse_settled(held)
+        held.row.state, held.row.skipped_at, held.row.skip_reason = "skipped", now, reason.strip()
+        _end(session, held, now)
 
 
 def reveal(store: Store, assignment_id: int, now: int | None = None) -> MapInfo:
@@ -145,6 +142,18 @@ def reveal(store: Store, assignment_id: int, now: int | None = None) -> MapInfo:
         return map_info(found)
 
 
+def hand_in(session: Session, held: Held, now: int) -> None:
+    """Write down that an assignment is submitted; whether it may be is asked before."""
+    held.row.state, held.row.submitted_at = "submitted", now
+    _end(session, held, now)
+
+
+def _end(session: Session, held: Held, now: int) -> None:
+    times = session.scalars(select(Judgement.received_at).where(Judgement.assignment_id == held.row.id))
+    held.row.leased_until = now
+    held.row.seconds = worked([held.row.opened_at, *times, now])
+
+
 def worked(times: Sequence[int]) -> float:
     """Seconds of work: the sum of the gaps between moments (milliseconds) that are under five minutes; longer ones are pauses.
 
@@ -159,7 +168,7 @@ def worked(times: Sequence[int]) -> float:
 # ---------------------------------------------------------------- at the door
 
 
-def _refuse_settled(held: Held) -> None:
+def refuse_settled(held: Held) -> None:
     if held.project.state == "closed":
         raise RedvizError("This project is closed; nothing is taken in until it is reopened.")
     if held.row.state != "open":
@@ -189,7 +198,7 @@ def _checked(entry: Mapping[str, Any], held: Held) -> dict[str, Any]:
     grade, allowed = entry.get("grade"), GRADES[held.project.scale]
     if grade is not None and (not _is_whole(grade) or grade not in allowed):
         raise RedvizError(f"The grade {grade!r} is none of {', '.join(map(str, allowed))}.")
-    cells: Cells = tuple((start, end) for start, end in held.item.cells)
+    cells = held.item.cells
     first = _whole(entry, "first", 0, len(cells) - 1)
     last = _whole(entry, "last", first, len(cells) - 1)
     return {**kept, "start": cells[first][0], "end": cells[last][1], "grade": None if grade is None else float(grade)}
@@ -204,7 +213,3 @@ def _whole(entry: Mapping[str, Any], name: str, lowest: int, highest: int) -> in
 
 def _is_whole(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _event_times(session: Session, assignment_id: int) -> Sequence[int]:
-    return session.scalars(select(Judgement.received_at).where(Judgement.assignment_id == assignment_id)).all()

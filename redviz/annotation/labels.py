@@ -6,10 +6,9 @@ from sqlalchemy import select
 
 from redviz.annotation.items import gold_of, prompt_of
 from redviz.annotation.queue import marks_in
-from redviz.annotation.store import Store
+from redviz.annotation.store import Store, living
 from redviz.annotation.tables import Annotator, Assignment, Item, Project
 from redviz.data.labels import Annotation, LabelledItem, LabelSet
-from redviz.errors import RedvizError
 
 
 def labelled_items(store: Store, project_id: int) -> LabelSet:
@@ -18,9 +17,7 @@ def labelled_items(store: Store, project_id: int) -> LabelSet:
     Annotations come in the order in which they were given. Raises RedvizError where there is no such project.
     """
     with store.reading() as session:
-        project = session.get(Project, project_id)
-        if project is None or project.deleted_at is not None:
-            raise RedvizError(f"There is no project {project_id}; it may have been deleted.")
+        project = living(session, Project, project_id)
         alive = select(Item).where(Item.project_id == project_id, Item.deleted_at.is_(None)).order_by(Item.place)
         items = session.scalars(alive).all()
         submitted = (

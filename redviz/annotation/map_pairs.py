@@ -13,13 +13,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from redviz import __version__
-from redviz.annotation.judgements import refuse_idle, worked
+from redviz.annotation.judgements import hand_in, refuse_idle, refuse_settled
 from redviz.annotation.maps import MapInfo, Pair, map_info, put_map
 from redviz.annotation.queue import hold, locked_assignment
-from redviz.annotation.store import Store, milliseconds
+from redviz.annotation.store import Store, living, milliseconds
 from redviz.annotation.tables import CHOICES, Annotator, Assignment, Choice, CreditMap, Item, Project
+from redviz.data.labels import Preference
 from redviz.errors import RedvizError
-from redviz.evaluation.bradley_terry import Preference
 from redviz.methods import Recipe
 from redviz.records import Analysis, Array
 
@@ -153,10 +153,7 @@ def choose_pair(store: Store, assignment_id: int, left: int, right: int, choice:
         if held.row.state == "submitted" and made and (made.left_id, made.right_id, made.choice) == answer:
             return
         _check_task(held.project)
-        if held.project.state == "closed":
-            raise RedvizError("This project is closed; nothing is taken in until it is reopened.")
-        if held.row.state != "open":
-            raise RedvizError(f"This item is {held.row.state}; it cannot be changed any more.")
+        refuse_settled(held)
         refuse_idle(held)
         of_item = set(session.scalars(select(CreditMap.id).where(CreditMap.item_id == held.item.id)))
         if left == right or not {left, right} <= of_item:
@@ -164,8 +161,7 @@ def choose_pair(store: Store, assignment_id: int, left: int, right: int, choice:
         if not hold(session, held, now):
             raise RedvizError("Others have judged this item while it lay; go on with the next one.")
         session.add(Choice(assignment_id=assignment_id, left_id=left, right_id=right, choice=choice, chosen_at=now))
-        held.row.state, held.row.submitted_at, held.row.leased_until = "submitted", now, now
-        held.row.seconds = worked([held.row.opened_at, now])
+        hand_in(session, held, now)
 
 
 def preferences(store: Store, project_id: int) -> list[Preference]:
@@ -174,9 +170,7 @@ def preferences(store: Store, project_id: int) -> list[Preference]:
     Of an assignment's answers to one pair the latest counts. Raises RedvizError where there is no such project.
     """
     with store.reading() as session:
-        project = session.get(Project, project_id)
-        if project is None or project.deleted_at is not None:
-            raise RedvizError(f"There is no project {project_id}; it may have been deleted.")
+        living(session, Project, project_id)
         labels = {map_id: label for map_id, _, label in _labels(session, project_id)}
         counted = (
             select(Choice, Item.external_id)

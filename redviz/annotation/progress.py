@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 
 from redviz.annotation.items import qualification_ids
-from redviz.annotation.store import Store, milliseconds
+from redviz.annotation.store import Store, living, milliseconds
 from redviz.annotation.tables import Annotator, Assignment, Item, Project
-from redviz.errors import RedvizError
 
 
 @dataclass(frozen=True)
@@ -67,9 +66,7 @@ def progress(store: Store, project_id: int, now: int | None = None) -> Progress:
     """How far a project is at this moment. Raises RedvizError where there is no such project."""
     now = milliseconds() if now is None else now
     with store.reading() as session:
-        project = session.get(Project, project_id)
-        if project is None or project.deleted_at is not None:
-            raise RedvizError(f"There is no project {project_id}; it may have been deleted.")
+        project = living(session, Project, project_id)
         first = set(qualification_ids(session, project))
         alive = select(Item.id, Item.external_id).where(Item.project_id == project_id, Item.deleted_at.is_(None))
         names = {item_id: name for item_id, name in session.execute(alive)}

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from redviz.annotation.items import insert_items
 from redviz.annotation.people import insert_annotators, named
-from redviz.annotation.store import Store, locked_project, milliseconds
+from redviz.annotation.store import Store, living, locked_project, milliseconds
 from redviz.annotation.tables import TASKS, UNITS, Guidelines, Item, Project
 from redviz.data.labels import SCALES, LabelledItem
 from redviz.errors import RedvizError
@@ -145,9 +145,7 @@ def list_projects(store: Store) -> tuple[ProjectInfo, ...]:
 
 def get_project(store: Store, project_id: int) -> ProjectInfo:
     with store.reading() as session:
-        project = session.get(Project, project_id)
-        if project is None or project.deleted_at is not None:
-            raise RedvizError(f"There is no project {project_id}; it may have been deleted.")
+        project = living(session, Project, project_id)
         return _info(session, project)
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -18,10 +18,11 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from redviz.annotation.tables import Project
+from redviz.annotation.tables import Item, Project
 from redviz.errors import RedvizError
 from redviz.settings import database_url
 
+Row = TypeVar("Row", Project, Item)
 MIGRATIONS = Path(__file__).parent / "migrations"
 PATIENCE = 30  # seconds to wait for another process's transaction, and for a server to answer
 MIGRATION_LOCK = 0x72656476697A  # "redviz": the key of PostgreSQL's advisory lock
@@ -81,8 +82,17 @@ class Store:
 def locked_project(session: Session, project_id: int) -> Project:
     """A project that nobody else can count or change until this transaction ends; RedvizError where there is none."""
     found = session.scalars(select(Project).where(Project.id == project_id).with_for_update()).one_or_none()
+    return _not_deleted(found, "project", project_id)
+
+
+def living(session: Session, table: type[Row], row_id: int) -> Row:
+    """The project or item of this id; RedvizError where there is none (any more)."""
+    return _not_deleted(session.get(table, row_id), table.__name__.lower(), row_id)
+
+
+def _not_deleted(found: Row | None, what: str, row_id: int) -> Row:
     if found is None or found.deleted_at is not None:
-        raise RedvizError(f"There is no project {project_id}; it may have been deleted.")
+        raise RedvizError(f"There is no {what} {row_id}; it may have been deleted.")
     return found
 
 

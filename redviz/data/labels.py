@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -81,6 +82,15 @@ class LabelledItem:
         if not self.annotations:
             return None
         return np.mean([given.grades(len(self.response)) for given in self.annotations], axis=0)
+
+
+class Preference(NamedTuple):
+    """One person's answer about one item: ``outcome`` 1.0 where ``label_a`` is better, 0.0 where ``label_b`` is, 0.5 for neither."""
+
+    label_a: str
+    label_b: str
+    outcome: float
+    item: str
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
+from redviz.data.labels import Preference
 from redviz.errors import RedvizError
 from redviz.evaluation.intervals import DRAWS, Estimate, resampling
 from redviz.evaluation.pairs import plain
@@ -25,15 +26,6 @@ RULE = (
     f"For every pair that was compared at all, {PRIOR} of a win is added on both sides, so that a method that won everything stays finite. "
     "The intervals are 95 % bootstrap intervals over items."
 )
-
-
-class Preference(NamedTuple):
-    """One person's answer about one item: ``outcome`` 1.0 where ``label_a`` is better, 0.0 where ``label_b`` is, 0.5 for neither."""
-
-    label_a: str
-    label_b: str
-    outcome: float
-    item: str
 
 
 @dataclass(frozen=True)

@@ -207,7 +207,7 @@ def work(client):
     while True:
         sent = [{"seq": seq + k, "first": (seq + k) % 7, "last": 6, "grade": 1, "op": "mark", "at": 0} for k in (1, 2, 3)]
         seq = commit(store, int(sys.argv[2]), client, sent)
-        print(seq, flush=True)
+        os.write(1, b"%d\\n" % seq)  # in one write, whatever PYTHONUNBUFFERED says: a kill cannot tear the line
 
 for line in sys.stdin:  # a child for each line, so that the imports are paid for once
     child = os.fork()

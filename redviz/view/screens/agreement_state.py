@@ -8,8 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from redviz.data.labels import LabelledItem, LabelSet
-from redviz.evaluation.bradley_terry import Preference
+from redviz.data.labels import LabelledItem, LabelSet, Preference
 from redviz.records import Source
 from redviz.view.screens.dataset_state import keep, recall
 from redviz.view.session import remembered
