@@ -146,7 +146,7 @@ def test_hostile_text_is_shown_as_it_is_and_every_cell_can_be_pinned(app):
     cells = opened.locator(".rv .text .u:not(.close)")
     for i in range(cells.count()):
         cell = cells.nth(i)
-        for _ in range(3):  # the page may still move between looking and clicking, as a result below arrives
+        for _ in range(20):  # the page may still move between looking and clicking, as a result below arrives
             # a cell with a line break in it has a box on each line: aim at the middle of the widest
             x, y, width = cell.evaluate(
                 """n => { const r = [...n.getClientRects()].sort((a, b) => b.width - a.width)[0];
@@ -156,6 +156,7 @@ def test_hostile_text_is_shown_as_it_is_and_every_cell_can_be_pinned(app):
             opened.mouse.click(x, y)
             if opened.locator(".rv .text .u.pin").get_attribute("data-u") == str(i):
                 break
+            opened.wait_for_timeout(100)
         assert opened.locator(".rv .text .u.pin").get_attribute("data-u") == str(i)
     shown = strip_text(opened)
     for mark in "↵→·∅":

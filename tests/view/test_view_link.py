@@ -13,18 +13,18 @@ def page(monkeypatch):
     monkeypatch.setattr(st, "session_state", session)
 
     class FakePage:
-        seeds = {}
+        seeds, learn = {}, {}
 
         def draw(self, pin=None, content="a", key="strip"):
             def renderer(key, data, on_pin_change):
                 self.seeds[key] = data["seed"]
-                self.learn = on_pin_change
+                self.learn[key] = on_pin_change
 
             return mount(renderer, {}, key=key, group="g", pin=pin, content=content)
 
         def person_pins(self, token, key="strip"):
             session[key] = {"pin": token}
-            self.learn()
+            self.learn[key]()
 
     return FakePage()
 
@@ -74,3 +74,20 @@ def test_another_response_forgets_the_pin(page):
     page.person_pins(5)
     page.draw()
     assert page.draw(content="b") is None
+
+
+def test_the_next_pin_is_not_moved_back_by_the_second_panel(page):
+    for pin, told in ((None, None), (5, None), (6, 5), (8, 6)):  # the page tells both panels what the run before learnt
+        if pin is not None:
+            page.person_pins(pin)
+        assert page.draw(pin=told) == page.draw(pin=told, key="curves", content=None) == pin
+
+
+def test_a_run_that_stops_between_the_panels_leaves_no_wish(page):
+    page.draw(), page.draw(key="curves", content=None)
+    page.person_pins(5)
+    page.draw(), page.draw(key="curves", content=None)
+    page.person_pins(6)
+    page.draw(pin=5)  # stopped here: a newer pin came
+    page.person_pins(7)
+    assert page.draw(pin=6) == page.draw(pin=6, key="curves", content=None) == 7
