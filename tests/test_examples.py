@@ -51,8 +51,8 @@ def test_examples_are_short_and_say_what_they_were_read_against():
 # ---------------------------------------------------------------- TRL
 
 
-def test_grpo_trains_on_token_advantages(model, tmp_path):
-    datasets, trl = pytest.importorskip("datasets"), pytest.importorskip("trl")
+def test_grpo_trains_on_token_advantages(model, tmp_path, needed):
+    datasets, trl = needed("datasets"), needed("trl")
     example = load("trl_grpo")
     policy = load_policy("embedded:writer", dtype="float32", device="cpu")
     policy.module.set_attn_implementation("sdpa")
@@ -115,8 +115,8 @@ def check_advantages(model, batch):
         assert (batch["advantages"][row][~mask] == 0).all()
 
 
-def test_the_group_baseline_is_that_of_rloo():
-    pytest.importorskip("trl")
+def test_the_group_baseline_is_that_of_rloo(needed):
+    needed("trl")
     example = load("trl_grpo")
     rewards = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 0.0], [1.0, -0.5, 0.0], [2.0, 0.25, 0.25]])
     totals = rewards.sum(1)

@@ -77,6 +77,12 @@ def agree(
     operator: Annotated[
         str | None, typer.Option("--operator", help="How units are removed: pad, mean, mask or delete.")
     ] = None,
+    sensitivity: Annotated[
+        int,
+        typer.Option(
+            "--sensitivity", help="Moves of max-sensitivity in --faithfulness (the paper: 10); 0 leaves it out."
+        ),
+    ] = 0,
     limit: Annotated[int | None, typer.Option("--limit", help="Judged responses to take at most.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of ties, random orders and bootstrap draws.")] = 0,
     output: Annotated[Path | None, typer.Option("--output", help="Write every report as one JSON file.")] = None,
@@ -93,7 +99,21 @@ def agree(
     cost_model: CostModel = None,
 ) -> None:
     """Measure how far people agree about tokens, and how well each method's credits predict what they marked."""
-    _check(project, dataset, kind, granularity, level, metric, threshold, faithfulness_limit, limit, seed, output)
+    _check(
+        project,
+        dataset,
+        kind,
+        granularity,
+        level,
+        metric,
+        threshold,
+        faithfulness,
+        faithfulness_limit,
+        sensitivity,
+        limit,
+        seed,
+        output,
+    )
     wanted = {} if no_methods else methods_with_options(methods, option or [])
     asked = {
         "granularity": granularity, "level": level, "metric": metric, "threshold": threshold, "limit": limit, "seed": seed,
@@ -125,7 +145,9 @@ def agree(
         check_partners(recipes(wanted), Partners(**partners))
         found = _with_methods(found, loaded, partners, items, wanted)
         if faithfulness:
-            found = _with_faithfulness(found, loaded, partners, items[:faithfulness_limit], wanted, operator)
+            found = _with_faithfulness(
+                found, loaded, partners, items[:faithfulness_limit], wanted, operator, sensitivity
+            )
     _finish(found, output)
 
 
@@ -137,7 +159,9 @@ def _check(
     level: str,
     metric: str,
     threshold: float,
+    faithfulness: bool,
     faithfulness_limit: int,
+    sensitivity: int,
     limit: int | None,
     seed: int,
     output: Path | None,
@@ -159,6 +183,10 @@ def _check(
             raise RedvizError(f"{name} is {number}; give at least 1 response.")
     if not threshold >= 0:
         raise RedvizError(f"--threshold is {threshold}; give 0 or more, in grades.")
+    if sensitivity < 0:
+        raise RedvizError(f"--sensitivity is {sensitivity}; give 0 or more moves.")
+    if sensitivity and not faithfulness:
+        raise RedvizError("--sensitivity is a part of --faithfulness; give that too.")
     if seed < 0:
         raise RedvizError(f"--seed is {seed}; give 0 or more.")
     if output is not None and not output.parent.is_dir():
@@ -213,6 +241,7 @@ def _with_faithfulness(
     items: Sequence[LabelledItem],
     wanted: Mapping[str, Any],
     operator: str | None,
+    sensitivity: int,
 ) -> Agreement:
     from dataclasses import replace
 
@@ -223,10 +252,10 @@ def _with_faithfulness(
     with _bar("faithfulness", len(items)) as tell:
         report = faithfulness_over(
             model, [item.example for item in items], wanted, operator=removal, granularity=asked["granularity"],
-            seed=asked["seed"], progress=tell, total=len(items), **partners,
+            seed=asked["seed"], sensitivity_samples=sensitivity, progress=tell, total=len(items), **partners,
         )  # fmt: skip
     _tell_problems(report.problems)
-    options = {**asked, "operator": report.operator, "faithfulness_limit": len(items)}
+    options = {**asked, "operator": report.operator, "faithfulness_limit": len(items), "sensitivity": sensitivity}
     return replace(found, options=options, faithfulness=report)
 
 

@@ -154,24 +154,24 @@ def faithfulness_text(report: FaithfulnessReport) -> str:
                 ]
             ),
         ]
-    names = [name for name in (report.rows[0].single if labels else {}) if any(_known(report.rows, name))]
-    heads = {"truncation_correlation": "truncation r"}
-    if labels:
-        blocks.append(
+    for name in report.rows[0].single if labels else ():
+        if not any(_known(report.rows, name)):
+            continue
+        others = [[row.controls[order].get(name) for row in report.rows] for order in ("random", "reversed")]
+        blocks += [
+            name.replace("_", " ").capitalize(),
             table(
                 [
                     _names("", labels),
+                    column("own", [_number(row.single[name]) for row in report.rows]),
                     *(
-                        column(
-                            heads.get(name, name.replace("_", " ")),
-                            [_bare(row.single[name].value) for row in report.rows],
-                            right=True,
-                        )
-                        for name in names
+                        column(order, [_bare(one.value) for one in found if one is not None], right=True)
+                        for order, found in zip(("random", "reversed"), others, strict=True)
+                        if None not in found
                     ),
                 ]
-            )
-        )
+            ),
+        ]
     from redviz.evaluation.faithfulness import NOTES
 
     return "\n\n".join([*blocks, *map(_wrapped, NOTES.values())])

@@ -23,6 +23,7 @@ from redviz.evaluation.removal import (
     truncation_fit,
     units_taken,
 )
+from redviz.evaluation.shuffled import controls
 from redviz.records import Analysis, Array, Observation
 from redviz.text import GRANULARITIES, Unit, pool
 
@@ -75,8 +76,11 @@ class CreditFaithfulness:
     truncation_error, truncation_correlation
         On the prefix-truncation curve: root mean square of ``P_0`` plus the credits so far, less ``P_t``, over units; and the
         correlation of unit credits with what each unit adds to it (nan where either does not vary). Red is exact there by construction.
+    controls
+        "random" and "reversed": infidelity and truncation where the same credits belong to other units
+        (:func:`redviz.evaluation.shuffled.controls`).
     sensitivity
-        Where it was asked for.
+        Where it was asked for. It compares a method with itself, so there is no control.
     """
 
     curves: Curves
@@ -84,6 +88,7 @@ class CreditFaithfulness:
     infidelity: Infidelity
     truncation_error: float
     truncation_correlation: float
+    controls: Mapping[str, Mapping[str, float]]
     sensitivity: Sensitivity | None = None
 
 
@@ -222,7 +227,7 @@ def faithfulness(
     score, nothing = float(by_chance[0, 0, 0]), float(by_chance[0, 0, -1])
     scale = abs(score - nothing)
     scale = scale if scale > NEAR_ZERO * (by_chance.max() - by_chance.min()) else float("nan")
-    control = Curves(*by_chance.mean(0))
+    by_chance_mean = Curves(*by_chance.mean(0))
     prefixes = cut_scores(model, observation, players, granularity, progress)
     steady: Mapping[str, Sensitivity] = {}
     if sensitivity_samples:
@@ -233,17 +238,19 @@ def faithfulness(
     some = ~removed.kept[:random_orders][inner].reshape(-1, len(players))  # [N, P]
     losses = score - by_chance[inner].reshape(-1)  # [N]
     credits = {}
-    for (label, own), curves in zip(pooled.items(), removed.curves[random_orders:], strict=True):
+    for (label, own), order, curves in zip(pooled.items(), ranked, removed.curves[random_orders:], strict=True):
         asked = {}
         for way, sign in DIRECTIONS.items():
             ordered = curves if sign > 0 else curves.reversed
-            lines = (ordered, control, ordered.reversed)
+            lines = (ordered, by_chance_mean, ordered.reversed)
             asked[way] = Asked(*(figures(one, counts, taken, scale, sign) for one in lines))
-        truncated = truncation_fit(own, prefixes)
-        credits[label] = CreditFaithfulness(curves, asked, infidelity(some, own, losses), *truncated, steady.get(label))
+        others = controls(own, order, drawn, some, losses, prefixes)
+        credits[label] = CreditFaithfulness(
+            curves, asked, infidelity(some, own, losses), *truncation_fit(own, prefixes), others, steady.get(label)
+        )
     return Faithfulness(
         operator_for(model, operator), granularity, tuple(fractions), seed, random_orders, players, taken, counts,
-        score, nothing, scale, control, prefixes, credits, removed.altered,
+        score, nothing, scale, by_chance_mean, prefixes, credits, removed.altered,
     )  # fmt: skip
 
 

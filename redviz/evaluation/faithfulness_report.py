@@ -22,6 +22,7 @@ from redviz.evaluation.faithfulness import (
 )
 from redviz.evaluation.intervals import Estimate, Resampling, mean, resampling
 from redviz.evaluation.removal import MEASURES, Curves, Progress
+from redviz.evaluation.shuffled import SINGLE
 from redviz.records import Array, Example
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class MethodFaithfulness:
         "raises" and "lowers", each with every measure of :data:`redviz.evaluation.removal.MEASURES` and its ``_normalised`` form.
     single
         ``infidelity``, ``infidelity_scaled``, ``infidelity_share``, ``truncation_error``, ``truncation_correlation`` and ``sensitivity``.
+    controls
+        "random" and "reversed": the same without ``sensitivity``, where the credits belong to other units of the response.
     curves
         ``deletion`` and ``insertion`` for "own", "random" and "reversed": the mean change from the score of the response, one estimate per
         share of the report.
@@ -75,6 +78,7 @@ class MethodFaithfulness:
     responses: int
     asked: Mapping[str, Mapping[str, Compared]]
     single: Mapping[str, Estimate]
+    controls: Mapping[str, Mapping[str, Estimate]]
     curves: Mapping[str, Mapping[str, tuple[Estimate, ...]]]
     not_normalised: int
     note: str = ""
@@ -224,7 +228,13 @@ def _row(label: str, each: Sequence[Faithfulness], shares: Array, draws: Resampl
     names = [f"{measure}{form}" for measure in MEASURES for form in ("", "_normalised")]
     asked = {way: {name: _compared(given, way, name, draws) for name in names} for way in DIRECTIONS}
     singles = np.array([_singles(credit) for credit in given])  # [n, 6]
-    single = {name: _estimate(column, draws) for name, column in zip(SINGLE, singles.T, strict=True)}
+    single = {name: _estimate(column, draws) for name, column in zip((*SINGLE, "sensitivity"), singles.T, strict=True)}
+    absent = dict.fromkeys(("random", "reversed"), dict.fromkeys(SINGLE, float("nan")))
+    others = [absent if credit is None else credit.controls for credit in given]
+    controls = {
+        order: {name: _estimate(np.array([one[order][name] for one in others]), draws) for name in SINGLE}
+        for order in absent
+    }
     curves = {
         order: {
             line: tuple(_estimate(column, draws) for column in _changes(each, given, order, line, shares).T)
@@ -234,17 +244,14 @@ def _row(label: str, each: Sequence[Faithfulness], shares: Array, draws: Resampl
     }
     notes = (credit.sensitivity.note for _, credit in having if credit.sensitivity is not None)
     skipped = sum(not np.isfinite(one.scale) for one, _ in having)
-    return MethodFaithfulness(label, len(having), asked, single, curves, skipped, next(filter(None, notes), ""))
-
-
-SINGLE = (
-    "infidelity", "infidelity_scaled", "infidelity_share", "truncation_error", "truncation_correlation", "sensitivity",
-)  # fmt: skip
+    return MethodFaithfulness(
+        label, len(having), asked, single, controls, curves, skipped, next(filter(None, notes), "")
+    )
 
 
 def _singles(credit: CreditFaithfulness | None) -> list[float]:
     if credit is None:
-        return [float("nan")] * len(SINGLE)
+        return [float("nan")] * (len(SINGLE) + 1)
     missed = credit.infidelity
     steady = float("nan") if credit.sensitivity is None else credit.sensitivity.value
     return [missed.raw, missed.scaled, missed.share, credit.truncation_error, credit.truncation_correlation, steady]

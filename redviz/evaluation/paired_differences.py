@@ -112,8 +112,9 @@ def differences_in_words(found: Sequence[Difference], figure: str) -> str:
         if d.significant
     ]
     others = [f"{d.one} and {d.two}" for d in found if not d.significant]
+    many = "1 pair" if len(found) == 1 else f"{len(found)} pairs"
     said = [
-        f"Larger than chance in {figure} (paired bootstrap over responses, Holm's correction for {len(found)} pairs, 5 %): "
+        f"Larger than chance in {figure} (paired bootstrap over responses, Holm's correction for {many}, 5 %): "
         f"{'; '.join(sure) or 'none'}."
     ]
     if others:

@@ -47,7 +47,8 @@ def ranking_figures(
     tie_break
         ``[U]``: order among equal scores at the cut, the same for all methods.
     signed
-        Whether negative labels are sought by negated scores; False for a ranking that has no sign, such as position.
+        Whether negative labels are sought by negated scores; False for a ranking that has no sign, such as position: where no label
+        is positive, its Spearman is with how far the labels are below 0.
     own_set
         Whether the units taken are those whose score has the label's sign (what a person marked), instead of the top.
     places
@@ -76,7 +77,7 @@ def ranking_figures(
                 )
             )
     means = np.mean(found, axis=0) if found else np.full(len(FIGURES) - 1, np.nan)
-    return np.append(means, spearman(grades, given))
+    return np.append(means, spearman(grades if signed or (grades > 0).any() else -grades, given))
 
 
 def chance_figures(truth: ArrayLike, threshold: float = 0.0) -> dict[str, Array]:

@@ -264,7 +264,9 @@ def bound(widget: Callable[..., Any], label: str, name: str, *args: Any, **optio
 def remembered(label: str, name: str, options: Sequence[str], **more: Any) -> str:
     """A row of buttons whose choice outlives its page but is no part of the link. Clicking the chosen one keeps it."""
     key, kept = f"redviz.widget.{name}", f"redviz.{name}"
-    st.session_state[key] = st.session_state.setdefault(kept, options[0])
+    if st.session_state.get(kept) not in options:
+        st.session_state[kept] = options[0]
+    st.session_state[key] = st.session_state[kept]
 
     def take() -> None:
         if st.session_state[key] is not None:

@@ -98,21 +98,26 @@ def plain(given):
 def test_a_project_s_json_holds_the_library_s_figures_and_where_they_come_from(run, project, tmp_path):
     out_file = tmp_path / "out.json"
     code, out, err = run(
-        "--project", "Films", "--model", "embedded:sentiment", "--device", "cpu", "--methods", "red,occlusion",
+        "--project", "Films", "--model", "embedded:sentiment", "--device", "cpu", "--methods", "red,occlusion,saliency",
         "--option", "occlusion.operator=delete", "--metric", "auroc", "--seed", 3, "--level", "interval",
-        "--faithfulness", "--faithfulness-limit", 2, "--output", out_file,
+        "--faithfulness", "--faithfulness-limit", 2, "--sensitivity", 3, "--output", out_file,
     )  # fmt: skip
     assert code == 0, err
     got = json.loads(out_file.read_text(encoding="utf-8"))
     model = redviz.load_reward_model("embedded:sentiment", device="cpu")
-    wanted = {"red": {}, "occlusion": {"operator": "delete"}}
+    wanted = {"red": {}, "occlusion": {"operator": "delete"}, "saliency": {}}
     analyses = list(redviz.analyze_batch(model, [item.example for item in items()], wanted))
     pairs = list(zip(items(), analyses, strict=True))
     assert got["people"] == plain(among_people(items(), "interval", seed=3).to_dict())
     assert got["methods"] == plain(against_people(pairs, seed=3, metric="auroc").to_dict())
     assert got["between"] == plain(between_methods(analyses, seed=3).to_dict())
     examples = [item.example for item in items()[:2]]
-    assert got["faithfulness"] == plain(faithfulness_over(model, examples, wanted, seed=3).to_dict())
+    assert got["faithfulness"] == plain(
+        faithfulness_over(model, examples, wanted, seed=3, sensitivity_samples=3).to_dict()
+    )
+    assert "Sensitivity" in out and [row["single"]["sensitivity"]["value"] is None for row in got["faithfulness"]["rows"]] == [
+        True, True, False,
+    ]  # fmt: skip
     source = got["sources"]["model"]
     assert (source["model"], source["fingerprint"]) == (model.source.model, model.source.fingerprint)
     assert source["dtype"] == "float32" and source["template_hash"] == model.source.template_hash
@@ -172,6 +177,7 @@ def test_a_project_of_maps_gives_the_ranking(run, tmp_path):
         (("--project", "Films", "--metric", "f1"), "--metric is 'f1'; use one of"),
         (("--project", "Films", "--kind", "doccano"), "--kind is given without --dataset"),
         (("--project", "Films", "--limit", 0), "--limit is 0"),
+        (("--project", "Films", "--sensitivity", 3), "is a part of --faithfulness"),
         (("--dataset", "nowhere.jsonl", "--no-methods"), "nowhere.jsonl is no file"),
         (("--dataset", "bare.jsonl", "--no-methods"), "bare.jsonl has responses but nobody's labels"),
         (("--dataset", "one.jsonl", "--no-methods"), "No response of one.jsonl was judged by two people"),

@@ -107,6 +107,8 @@ def test_edges():
         ranking_figures([-1, 0, 0], [1.0, 0.5, 0.0], np.arange(3))
     )  # what is marked as bad got the highest credit
     assert bad["average_precision"] == pytest.approx(1 / 3) and bad["auroc"] == 0 and bad["spearman"] < 0
+    blind = named(ranking_figures([-1, 0, 0], [1.0, 0.5, 0.0], np.arange(3), signed=False))  # first first finds it
+    assert blind["average_precision"] == 1 and blind["spearman"] > 0
 
 
 def test_a_report_by_hand():

@@ -61,6 +61,22 @@ def test_a_sum_of_tokens_in_closed_form(operator):
     assert (true.truncation_error, true.truncation_correlation) == pytest.approx((0, 1), abs=1e-5)
 
 
+def test_the_controls_give_the_same_credits_to_other_units():
+    model = summed()
+    given = analysis_of(model, true=WEIGHTS, even=np.full(8, WEIGHTS.mean()))
+    found = faithfulness(model, given, granularity="token", random_orders=20).credits
+    true, even = found["true"], found["even"]
+    random, turned = true.controls["random"], true.controls["reversed"]
+    assert true.infidelity.raw < 1e-10 < 0.1 < random["infidelity"] < turned["infidelity"]
+    assert random["infidelity_share"] > true.infidelity.share and turned["truncation_error"] > true.truncation_error
+    worth, low_first = np.sort(WEIGHTS)[::-1], np.sort(WEIGHTS)
+    assert turned["truncation_correlation"] == pytest.approx(np.corrcoef(worth, low_first)[0, 1], abs=1e-5)
+    assert abs(random["truncation_correlation"]) < 0.5
+    for order in ("random", "reversed"):  # equal credits are the same wherever they are
+        assert even.controls[order]["infidelity"] == pytest.approx(even.infidelity.raw)
+        assert even.controls[order]["truncation_error"] == pytest.approx(even.truncation_error)
+
+
 def test_no_other_order_of_a_sum_beats_the_true_one():
     model, rng = summed(), np.random.default_rng(0)
     others = {f"other {i}": rng.permutation(WEIGHTS) for i in range(20)}
@@ -255,6 +271,9 @@ def test_over_responses_against_random_orders_and_what_fails_is_counted():
     paired = np.mean([one.own["deletion_area"] - one.random["deletion_area"] for one in each])
     assert occlusion.asked["raises"]["deletion_area"].over_random.value == pytest.approx(paired)
     assert occlusion.single["infidelity"].value == 0 < sparse.single["infidelity"].value
+    by_chance = [one.credits["occlusion"].controls["random"]["infidelity"] for _, one in report.each]
+    assert occlusion.controls["random"]["infidelity"].value == pytest.approx(np.mean(by_chance))
+    assert min(by_chance) > 0
     assert occlusion.curves["own"]["deletion"][0].value == 0
     assert occlusion.curves["own"]["deletion"][-1].value == pytest.approx(-np.mean([5.0, 2.0, 2.0]))
     written = json.loads(json.dumps(report.to_dict(), allow_nan=False))

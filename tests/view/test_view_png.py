@@ -13,8 +13,8 @@ from redviz.view.svg import strips_svg
 
 
 @pytest.mark.browser
-def test_the_strips_as_png(chromium):
-    pytest.importorskip("kaleido")
+def test_the_strips_as_png(chromium, needed):
+    needed("kaleido")
     svg = strips_svg(load_analysis(settings.project_file("sample_data/opening.npz")))
     made = png.svg_to_png(svg, scale=1.0)
     assert made.startswith(b"\x89PNG")

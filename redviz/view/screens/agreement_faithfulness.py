@@ -25,6 +25,7 @@ OPERATORS = {
     "mask": "hide them from attention",
     "delete": "delete them",
 }
+MOVES = 10  # the paper's
 LIMIT, FIRST_LIMIT = "agreement.faithful", 20
 LINES = {"deletion": "Deletion", "insertion": "Insertion"}
 WAYS = {"raises the score": "raises", "lowers the score": "lowers"}
@@ -71,7 +72,15 @@ def faithfulness_part(labels: Labels) -> None:
         limit = responses_limit(
             labels, LIMIT, FIRST_LIMIT, "Each takes some twenty altered responses per method and per random order."
         )
-    made = faithful(labels, limit, operator, granularity)
+    steady = kept_choice(
+        "Max-sensitivity",
+        "agreement.sensitivity",
+        ["left out", f"{MOVES} moves"],
+        width=240,
+        help="How far the credits of gradient methods move when the embeddings move a little; costs ten times the method.",
+    )
+    moves = MOVES if steady != "left out" else 0
+    made = faithful(labels, limit, operator, granularity, moves)
     if made is None:
         return
     found, source = made
@@ -161,15 +170,22 @@ def _measured(row: MethodFaithfulness, way: str, form: str, names: dict[str, str
 def _singles(report: FaithfulnessReport) -> None:
     names = method_names(view().recipes)
     known = [name for name in SINGLE if any(row.single[name].value == row.single[name].value for row in report.rows)]
-    rows = [
-        {"method": flat(names.get(row.label, row.label)), **{name: row.single[name].value for name in known}}
-        for row in report.rows
-    ]
-    with st.expander("Infidelity, and the prefix-truncation curve"):
-        columns = {
-            name: st.column_config.NumberColumn(name.replace("_", " "), format="%.3f", help=SINGLE[name])
-            for name in known
-        }
+    with st.expander("Infidelity, the prefix-truncation curve, sensitivity"):
+        shown = {name.replace("_", " ").capitalize(): name for name in known}
+        chosen = shown[remembered("Figure", "agreement.single", tuple(shown))]
+        rows = [_single(row, chosen, names) for row in report.rows]
+        number = st.column_config.NumberColumn(format="%.3f")
+        columns = {name: number for name in ("of its credits", "random", "reversed")}
         st.dataframe(pd.DataFrame(rows), hide_index=True, placeholder="–", column_config=columns)
+        st.caption(f"{SINGLE[chosen]}. Random and reversed: the same credits given to other units of the response.")
+        for note in dict.fromkeys(row.note for row in report.rows if row.note and chosen == "sensitivity"):
+            st.caption(plain(note))
         for note in NOTES.values():
             st.caption(plain(note))
+
+
+def _single(row: MethodFaithfulness, name: str, names: dict[str, str]) -> dict[str, Any]:
+    found = row.single[name]
+    others = {order: row.controls[order][name].value for order in row.controls if name in row.controls[order]}
+    method = flat(names.get(row.label, row.label))
+    return {"method": method, "of its credits": found.value, "95 % interval": interval(found), **others}

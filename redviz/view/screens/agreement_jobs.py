@@ -115,17 +115,19 @@ def asked(found: Scored) -> dict[str, Any]:
     return {"methods": methods, "responses": len(found.pairs), "seed": 0}
 
 
-def faithful(labels: Labels, limit: int, operator: str, granularity: str) -> tuple[FaithfulnessReport, Source] | None:
+def faithful(
+    labels: Labels, limit: int, operator: str, granularity: str, moves: int
+) -> tuple[FaithfulnessReport, Source] | None:
     """Every method of the view under removal of units, with the model's source; None until it is there."""
     spec = usable_model()
     if spec is None:
         return None
     items = labels.items[:limit]
     wanted, partners = view().recipes, needed_partners(view().recipes)
-    key = _key(items, wanted, partners) + repr((operator, granularity))
+    key = _key(items, wanted, partners) + repr((operator, granularity, moves))
     button = f"Remove {granularity}s in {_responses(limit)}"
     found: tuple[FaithfulnessReport, Source] | None = _result(
-        spec, REMOVING, key, button, _removing(items, wanted, partners, operator, granularity)
+        spec, REMOVING, key, button, _removing(items, wanted, partners, operator, granularity, moves)
     )
     return found
 
@@ -166,6 +168,7 @@ def _removing(
     specs: Mapping[str, ModelSpec],
     operator: str,
     granularity: str,
+    moves: int,
 ) -> Callable[[RewardModel, Job], tuple[FaithfulnessReport, Source]]:
     running = engine()
     methods = {label: {"method": recipe.method, **recipe.options} for label, recipe in wanted.items()}
@@ -178,6 +181,7 @@ def _removing(
                 methods,
                 operator=operator,
                 granularity=granularity,
+                sensitivity_samples=moves,
                 progress=job.progress,
                 total=len(items),
                 **partners,
