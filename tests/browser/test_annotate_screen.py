@@ -244,11 +244,14 @@ def test_killing_the_server_loses_nothing_that_was_called_saved(kills, tmp_path,
         assignment = next_assignment(store, ada.id).assignment
         opened.locator(".pad .text").focus()
         opened.keyboard.press("Home")
-        typed = called_saved = 0
-        for _ in range(kills):
+        typed = sure = called_saved = 0
+        for kill in range(kills):
             # Streamlit may still hold its own dialog about the lost connection over the page, and with it the keys
             expect(opened.get_by_role("dialog")).to_have_count(0, timeout=SLOW)
             opened.locator(".pad .text").focus()
+            if kill % 2:  # some kills come after marks were called saved, however slow the machine; the others at once
+                saved(opened)
+                sure = typed
             for _ in range(chance.randrange(1, 12)):
                 opened.keyboard.press("5")
                 opened.keyboard.press("ArrowRight")
@@ -260,11 +263,12 @@ def test_killing_the_server_loses_nothing_that_was_called_saved(kills, tmp_path,
             )
             stop(server)
             kept = marks_of(store, assignment.id)
+            assert len(kept) >= sure
             if shown[0] == "Saved":
                 assert len(kept) == shown[1] == typed
                 called_saved += 1
             server = start(ROOT / "app.py", ROOT, port, REDVIZ_HOME=str(tmp_path))
-        assert called_saved or kills < 5  # else the moments were no test
+        assert sure or called_saved  # else the moments were no test
         saved(opened)  # what was not saved when a server died is sent again, by the same page
         assert [mark.start for mark in marks_of(store, assignment.id)] == [text.index(f"w{n}") for n in range(typed)]
     finally:
