@@ -17,6 +17,7 @@ from redviz.cli.causal import causal
 from redviz.cli.compare import compare
 from redviz.cli.doctor import doctor
 from redviz.cli.export import export
+from redviz.cli.lab import lab
 from redviz.cli.methods import methods
 from redviz.cli.score import score
 from redviz.cli.serve import serve
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (agree, analyze, causal, compare, doctor, export, methods, score, serve):
+for command in (agree, analyze, causal, compare, doctor, export, lab, methods, score, serve):
     app.command()(command)
 app.command("what-if")(what_if)
 

@@ -15,3 +15,7 @@ MOST_SAMPLES = 4096
 OPERATORS = ("delete", "pad", "mean", "mask")  # how a unit is removed
 PLAYERS = ("token", "word", "sentence")  # what is removed whole
 MOST_COALITIONS = 65536  # permutations or coalitions that may be asked for
+
+# The two instructions of T-REG. The paper's own wording could not be read; these say what it describes.
+BETTER = "Make the answer more helpful, correct, coherent and concise."
+WORSE = "Make the answer unhelpful, incorrect, incoherent and verbose."

@@ -10,11 +10,8 @@ import numpy as np
 from redviz.models.alignment import check_same_tokens
 from redviz.models.encode import messages_of
 from redviz.models.policy import Policy, closes, token_log_probs
+from redviz.probe.choices import BETTER, WORSE
 from redviz.records import Array, Credit, Observation, Prompt
-
-# The paper's own wording could not be read; these say what it describes.
-BETTER = "Make the answer more helpful, correct, coherent and concise."
-WORSE = "Make the answer unhelpful, incorrect, incoherent and verbose."
 
 Progress = Callable[[int, int], None]
 

@@ -1,0 +1,1 @@
+"""The lab: policy-gradient training against a reward model, where credit assignment does what it is for."""
