@@ -20,6 +20,8 @@ elif who == MASTER:
         annotate,
         st.Page("pages/agreement.py", title="Agreement", icon=":material/handshake:"),
         st.Page("pages/model.py", title="Model", icon=":material/fact_check:"),
+        st.Page("pages/learn.py", title="Learn", icon=":material/school:"),
+        st.Page("pages/lab.py", title="Lab", icon=":material/science:"),
     ]
 else:
     pages = [st.Page("pages/sign_in.py", title="Sign in", icon=":material/login:", default=True)]

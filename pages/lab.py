@@ -1,0 +1,28 @@
+"""Lab: a policy learns under each token reward; its curves while it does, and what it wrote before and after."""
+
+import streamlit as st
+
+from redviz.errors import RedvizError
+from redviz.view.markdown import plain
+from redviz.view.screens.lab_curves import curves_part
+from redviz.view.screens.lab_form import form_part
+from redviz.view.screens.lab_list import list_part
+from redviz.view.screens.lab_state import PARTS, chosen_part
+from redviz.view.session import NOTICE, through_app, view, write_link
+
+
+def page() -> None:
+    """Draw the page."""
+    view()
+    if problem := st.session_state.get(NOTICE, ""):
+        st.warning(plain(problem))
+    draw = dict(zip(PARTS, (form_part, curves_part, list_part), strict=True))[chosen_part()]
+    try:
+        draw()
+    except RedvizError as error:
+        st.error(plain(error))
+
+
+through_app("pages/lab.py")
+page()
+write_link()

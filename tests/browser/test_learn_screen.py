@@ -1,0 +1,184 @@
+"""The Learn screen in a real Chromium: every scene, every knob to both ends, links, the room's layout, and the way to Inspect."""
+
+import re
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+
+from redviz.view.scenes.table import SCENES
+from redviz.view.scenes.texts import UMBRELLA, gallery_example
+
+pytestmark = pytest.mark.browser
+
+SLOW = 180_000  # ms
+FIGURE = "[data-testid=stMain] .js-plotly-plot .main-svg"
+BOXES = "[data-testid=stAlert], [data-testid=stException]"
+IDLE = "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
+DRAWN = "[...document.querySelectorAll('[data-testid=stMain] .js-plotly-plot')].map((g) => JSON.stringify([g.data, g.layout])).join()"
+MAIN = "document.querySelector('[data-testid=stMain]')"
+
+
+@pytest.fixture
+def learn(app):
+    """Open the Learn screen by a link, in a browser of its own."""
+
+    def open_learn(query="", **options):
+        opened = app(f"/learn{query}", strips=False, **options)
+        opened.locator(f"{FIGURE}, [data-testid=stException]").first.wait_for()
+        return opened
+
+    return open_learn
+
+
+@pytest.fixture(scope="module")
+def walk(chromium, address):
+    """One page on which all scenes are walked through."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    opened.set_default_timeout(SLOW)
+    opened.errors = []
+    opened.on("pageerror", lambda error: opened.errors.append(str(error)))
+    opened.goto(f"{address}/learn")
+    settled(opened, scene=next(iter(SCENES)))
+    yield opened
+    context.close()
+
+
+def link(opened):
+    """The knobs that the address bar holds, and the scene."""
+    return {name: values[0] for name, values in parse_qs(urlparse(opened.url).query).items()}
+
+
+def settled(opened, **knobs):
+    """Wait until the address bar holds these, nothing runs and a figure is there. Nothing may have gone wrong."""
+    wanted = "".join(f" && q.get({name!r}) === {value!r}" for name, value in knobs.items())
+    quiet = f"{IDLE} && !document.querySelector('[data-testid=stMain] [data-testid=stProgress]')"
+    opened.wait_for_function(
+        f"() => {{ const q = new URLSearchParams(location.search); return {quiet}{wanted} && !!document.querySelector({FIGURE!r}); }}"
+    )
+    assert opened.locator(BOXES).all_inner_texts() == [] and opened.errors == []
+
+
+def widget(opened, scene, knob):
+    return opened.locator(f".st-key-redviz-knob-{scene}-{knob}")
+
+
+def turned(opened, scene, knob, value):
+    """Move a knob; the address bar and the figure follow."""
+    before, moved = opened.evaluate(DRAWN), widget(opened, scene.id, knob.name)
+    if knob.options:
+        moved.get_by_role("radio", name=knob.names.get(value, value), exact=True).click()
+    else:
+        moved.get_by_role("slider").press("Home" if value == knob.low else "End")
+    settled(opened, **{knob.name: knob.write(value)})
+    opened.wait_for_function(f"(before) => {DRAWN} !== before", arg=before)
+
+
+@pytest.mark.parametrize("name", list(SCENES))
+def test_a_scene_is_reached_by_next_its_knobs_move_its_figure_and_its_answer_unfolds(name, walk):
+    scene, names = SCENES[name], list(SCENES)
+    at = names.index(name)
+    if at and link(walk)["scene"] == names[at - 1]:
+        walk.get_by_role("button", name="Next").click()
+    elif link(walk)["scene"] != name:  # a test of its own, or after one that failed
+        walk.goto(walk.url.split("?")[0] + f"?scene={name}")
+    settled(walk, scene=name)
+    walk.get_by_role("heading", name=scene.title, exact=True).wait_for()
+    assert walk.get_by_role("button", name="Next").is_disabled() == (name == names[-1])
+    for knob in scene.knobs:
+        ends = (knob.options[0], knob.options[-1]) if knob.options else (knob.low, knob.high)
+        for value in sorted(ends, key=lambda end, knob=knob: end == knob.default):
+            if knob.write(value) != link(walk)[knob.name]:
+                turned(walk, scene, knob, value)
+    answer = walk.locator(f".st-key-redviz-answer-{name}")
+    words = re.split(r"[*$`\\]", scene.answer)[0]
+    assert words in answer.locator("p").last.text_content() and not answer.locator("p").last.is_visible()
+    answer.locator("summary").click()
+    answer.locator("p").last.wait_for(timeout=20_000)
+    assert walk.evaluate(f"{MAIN}.scrollWidth <= {MAIN}.clientWidth")
+
+
+@pytest.mark.parametrize("name", ["exact", "monte-carlo"])
+def test_a_phone_scrolls_down_not_sideways(name, learn):
+    opened = learn(f"?scene={name}", viewport={"width": 420, "height": 900})
+    settled(opened, scene=name)
+    assert opened.evaluate(f"{MAIN}.scrollWidth <= {MAIN}.clientWidth")
+
+
+def test_the_rooms_layout_is_large_and_part_of_the_link_and_the_page_keys_turn_scenes(learn):
+    def letters(where):
+        return float(opened.evaluate(f"parseFloat(getComputedStyle(document.querySelector({where!r})).fontSize)"))
+
+    text, axis = "[data-testid=stMain] [data-testid=stMarkdownContainer] p", ".js-plotly-plot .yaxislayer-above text"
+    opened = learn("?scene=prefix-walk", viewport={"width": 1920, "height": 1080})
+    settled(opened, scene="prefix-walk", t="11")
+    small = letters(text), letters(axis)
+    opened.get_by_role("button", name="Present").click()
+    settled(opened, scene="prefix-walk", present="1")
+    opened.wait_for_function(f"() => parseFloat(getComputedStyle(document.querySelector({text!r})).fontSize) > 22")
+    assert letters(axis) > 1.5 * small[1] and letters(text) > 1.6 * small[0]
+    assert not opened.get_by_test_id("stSidebar").is_visible()
+    opened.keyboard.press("PageDown")
+    settled(opened, scene="telescoping", present="1")
+    again = learn("?scene=telescoping&shift=1&present=1", viewport={"width": 1280, "height": 720})
+    settled(again, scene="telescoping", shift="1", present="1")
+    assert not again.get_by_test_id("stSidebar").is_visible()
+    assert again.evaluate(f"{MAIN}.scrollWidth <= {MAIN}.clientWidth")
+    again.get_by_role("button", name="End").click()
+    again.get_by_test_id("stSidebar").wait_for()
+    assert "present" not in link(again)
+
+
+def test_a_link_reopens_the_scene_with_its_knobs(learn):
+    first = learn("?scene=monte-carlo&discount=0.95&difference=shaping")
+    settled(first, scene="monte-carlo", discount="0.95", difference="shaping")
+    first.get_by_text("the same order").wait_for()
+    first.get_by_role("radio", name="P after − P before", exact=True).click()
+    settled(first, difference="paper")
+    first.get_by_text("the task has changed").wait_for()
+    with first.expect_download() as downloaded:
+        first.get_by_role("button", name="Handout").click()
+    page = downloaded.value.path().read_text("utf-8")
+    assert downloaded.value.suggested_filename == "redviz-monte-carlo.html"
+    assert "the task has changed" in page and "Plotly.newPlot" in page and "discount=0.95" in page
+    first.get_by_role("button", name="Link").click()
+    copied = first.get_by_test_id("stCode").inner_text().strip()
+    assert urlparse(copied).query and link(first) == {k: v[0] for k, v in parse_qs(urlparse(copied).query).items()}
+    second = learn("?" + urlparse(copied).query)
+    settled(second, scene="monte-carlo", discount="0.95", difference="paper")
+    second.get_by_text("the task has changed").wait_for()
+    assert second.get_by_test_id("stSliderThumbValue").inner_text() == "0.95"
+    second.get_by_role("combobox", name=re.compile("Scene")).click()
+    second.get_by_role("option", name=re.compile("^3 ·")).click()
+    settled(second, scene="telescoping", shift="0")
+    second.go_back()
+    settled(second, scene="monte-carlo", discount="0.95", difference="paper")
+
+
+def test_a_bad_knob_or_scene_of_a_link_is_said_in_one_sentence(learn):
+    opened = learn("?scene=mix&mix=7&review=film-paper-harbour%2Fb")
+    opened.get_by_text("Part of this link could not be followed (mix is '7'; give a number from 0 to 1)").wait_for()
+    assert link(opened) == {"scene": "mix", "mix": "0.5", "review": "film-paper-harbour/b"}
+    widget(opened, "mix", "mix").get_by_role("slider").press("End")
+    opened.wait_for_function("() => new URLSearchParams(location.search).get('mix') === '1'")
+    other = learn("?scene=%3Cimg%20src%3Dx%3E")
+    other.get_by_text("There is no scene").wait_for()
+    assert other.locator("img[src=x]").count() == 0 and other.errors == opened.errors == []
+
+
+@pytest.mark.parametrize(
+    "query, text, methods",
+    [
+        ("scene=telescoping&start=zero_base", UMBRELLA.response, ["RED"]),
+        ("scene=kl&estimator=k3", gallery_example("film-copper-moon/a").response, ["KL"]),
+    ],
+)
+def test_a_scene_opens_in_inspect_with_what_it_shows(query, text, methods, learn):
+    opened = learn("?" + query)
+    settled(opened)
+    opened.get_by_role("button", name="Open this in Inspect").click()
+    opened.wait_for_selector(".rv .text .u")
+    opened.wait_for_function("() => !location.pathname.includes('learn')")
+    assert "".join(opened.locator(".rv .text .u").all_text_contents()).startswith(text[:20])
+    shown = opened.locator(".rv .legend").first.inner_text()
+    assert all(method.lower() in shown.lower() for method in methods) and opened.errors == []
