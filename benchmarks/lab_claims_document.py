@@ -215,7 +215,7 @@ def document(tuned: Sequence[Any], rates: Mapping[str, float], compared: Results
 
 Written by one command; whatever came out is here.
 
-    OMP_NUM_THREADS=1 PYTHONPATH=. .venv/bin/python benchmarks/lab_claims.py --seeds {len(seeds)} --steps {steps}
+    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/lab_claims.py --seeds {len(seeds)} --steps {steps}
 
 | | |
 |---|---|
