@@ -1,6 +1,7 @@
 // The annotation pad: a response as cells that a person grades. What is pressed is an entry with a number; entries are
 // kept in this browser until the server says that they are committed, and sent again until it does.
 const pads = new WeakMap();
+const places = new Map(); // where the cursor of each assignment stands: a pad that is built anew (a server that came back) goes on there
 const SEND_MS = 80, AGAIN_MS = 3000, LATE_MS = 6000;
 const KEPT = 'redviz.pad.';
 const RIGHT_TO_LEFT = /^\P{L}*[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
@@ -49,7 +50,7 @@ function mount(parent) {
 
 // A new item: an own client number, and whatever an earlier page of this browser could not get acknowledged.
 function begin(pad) {
-  Object.assign(pad, { client: crypto.getRandomValues(new Uint32Array(4)).join('-'), seq: 0, anchor: 0, at: 0, dragging: false });
+  Object.assign(pad, { client: crypto.getRandomValues(new Uint32Array(4)).join('-'), seq: 0, anchor: 0, at: 0, dragging: false, ...places.get(pad.data.assignment) });
   pad.mine = `${pad.data.assignment}/${pad.client}`;
   for (const name of pad.data.keep ? Object.keys(localStorage) : []) {
     if (!name.startsWith(KEPT + pad.data.person + '/')) continue;
@@ -131,6 +132,7 @@ function show(pad) {
   if (pad.drawn !== pad.data.signature) draw(pad);
   const [grades, marks, count] = fold(pad);
   const [low, high] = [Math.min(pad.anchor, pad.at), Math.max(pad.anchor, pad.at)];
+  places.set(pad.data.assignment, { anchor: pad.anchor, at: pad.at });
   pad.nodes.forEach((node, c) => {
     const grade = grades[c];
     node.style.backgroundColor = grade ? tint(grade / pad.data.grades.at(-1)) : '';
