@@ -76,7 +76,7 @@ def _safety() -> None:
         )
     elif not guarded():
         st.caption(
-            "This redviz is open on your machine only. For annotators elsewhere, set REDVIZ_LEAD_CODE and serve it with --host 0.0.0.0."
+            "This redviz is open on your machine only. For annotators elsewhere, set REDVIZ_LEAD_CODE and serve it with --address 0.0.0.0."
         )
 
 
