@@ -22,12 +22,17 @@ WRONG_SECONDS = 1.0  # what a wrong code costs
 
 
 def role() -> str:
-    """``ANNOTATOR``, ``MASTER`` or ``STRANGER``. A session that once had an annotator's code stays an annotator's."""
+    """``ANNOTATOR``, ``MASTER`` or ``STRANGER``. A session that once had an annotator's code stays an annotator's.
+
+    The code is kept in the address, which a page change empties: a server that was started again knows the session by nothing else.
+    """
     _, asked = st.session_state.get(ASKED, ("", {}))
     given = st.query_params.get("code") or asked.get("code")
     if given:
         st.session_state[CODE] = given
     if CODE in st.session_state:
+        if st.query_params.get("code") != code():
+            st.query_params["code"] = code()
         return ANNOTATOR
     return MASTER if _proven() or not guarded() else STRANGER
 

@@ -51,11 +51,12 @@ def gallery() -> tuple[GalleryItem, ...]:
 
 def through_app(page: str) -> None:
     """Go to ``app.py`` first where Streamlit runs a page without it: it takes ``pages/`` for an app of the old kind until ``app.py``
-    has called ``st.navigation`` once on this server.
+    has called ``st.navigation`` once on this server. The address keeps what it says: should the server end on the way, the next one
+    knows this visitor by nothing else.
     """
     if THROUGH not in st.session_state:
         st.session_state[ASKED] = (page, st.query_params.to_dict())
-        st.switch_page("app.py")
+        st.switch_page("app.py", query_params=st.query_params.to_dict())
 
 
 def back_to_page(may: bool = True) -> None:

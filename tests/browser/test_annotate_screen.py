@@ -269,6 +269,7 @@ def test_killing_the_server_loses_nothing_that_was_called_saved(kills, tmp_path,
                 called_saved += 1
             server = start(ROOT / "app.py", ROOT, port, REDVIZ_HOME=str(tmp_path))
         assert sure or called_saved  # else the moments were no test
+        assert f"code={ada.code}" in opened.url  # all that a server started again knows the person by
         saved(opened)  # what was not saved when a server died is sent again, by the same page
         assert [mark.start for mark in marks_of(store, assignment.id)] == [text.index(f"w{n}") for n in range(typed)]
     finally:
