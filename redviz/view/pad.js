@@ -2,8 +2,8 @@
 // kept in this browser until the server says that they are committed, and sent again until it does.
 const pads = new WeakMap();
 const places = new Map(); // where the cursor of each assignment stands: a pad that is built anew (a server that came back) goes on there
-const SEND_MS = 80, AGAIN_MS = 3000, LATE_MS = 6000;
-const KEPT = 'redviz.pad.';
+const SEND_MS = 80, AGAIN_MS = 3000, LATE_MS = 6000, HEAL_MS = 30000;
+const KEPT = 'redviz.pad.', HEALED = 'redviz.pad.healed';
 const RIGHT_TO_LEFT = /^\P{L}*[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
 
 export default function ({ data, parentElement, setStateValue }) {
@@ -40,7 +40,7 @@ function mount(parent) {
   pad.text.addEventListener('pointermove', (e) => drag(pad, e));
   for (const end of ['pointerup', 'pointercancel']) pad.text.addEventListener(end, () => (pad.dragging = false));
   root.addEventListener('keydown', (e) => key(pad, e));
-  pad.again = setInterval(() => { if (pad.waiting.size) send(pad); status(pad); }, AGAIN_MS);
+  pad.again = setInterval(() => { if (pad.waiting.size) send(pad); status(pad); heal(pad); }, AGAIN_MS);
   pad.leave = () => document.visibilityState === 'hidden' && send(pad);
   document.addEventListener('visibilitychange', pad.leave);
   return pad;
@@ -99,6 +99,21 @@ function send(pad) {
       return { assignment: +name.slice(0, cut), client: name.slice(cut + 1), entries };
     }),
   });
+}
+
+// A page whose messages reach a living server no more: opened again, it finds its entries on the disk of this browser and sends them.
+// Once for the same entries, and only where they really are there.
+function heal(pad) {
+  const oldest = Math.min(...[...pad.waiting.values()].flat().map((entry) => entry.at));
+  if (!pad.data.keep || !(Date.now() - oldest > HEAL_MS) || sessionStorage.getItem(HEALED) === `${oldest}`) return;
+  const kept = [...pad.waiting].every(([name, list]) =>
+    localStorage.getItem(`${KEPT}${pad.data.person}/${name}`) === JSON.stringify(list));
+  if (!kept) return;
+  fetch(new URL('_stcore/health', location.href.split('?')[0])).then((answer) => {
+    if (!answer.ok) return;
+    sessionStorage.setItem(HEALED, `${oldest}`);
+    location.reload();
+  }, () => { /* no server: there is nothing to open again yet */ });
 }
 
 function acknowledge(pad) {

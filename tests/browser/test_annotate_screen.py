@@ -277,6 +277,22 @@ def test_killing_the_server_loses_nothing_that_was_called_saved(kills, tmp_path,
         store.close()
 
 
+@pytest.mark.slow
+def test_a_page_that_reaches_a_living_server_no_more_opens_itself_again(address, store, project, pad):
+    made, (ada,) = project("A fine film.")
+    opened = pad(address, ada)
+    opened.evaluate("() => { window.stale = true; WebSocket.prototype.send = () => {}; }")
+    opened.locator(".pad .text").focus()
+    opened.keyboard.press("Home")
+    opened.keyboard.press("5")
+    expect(opened.locator(".pad .state")).to_contain_text("Not saved yet", timeout=SLOW)
+    assignment = next_assignment(store, ada.id).assignment
+    assert marks_of(store, assignment.id) == ()
+    opened.wait_for_function("() => !window.stale", timeout=SLOW)
+    saved(opened)
+    assert [mark.start for mark in marks_of(store, assignment.id)] == [0]
+
+
 def test_a_map_is_revealed_after_submitting_and_never_after_a_skip(address, store, project, pad):
     made, (ada,) = project("A superb film.", "A dull film.", reveal_method="red")
     with store.reading() as session:
