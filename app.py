@@ -3,6 +3,7 @@
 import streamlit as st
 
 from redviz.view.access import ANNOTATOR, MASTER, role
+from redviz.view.demonstration import watch_idle
 from redviz.view.screens.sidebar import STYLE, sidebar
 from redviz.view.session import back_to_page
 
@@ -28,6 +29,8 @@ else:
 page = st.navigation(pages, position="sidebar" if who == MASTER else "hidden")
 back_to_page(may=who == MASTER)
 st.html(STYLE)
+if who == MASTER:
+    watch_idle()  # before the page, which may end early
 page.run()
 if who == MASTER:
     sidebar()  # last, so that the model's check queues behind what the page waits for

@@ -1,5 +1,6 @@
 """Where redviz keeps its state and finds the files it ships; every environment variable is read here."""
 
+import math
 import os
 import sysconfig
 from pathlib import Path
@@ -25,6 +26,30 @@ def project_file(relative: str) -> Path:
 def demo_mode() -> bool:
     """Whether this is a public server (``REDVIZ_DEMO=1``): nothing that a visitor does is written to disk."""
     return os.environ.get("REDVIZ_DEMO", "") not in ("", "0")
+
+
+def idle_minutes() -> float | None:
+    """After how long without a person a demonstration starts again (``REDVIZ_IDLE_MINUTES``, 5 by default); None is never.
+
+    Fractions are allowed, and 0 is never.
+    """
+    return (_demo_number("REDVIZ_IDLE_MINUTES", 5.0) or None) if demo_mode() else None
+
+
+def most_characters() -> int | None:
+    """The most that prompt and response of a demonstration hold together (``REDVIZ_MOST_CHARACTERS``, 4,000 by default)."""
+    return max(1, int(_demo_number("REDVIZ_MOST_CHARACTERS", 4000))) if demo_mode() else None
+
+
+def _demo_number(name: str, default: float) -> float:
+    text = os.environ.get(name, "").strip()
+    try:
+        number = float(text or default)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise RedvizError(f"{name} is {text!r}; give a number such as {default:g}.")
+    return number
 
 
 def allowed_models() -> tuple[str, ...] | None:

@@ -19,6 +19,7 @@ from redviz.models.files import embedded_reward_models
 from redviz.records import Example
 from redviz.specs import NEEDED_FOR, ModelSpec
 from redviz.view.colour import DARK, LIGHT, Theme
+from redviz.view.demonstration import busy_job, check_length
 from redviz.view.markdown import plain
 from redviz.view.state import DEFAULT, ViewState, from_query, to_query
 from redviz.worker import Job
@@ -29,7 +30,7 @@ UNCONFIRMED = "redviz.unconfirmed"
 ROLES = ("policy", "reference", "cost_model", "value_model")
 CARD = "Checking the model"
 THROUGH, ASKED = "redviz.through", "redviz.asked"
-JOBS, JOBS_KEPT = "redviz.jobs", 100
+JOBS, JOBS_KEPT, SUBJECT = "redviz.jobs", 100, "redviz.jobs.subject"
 FOR_RULES = ("sparse", "truncation", "occlusion", "shapley")  # what a function of text is split by at first
 
 
@@ -76,6 +77,10 @@ def view() -> ViewState:
         if not asked.example and not asked.response:
             asked = replace(asked, example=DEFAULT.example)
             problem = problem or "Your own text is not in the address bar; paste it again, or copy a link next time."
+        try:
+            check_length(asked.prompt, asked.response)  # of a view that was stored before this was a demonstration
+        except RedvizError as error:
+            asked, problem = DEFAULT, str(error)
         st.session_state[VIEW] = asked
         st.session_state[NOTICE] = problem
         st.session_state[STORED] = st.query_params.get("view") if not problem else None
@@ -224,13 +229,24 @@ def show_example(example: Example) -> None:
         update(example="", prompt=example.prompt, response=example.response, pin=None)
 
 
-def asked(key: Hashable, start: Callable[[], Job]) -> Job:
+def asked(key: Hashable, start: Callable[[], Job], subject: Hashable = None) -> Job:
     """The job this session asked for under a key. One that failed stays failed until :func:`ask_again`, so nothing loops;
     one that is done and asked for anew has lost its result to a full cache, and runs again.
+
+    ``subject`` is what a long job is about. A demonstration works on one subject at a time for each session: while jobs of
+    another are under way, what comes back is a job that has failed with a sentence, and is not remembered.
     """
     jobs: dict[Hashable, Job] = st.session_state.setdefault(JOBS, {})
     if key not in jobs or jobs[key].state == "done":
-        jobs[key] = start()
+        if settings.demo_mode() and subject is not None:
+            about, old = st.session_state.get(SUBJECT, (subject, []))
+            under_way = [job for job in old if not job.finished.is_set()]
+            if under_way and about != subject:
+                return busy_job(key, under_way[0])
+            jobs[key] = start()
+            st.session_state[SUBJECT] = (subject, [*under_way, jobs[key]])
+        else:
+            jobs[key] = start()
         while len(jobs) > JOBS_KEPT:
             jobs.pop(next(iter(jobs)))
     return jobs[key]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
 import redviz
+from redviz import settings
 from redviz.cli import main
 from redviz.cli.analyze import analysis_text
 from redviz.cli.options import methods_with_options
@@ -87,6 +89,13 @@ def test_every_method_and_option_is_listed(run):
         (["analyse"], "No such command 'analyse'"),
         (["analyze", "--model", "m", "--max-length", "many"], "Invalid value for '--max-length'"),
         (["serve", "--port", "70000"], "less than or equal to 65535"),
+        (["serve", "--idle", "2"], "--models, --idle and --most-characters set up a demonstration; add --demo"),
+        (["serve", "--demo", "--idle", "-1"], "Invalid value for '--idle'"),
+        (["serve", "--demo", "--models", ","], "--models names none"),
+        (
+            ["serve", "--demo", "--models", "embedded:mood"],
+            "There is no embedded:mood; embedded are embedded:sentiment",
+        ),
         (["analyze", "--model", "m", "--response", "r"], "Give the prompt once"),
         (["analyze", "--model", "m", "--response", "r", "--prompt", "p", "--prompt-file", "f"], "Give the prompt once"),
         (["analyze", "--model", "m", "--prompt", "p"], "Give the response once"),
@@ -388,6 +397,42 @@ def test_serve_says_what_is_missing(run, monkeypatch, tmp_path):
     monkeypatch.setattr("redviz.settings.PACKAGE", tmp_path / "redviz")
     monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
     assert "app.py was not found beside the redviz package; reinstall" in sentence(run("serve"))
+
+
+VARIABLES = ("REDVIZ_DEMO", "REDVIZ_MODELS", "REDVIZ_IDLE_MINUTES", "REDVIZ_MOST_CHARACTERS")
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ((), {}),
+        (("--demo",), {"REDVIZ_DEMO": "1"}),
+        (
+            ("--demo", "--models", "embedded:sentiment,/srv/judge", "--idle", "0.5", "--most-characters", "900"),
+            dict(zip(VARIABLES, ("1", "embedded:sentiment,/srv/judge", "0.5", "900"), strict=True)),
+        ),
+    ],
+)
+def test_serve_sets_up_a_demonstration_before_streamlit_starts(run, monkeypatch, options, wanted):
+    started = []
+
+    def start(flags, standalone_mode):
+        chosen = settings.demo_mode(), settings.idle_minutes(), settings.most_characters(), settings.allowed_models()
+        started.append((flags, {name: os.environ[name] for name in VARIABLES if name in os.environ}, chosen))
+
+    monkeypatch.setattr("streamlit.web.cli.main", start)
+    monkeypatch.setattr(os, "environ", {name: v for name, v in os.environ.items() if name not in VARIABLES})
+    assert run("serve", *options) == (0, "", "")
+    [(flags, found, chosen)] = started
+    assert found == wanted and ("--server.maxUploadSize" in flags) == bool(options)
+    demo, given = bool(options), len(options) > 1
+    models = ("embedded:sentiment", "/srv/judge") if given else None
+    assert chosen == (
+        demo,
+        (0.5 if given else 5.0) if demo else None,
+        (900 if given else 4000) if demo else None,
+        models,
+    )
 
 
 def test_serve_serves_the_app_that_ships(tmp_path):

@@ -143,7 +143,7 @@ def _result(spec: ModelSpec, title: str, key: str, button: str, work: Callable[[
         st.caption(f"By {plain(spec.name)}, the model at the left. It goes on while you look at other pages.")
         return None
     start = lambda: engine().with_model(spec, title, work, key=key, priority=LONG)  # noqa: E731
-    wait_for([((title, spec, key), job_of((title, spec, key), start))])
+    wait_for([((title, spec, key), job_of((title, spec, key), start, subject=title))])
     return None
 
 

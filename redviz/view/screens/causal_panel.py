@@ -19,6 +19,7 @@ from redviz.methods import Recipe
 from redviz.records import Analysis, Example
 from redviz.specs import ModelSpec
 from redviz.text import units
+from redviz.view.demonstration import file_uploader, too_long
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
 from redviz.view.screens.waiting import result_of, wait_for
@@ -68,6 +69,8 @@ def _one(analysis: Analysis, spec: ModelSpec, names: Mapping[str, str], operator
     if not analysis.credits:
         st.info("No method has credits yet.")
         return
+    if too_long(analysis.prompt, analysis.response, text):
+        return
 
     def work(model: RewardModel, job: Job) -> list[CausalPoint]:
         return causal_points(model, analysis, top=top, operator=operator, granularity=granularity, replacement=text)
@@ -91,7 +94,7 @@ def _same_change(metas: Mapping[str, Mapping[str, Any]], operator: str) -> set[s
 
 
 def _file(spec: ModelSpec, names: Mapping[str, str], wanted: Mapping[str, Recipe], operator: str, top: int) -> None:
-    file = st.file_uploader(
+    file = file_uploader(
         "Prompts and responses", type=["jsonl", "json", "csv", "txt"], key="redviz.causal.file",
         help="prompt/response, prompt/chosen/rejected, messages; one per row",
     )  # fmt: skip

@@ -46,7 +46,8 @@ def compared(spec: ModelSpec, examples: Sequence[Example], wanted: Mapping[str, 
         if made is None:
             work = _credit_work(scored, recipe, label, beside)
             asked_key = (title, spec, content)
-            jobs.append((label, asked_key, asked(asked_key, partial(_start, spec, title, work, content))))
+            start = partial(_start, spec, title, work, content)
+            jobs.append((label, asked_key, asked(asked_key, start, subject=examples[0].prompt)))
             continue
         for own, credit in zip(credits, made, strict=True):
             own[label] = credit

@@ -10,6 +10,7 @@ import streamlit as st
 from redviz.comparison import MOST
 from redviz.errors import RedvizError
 from redviz.records import Example
+from redviz.view.demonstration import too_long
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
 from redviz.view.screens.critics import siblings
@@ -144,7 +145,8 @@ def _paste() -> None:
         st.button("Add another", icon=":material/add:", on_click=lambda: draft["responses"].append(""), disabled=full)
         if len(written) > 2:
             st.button("Remove the last", on_click=lambda: draft["responses"].pop())
-    if go:
+    longest = max(written, key=len)
+    if not too_long(prompt, longest) and go:
         keep(PASTED, [Example(prompt, text) for text in written])
 
 

@@ -57,7 +57,8 @@ def _group(analysis: Analysis, spec: ModelSpec, label: str, recipe: Recipe, base
             jobs.append((key, asked(key, lambda e=other: engine().observe(spec, e))))  # type: ignore[misc]
         elif missing:
             key = ("credit", spec, repr(other), repr(recipe))
-            jobs.append((key, asked(key, lambda e=other: engine().credit(spec, e, label, recipe, partners))))  # type: ignore[misc]
+            start = lambda e=other: engine().credit(spec, e, label, recipe, partners)  # noqa: E731
+            jobs.append((key, asked(key, start, subject=other.prompt)))
         elif not refused:
             rewards.append(found.credits[label].values)
     wait_for(jobs)

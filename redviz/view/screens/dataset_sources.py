@@ -18,6 +18,7 @@ from redviz.data.hub import hub_files, is_hub_id
 from redviz.data.items import DataItem, RowProblem
 from redviz.data.values import file_name
 from redviz.errors import RedvizError
+from redviz.view.demonstration import NO_FILES
 from redviz.view.screens.dataset_state import keep, kept, kept_choice, once, recall, size
 from redviz.view.session import offered, remembered
 
@@ -76,6 +77,9 @@ class Opened:
 
 def chosen_source() -> Source | None:
     """Draw the ways to choose a data set; the one chosen, or None."""
+    if settings.demo_mode():
+        st.info(NO_FILES)
+        return _server_file() if settings.data_folders() else None
     place = remembered("From", "dataset.source", SOURCES)
     return {"Upload": _upload, "Server folder": _server_file, "Hub": _hub}[place]()
 

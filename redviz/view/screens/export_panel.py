@@ -89,7 +89,7 @@ def _link() -> None:
     base = (st.context.url or "").split("?")[0]
     query = urlencode(st.query_params.to_dict())
     st.code(f"{base}?{query}" if query else base, language=None, wrap_lines=True)
-    if stored and st.button("Delete the stored text", help="The link then stops working"):
+    if stored and not settings.demo_mode() and st.button("Delete the stored text", help="The link then stops working"):
         delete_view(stored)
         st.session_state[STORED] = None
         st.rerun()

@@ -63,7 +63,8 @@ def missing_credits(
     for label, recipe in missing.items():
         key = ("credit", spec, repr(example), repr(recipe), repr(partners) if recipe.ingredients != ("model",) else "")
         title = names[label]
-        jobs.append((key, asked(key, lambda t=title, r=recipe: engine().credit(spec, example, t, r, partners))))  # type: ignore[misc]
+        start = lambda t=title, r=recipe: engine().credit(spec, example, t, r, partners)  # noqa: E731
+        jobs.append((key, asked(key, start, subject=example.prompt)))
     wait_for(jobs)
     failed = [label for label, (_, job) in zip(missing, jobs, strict=True) if job.state == "failed"]
     for label in failed:

@@ -11,6 +11,7 @@ from redviz.errors import RedvizError
 from redviz.lab.config import ALGORITHMS, CLIPPED, ESTIMATORS, METHODS, LabConfig
 from redviz.lab.experiments import planned
 from redviz.lab.requests import REQUESTS
+from redviz.view.demonstration import check_length
 from redviz.view.markdown import plain
 from redviz.view.screens.dataset_state import keep, kept, kept_choice, recall
 from redviz.view.screens.lab_state import (
@@ -60,6 +61,7 @@ def form_part() -> None:
     algorithm, methods, betas = _what()
     told, seeds = _numbers(algorithm)
     try:
+        check_length(*told["prompts"])
         rewards = _rewards(methods, betas)
         configs = planned(LabConfig(algorithm=algorithm, **told), rewards, seeds)
     except RedvizError as error:

@@ -9,6 +9,7 @@ from redviz.data.readers import read_examples
 from redviz.errors import RedvizError
 from redviz.models.rules import RULES
 from redviz.records import Example, Prompt
+from redviz.view.demonstration import file_uploader, too_long
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
 from redviz.view.session import example_of, gallery, recent, remembered, show_example, update, use_model, view
@@ -95,7 +96,8 @@ def _paste() -> None:
     with st.form("redviz.paste"):
         prompt = st.text_area("Prompt", height=80, placeholder="Write a short review of the film you saw last night.")
         response = st.text_area("Response", height=160)
-        if st.form_submit_button("Show its tokens", type="primary"):
+        asked = st.form_submit_button("Show its tokens", type="primary")
+        if not too_long(prompt, response) and asked:
             _show_own(prompt, response)
 
 
@@ -105,7 +107,8 @@ def _edit() -> None:
         response = st.text_area(
             "Response", value=example.response, height=160, key=f"redviz.edit.{hash(example.response)}"
         )
-        if st.form_submit_button("Score the edited response", type="primary"):
+        asked = st.form_submit_button("Score the edited response", type="primary")
+        if not too_long(example.prompt, response) and asked:
             _show_own(example.prompt, response)
     st.caption("The response as it was stays under Recent, with its score.")
 
@@ -119,7 +122,7 @@ def _show_own(prompt: Prompt, response: str) -> None:
 
 
 def _upload() -> None:
-    file = st.file_uploader(
+    file = file_uploader(
         "Prompts and responses",
         type=["jsonl", "json", "csv", "txt"],
         help="prompt/response, prompt/chosen/rejected, messages; one per row",

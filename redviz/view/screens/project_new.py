@@ -14,6 +14,7 @@ from redviz.data.label_sets import open_labels
 from redviz.data.labels import LabelledItem, LabelSet
 from redviz.errors import RedvizError
 from redviz.records import Example
+from redviz.view.demonstration import file_uploader
 from redviz.view.markdown import plain
 from redviz.view.screens.annotate_state import store
 from redviz.view.screens.dataset_sources import Source, chosen_source
@@ -188,7 +189,7 @@ def _qualification(gold: int) -> tuple[int, float]:
 
 
 def _exported() -> None:
-    file = st.file_uploader("A project exported by redviz", type=["jsonl"], key="redviz.project.file")
+    file = file_uploader("A project exported by redviz", type=["jsonl"], key="redviz.project.file")
     if file is not None and st.button("Make the project", type="primary"):
         number = import_project(store(), file.getvalue().decode("utf-8", "replace").splitlines())
         show_project(number, "The project is here with everything that was in its file; its links are new.")

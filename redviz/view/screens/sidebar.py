@@ -12,6 +12,7 @@ from redviz.engine import Engine
 from redviz.models.files import embedded_models, embedded_reward_models
 from redviz.models.rules import RULES
 from redviz.specs import ModelSpec, ModelState
+from redviz.view.demonstration import about
 from redviz.view.markdown import plain
 from redviz.view.session import (
     CARD,
@@ -50,6 +51,8 @@ def sidebar() -> None:
     """Draw it."""
     with st.sidebar:
         st.markdown("### redviz\nWhich tokens of a response earn its reward.")
+        if said := about():
+            st.caption(said)
         _model_picker()
         _loading_options()
         spec = spec_of(view())

@@ -23,6 +23,7 @@ from redviz.models.function import FunctionModel
 from redviz.records import Analysis, Example
 from redviz.specs import ModelSpec
 from redviz.view.curves import Mark, Panel, Series, curves
+from redviz.view.demonstration import file_uploader, too_long
 from redviz.view.lanes import shared_limits
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
@@ -65,6 +66,8 @@ def _one(analysis: Analysis, spec: ModelSpec, names: Mapping[str, str], wanted: 
         key=f"redviz.whatif.text.{hash((analysis.prompt, analysis.response))}",
         help="Scored when you leave the field or press Ctrl+Enter",
     )
+    if too_long(analysis.prompt, text):
+        return
     ready = _scored(analysis, spec, label, red, list(READY_EDITS.values()), "ready edits")
     own = _scored(analysis, spec, label, red, [rewrite(text)], text) if text != analysis.response else []
     if ready is None or own is None:
@@ -201,7 +204,7 @@ def _curves(one: WhatIf) -> None:
 
 
 def _file(spec: ModelSpec) -> None:
-    file = st.file_uploader(
+    file = file_uploader(
         "Prompts and responses", type=ENDINGS, key="redviz.whatif.file",
         help="prompt/response, prompt/chosen/rejected, messages; one per row",
     )  # fmt: skip
