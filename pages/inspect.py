@@ -3,6 +3,7 @@
 import streamlit as st
 
 from redviz.errors import RedvizError
+from redviz.methods import stride_of
 from redviz.view.markdown import plain
 from redviz.view.screens.inspect_head import headline, missing_credits
 from redviz.view.screens.methods_bar import methods_bar
@@ -46,8 +47,9 @@ def page() -> None:
     partners = partners_of(state)
     analysis, missing, refused = engine().cached(spec, example, wanted, partners)
     if analysis is None:
-        key = ("observe", spec, repr(example))
-        wait_for([(key, asked(key, lambda: engine().observe(spec, example)))])
+        stride = stride_of(wanted.values()) or 1
+        key = ("observe", spec, repr(example), stride)
+        wait_for([(key, asked(key, lambda: engine().observe(spec, example, stride)))])
         return
     remember(example, spec, analysis.score)
     headline(analysis)

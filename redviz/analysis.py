@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from redviz.errors import RedvizError
-from redviz.ingredients import Partners, Progress, check_partners, credit_of, gather
-from redviz.methods import Recipe, recipes
+from redviz.ingredients import Partners, Progress, check_partners, credit_of, gather, why_not
+from redviz.methods import Recipe, recipes, stride_of
 from redviz.models.function import FunctionModel
 from redviz.records import Analysis, Encoding, Example, Message, Observation, Prompt
 
@@ -42,7 +43,8 @@ def analyze(
     response
         The response to explain.
     methods
-        Names, or label -> options: ``{"red": {"beta_c": 0.5}, "abc L2": {"method": "abc", "layer": 2}}``.
+        Names, or label -> options: ``{"red": {"beta_c": 0.5}, "abc L2": {"method": "abc", "layer": 2}}``. Of the default ones, those
+        that are not defined for this model are left out, and a notice says so.
     policy, reference, cost_model
         Models beside the reward model, for the methods that need them: a policy and its reference from
         :func:`redviz.load_policy`, and a second reward model whose score is a cost.
@@ -67,13 +69,27 @@ def analyze(
     >>> bool(abs(analysis.credits["red"].residual) < 1e-4)
     True
     """
-    wanted = recipes(methods)
+    wanted: Mapping[str, Recipe] = recipes(methods)
     partners = Partners(policy, reference, cost_model)
     check_model_given(model)
     check_partners(wanted, partners)
     example = as_example({"prompt": prompt, "response": response})
-    observation = observe_examples(model, [model.encode(example)])[0]
+    observation = observe_examples(
+        model, [model.encode(example)], stride=stride_of(wanted.values()) or 1, progress=progress
+    )[0]
+    if tuple(methods) == DEFAULT_METHODS and not (isinstance(methods, Mapping) and any(methods.values())):
+        observation, wanted = _with_defaults(observation, wanted)
     return with_credits(model, example, observation, wanted, partners, progress)
+
+
+def _with_defaults(observation: Observation, wanted: Mapping[str, Recipe]) -> tuple[Observation, Mapping[str, Recipe]]:
+    """Nobody asked for the default methods by name: those that this model refuses are told and left out."""
+    refused = {label: why for label, recipe in wanted.items() if (why := why_not(observation, recipe))}
+    if not refused:
+        return observation, wanted
+    notices = (*observation.encoding.notices, *(f"Left out: {why}" for why in refused.values()))
+    told = replace(observation, encoding=replace(observation.encoding, notices=notices))
+    return told, {label: recipe for label, recipe in wanted.items() if label not in refused}
 
 
 def check_model_given(model: Any) -> None:
@@ -113,23 +129,41 @@ def as_prompt(prompt: Any) -> Prompt:
     return tuple({"role": m["role"], "content": m["content"]} for m in prompt)
 
 
-def observe_examples(model: RewardModel | FunctionModel, encodings: Sequence[Encoding]) -> list[Observation]:
-    """One padded forward pass; when memory runs out, two of half the size."""
+def observe_examples(
+    model: RewardModel | FunctionModel,
+    encodings: Sequence[Encoding],
+    *,
+    prefixes: bool = True,
+    stride: int = 1,
+    progress: Progress | None = None,
+) -> list[Observation]:
+    """One padded forward pass; when memory runs out, two of half the size.
+
+    Parameters
+    ----------
+    prefixes, stride, progress
+        For a model that looks both ways, where every prefix takes a pass of its own: whether to score prefixes at all, every how
+        many tokens, and what is called with (prefixes done, prefixes).
+    """
     if isinstance(model, FunctionModel):
-        return [model.observe(encoding) for encoding in encodings]
+        return model.observe_all(encodings)
     import torch
 
     from redviz.models.observe import observe
 
     try:
-        return observe(model, encodings)
+        return observe(model, encodings, prefixes=prefixes, stride=stride, progress=progress)
     except torch.OutOfMemoryError:
         if len(encodings) == 1:
             raise RedvizError(
                 f"Memory ran out on one response of {len(encodings[0].ids)} tokens; lower --max-length or use a smaller dtype."
             ) from None
     half = len(encodings) // 2
-    return observe_examples(model, encodings[:half]) + observe_examples(model, encodings[half:])
+    return [
+        one
+        for part in (encodings[:half], encodings[half:])
+        for one in observe_examples(model, part, prefixes=prefixes, stride=stride, progress=progress)
+    ]
 
 
 def with_credits(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from redviz.analysis import DEFAULT_METHODS, Methods, as_example, check_model_given, observe_examples, observe_one
 from redviz.errors import Cancelled, RedvizError
 from redviz.ingredients import Partners, check_partners, credit_of, gather
-from redviz.methods import Recipe, recipes
+from redviz.methods import Recipe, recipes, stride_of
 from redviz.records import Analysis, Credit, Encoding, Example, Observation
 
 if TYPE_CHECKING:
@@ -147,7 +147,9 @@ def _analyze_group(
     beat: Callable[[], None],
 ) -> Iterator[Analysis]:
     try:
-        observations = observe_examples(model, encodings)
+        observations = observe_examples(
+            model, encodings, stride=stride_of(wanted.values()) or 1, progress=lambda done, total: beat()
+        )
     except RedvizError as error:
         if len(encodings) == 1:
             yield Analysis(examples[0], model.source, None, error=str(error))

@@ -15,7 +15,7 @@ from redviz.credit.margin import Shares, margin_shares, shared_tokens
 from redviz.credit.two_models import ModelComparison
 from redviz.errors import RedvizError
 from redviz.ingredients import Partners, Progress, credit_of, gather
-from redviz.methods import recipes
+from redviz.methods import recipes, stride_of
 from redviz.models.function import FunctionModel
 from redviz.records import Analysis, Array, Credit, Encoding, Message, Observation
 
@@ -188,7 +188,12 @@ def compare(
     """
     wanted = recipes(methods)
     examples = [as_example({"prompt": prompt, "response": response}) for response in _checked(responses)]
-    observations = observe_together(model, [model.encode(example) for example in examples])
+    observations = observe_together(
+        model,
+        [model.encode(example) for example in examples],
+        stride=stride_of(wanted.values()) or 1,
+        progress=progress,
+    )
     partners = Partners(policy, reference, cost_model)
     analyses: list[Analysis] = []
     count = len(examples) * len(wanted)
@@ -220,14 +225,24 @@ def _checked(responses: Any) -> list[str]:
     return list(responses)
 
 
-def observe_together(model: RewardModel | FunctionModel, encodings: Sequence[Encoding]) -> list[Observation]:
-    """Observations of responses to one prompt, what they share computed once; in smaller passes where memory runs out."""
-    if isinstance(model, FunctionModel):
-        return observe_examples(model, encodings)
+def observe_together(
+    model: RewardModel | FunctionModel,
+    encodings: Sequence[Encoding],
+    *,
+    stride: int = 1,
+    progress: Progress | None = None,
+) -> list[Observation]:
+    """Observations of responses to one prompt, what they share computed once; in smaller passes where memory runs out.
+
+    A model that looks both ways shares nothing; ``stride`` and ``progress`` are for it (:func:`redviz.analysis.observe_examples`).
+    """
+    if isinstance(model, FunctionModel) or model.both_ways:
+        return observe_examples(model, encodings, stride=stride, progress=progress)
     import torch
 
     from redviz.models.shared_prompt import observe_responses
 
+    model = model.for_prompt(encodings[0])
     try:
         return observe_responses(model, encodings)
     except torch.OutOfMemoryError:

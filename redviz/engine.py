@@ -11,11 +11,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from math import gcd
 from typing import TYPE_CHECKING, Any
 
 from redviz.errors import RedvizError
 from redviz.ingredients import credit_of, within_memory
-from redviz.methods import MODELS, Recipe, recipes
+from redviz.methods import MODELS, Recipe, recipes, stride_of
 from redviz.models.files import fingerprint, resolve
 from redviz.models.memory import capacity, place
 from redviz.records import Analysis, Credit, Example, Observation, Source
@@ -60,7 +61,7 @@ class Engine:
         """
         source = self._sources.get(spec)
         observation = self._results.get(content_key(source, spec, example)) if source else None
-        if source is None or observation is None:
+        if source is None or observation is None or stride_of(wanted.values()) % observation.stride:
             return None, dict(wanted), {}
         credits: dict[str, Credit] = {}
         missing: dict[str, Recipe] = {}
@@ -97,11 +98,10 @@ class Engine:
             at_hand[name] = record
         return at_hand
 
-    def observe(self, spec: ModelSpec, example: Example) -> Job:
-        """The one forward pass, loading the model if need be."""
-        return self.worker.submit(
-            "Scoring", lambda job: self._observe(job, spec, example), SHORT, ("observe", spec, text_key(example))
-        )
+    def observe(self, spec: ModelSpec, example: Example, stride: int = 1) -> Job:
+        """The one forward pass, loading the model if need be; of a model that looks both ways, every stride-th prefix too."""
+        key = ("observe", spec, text_key(example), stride)
+        return self.worker.submit("Scoring", lambda job: self._observe(job, spec, example, stride), SHORT, key)
 
     def credit(self, spec: ModelSpec, example: Example, label: str, recipe: Recipe, partners: Partners = NOBODY) -> Job:
         """A credit that calls a model again, or that needs records which are not here yet."""
@@ -235,22 +235,23 @@ class Engine:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _observe(self, job: Job, spec: ModelSpec, example: Example) -> Observation:
+    def _observe(self, job: Job, spec: ModelSpec, example: Example, stride: int = 1) -> Observation:
         from redviz.analysis import observe_examples
 
         with self._using(spec) as model:
             job.progress(0, 1)
             key = content_key(model.source, spec, example)
             found: Observation | None = self._results.get(key)
-            if found is None:
-                found = observe_examples(model, [model.encode(example)])[0]
+            if found is None or stride % found.stride:
+                step = gcd(stride, found.stride if found else 0) or 1  # what was asked for before is served by it too
+                found = observe_examples(model, [model.encode(example)], stride=step, progress=job.progress)[0]
                 self._results.put(key, found, observation_bytes(found))
             return found
 
     def _credit(self, job: Job, spec: ModelSpec, example: Example, recipe: Recipe, partners: Partners) -> Credit:
         with ExitStack() as held:
             model = held.enter_context(self._using(spec))
-            observation = self._observe(job, spec, example)
+            observation = self._observe(job, spec, example, stride_of([recipe]))
             key = self._credit_key(model.source, spec, example, recipe, partners)
             credit: Credit | None = self._results.get(key)
             if credit is None:

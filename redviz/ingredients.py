@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from redviz.credit.segments import segmented
 from redviz.errors import Cancelled, RedvizError
-from redviz.methods import METHODS, MODELS, SEGMENTS, Recipe
+from redviz.methods import METHODS, MODELS, SEGMENTS, MethodInfo, Recipe
 from redviz.records import Credit, Observation
 
 if TYPE_CHECKING:
@@ -46,7 +48,11 @@ class Partners:
             ("reference", self.reference, "load_policy"),
             ("cost_model", self.cost_model, "load_reward_model"),
         ):
-            kinds = ("Policy",) if loader == "load_policy" else ("RewardModel", "FunctionModel")
+            kinds = (
+                ("Policy",)
+                if loader == "load_policy"
+                else ("RewardModel", "FunctionModel", "ProcessModel", "ImplicitReward")
+            )
             if given is not None and type(given).__name__ not in kinds:
                 raise RedvizError(
                     f"{role} is {type(given).__name__}, not a loaded model of that kind; give redviz.{loader}(…)."
@@ -137,13 +143,16 @@ def credit_of(
     info = recipe.info
     if lacking := [name for name in recipe.ingredients if name not in at_hand]:
         raise RedvizError(f"{recipe.method} {LACKING[lacking[0]]}.")
+    _check_defined(observation, recipe)
     if broken := [at_hand[name] for name in recipe.ingredients if isinstance(at_hand[name], RedvizError)]:
         raise broken[0]
-    _check_defined(observation, recipe)
     options = {name: value for name, value in recipe.options.items() if name in info.options}
     if info.needs in MODELS:
+        asked = at_hand[info.needs]
         with within_memory(recipe.method):
-            credit = info.credit(at_hand[info.needs], observation, progress=progress, **options)
+            if info.needs == "model":  # one whose objectives the prompt weighs gets this prompt's weights
+                asked = asked.for_prompt(observation.encoding)
+            credit = info.credit(asked, observation, progress=progress, **options)
     elif info.needs == "log_probs":
         credit = info.credit(observation, at_hand["log_probs"], **options)
     else:
@@ -158,11 +167,31 @@ def credit_of(
     return segmented(credit, observation, **chosen) if chosen else credit
 
 
+def why_not(observation: Observation, recipe: Recipe) -> str:
+    """Why a method is not defined for this model, in one sentence; "" where it is, as far as the observation shows."""
+    try:
+        _check_defined(observation, recipe)
+    except RedvizError as error:
+        return str(error)
+    if recipe.info.needs == "attention" and observation.response_row is None:
+        return f"{recipe.method} needs attention weights, and this model shows none."
+    return ""
+
+
 def _check_defined(observation: Observation, recipe: Recipe) -> None:
     """A function of text has no trunk: no hidden state to read at every token, no attention, no gradient."""
-    if recipe.info.black_box or not observation.black_box:
+    by_steps = observation.step_scores is not None
+    known = by_steps or bool(np.isfinite(observation.prefix_scores).all())
+
+    def defined(
+        info: MethodInfo,
+    ) -> bool:  # arithmetic on prefix scores needs every one, and "steps" the scores of steps
+        return info.black_box or (info.steps and known and (by_steps or info.needs != "steps"))
+
+    if not observation.black_box or defined(recipe.info):
         return
-    possible = ", ".join(name for name, info in METHODS.items() if info.black_box)
-    raise RedvizError(
-        f"{recipe.method} looks inside a model, and this reward is a function of text; use one of {possible}."
-    )
+    possible = ", ".join(name for name, info in METHODS.items() if defined(info))
+    what = "this one is read after each step only" if by_steps else "this reward is a function of text"
+    if known and not by_steps:
+        what = "this reward is a score at every token, with nothing inside to look at"
+    raise RedvizError(f"{recipe.method} looks inside a model, and {what}; use one of {possible}.")

@@ -96,10 +96,11 @@ class MethodInfo:
     cost
         Forward (F) and backward (B) passes of the reward model for one response, the observation and passes over the prompt alone
         included; a tail is a pass over what follows the first change. n and M are options, T the response's tokens, P its units.
+        "Both ways" is what a model whose tokens see later ones takes; its tails are whole passes.
     needs
         What its credits are made from. Records: "observation" (the one forward pass that every analysis has), "attention" (rows of
-        that pass), "log_probs" (a policy's and a reference's forward pass). Models that are called again: "model" (the reward
-        model), "policy", "reference".
+        that pass), "steps" (a process reward model's step scores, of that pass too), "log_probs" (a policy's and a reference's
+        forward pass). Models that are called again: "model" (the reward model), "policy", "reference".
     sums_to
         What the credits add up to; "nothing" where the method promises no sum.
     causal
@@ -116,6 +117,8 @@ class MethodInfo:
         The identity that the project's tests assert for it.
     black_box
         Whether it works on any function of prompt and response (:func:`redviz.reward_function`).
+    steps
+        Whether it also works on a process reward model, which says only what it thinks after each step.
     extras
         Options that, when they are not 0, need another ingredient: option -> "log_probs" or "cost".
     """
@@ -133,6 +136,7 @@ class MethodInfo:
     shift_invariant: bool
     identity: str
     black_box: bool = False
+    steps: bool = False
     extras: Mapping[str, str] = field(default_factory=dict)
 
     @property

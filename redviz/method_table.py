@@ -10,6 +10,7 @@ from redviz.credit.attention import ROWS, abc
 from redviz.credit.baselines import sparse, uniform
 from redviz.credit.log_ratio import ESTIMATORS, KINDS, dpo, kl, rto, sepo, tdpo
 from redviz.credit.prefix import INITIALS, red
+from redviz.credit.process import process
 from redviz.credit.softmaxed import FORMS
 from redviz.method_info import MethodInfo, Option
 from redviz.probe.choices import (
@@ -46,6 +47,9 @@ OPERATOR = Option(
     "delete", "How a unit is taken away: deleted, pad tokens, the mean embedding, or masked.", choices=OPERATORS
 )
 SEED = Option(0, "Of the random draws.", bounds=(0, 2**31 - 1))
+STRIDE = Option(
+    1, "Score every n-th prefix only; for models that look both ways, where each costs a pass.", bounds=(1, 512)
+)
 BETA = Option(0.1, "The temperature the policy was tuned with.", range=(0.0, 10.0))
 ESTIMATOR = Option("k1", "k1 is the signed log-ratio; k2 and k3 are never negative.", choices=ESTIMATORS)
 
@@ -56,22 +60,28 @@ def _players(default: str) -> Option:
 
 METHODS: dict[str, MethodInfo] = {
     "red": MethodInfo(
-        "RED", LI, "1 F", "observation", "R − β_c·P_0 − β Σ k_t", True, red,
+        "RED", LI, "1 F; T + 1 F both ways", "observation", "R − β_c·P_0 − β Σ k_t", True, red,
         {
             "beta_c": Option(1.0, "Share of the redistributed reward; the rest stays on the last token.", range=(0.0, 1.0)),
             "initial": Option("prefix", "What the first token is compared with.", choices=INITIALS),
             "kl_coef": Option(0.0, "KL penalty taken from every token; needs a policy and a reference.", range=(0.0, 1.0)),
             "kl_estimator": ESTIMATOR,
             "alpha": Option(0.0, "Weight of a cost model, 0.5 (reward + α cost); 0 leaves it out.", range=(-1.0, 1.0)),
+            "stride": STRIDE,
+            "objective": Option(-1, "Of a model with several, the number of one; −1 is the model's own score.", bounds=(-1, 511)),
         },
         family="prefix", formula="β_c (P_t − P_{t−1}) + (1 − β_c) [t = T] R − β k_t; with costs ½ (reward + α cost)", shift_invariant=True,
         identity="sum; return R − β_c·P_{t−1}; GAE with a shifted critic; Shapley's marginal of the natural order",
-        extras={"kl_coef": "log_probs", "alpha": "cost"},
+        extras={"kl_coef": "log_probs", "alpha": "cost"}, steps=True,
     ),
     "red_closed": MethodInfo(
-        "RED closed", LI + "; closed prefixes are ours", "2 F, and s (T + 1) closing tokens", "model", "R − β_c·Q_0", True,
+        "RED closed", LI + "; closed prefixes are ours", "2 F, and s (T + 1) closing tokens; T + 1 F both ways",
+        "model", "R − β_c·Q_0", True,
         _later("closed_prefixes", "red_closed"),
-        {"beta_c": Option(1.0, "Share of the redistributed reward; the rest stays on the last token.", range=(0.0, 1.0))},
+        {
+            "beta_c": Option(1.0, "Share of the redistributed reward; the rest stays on the last token.", range=(0.0, 1.0)),
+            "stride": STRIDE,
+        },
         family="prefix", formula="β_c (Q_t − Q_{t−1}) + (1 − β_c) [t = T] R", shift_invariant=True,
         identity="sum; every Q_t equals an explicit forward of the closed prefix",
     ),
@@ -80,6 +90,12 @@ METHODS: dict[str, MethodInfo] = {
         _later("truncation", "truncation"), {"players": _players("token")},
         family="prefix", formula="R(y_≤t) − R(y_<t), each text closed and scored alone", shift_invariant=True,
         identity="sum; the model's own score of every cut", black_box=True,
+    ),
+    "process": MethodInfo(
+        "Step scores", "Lightman et al. 2023, Let's Verify Step by Step, arXiv 2305.20050", "1 F", "steps", "nothing", True,
+        process, {},
+        family="prefix", formula="p_k, the score that a process reward model gives step k", shift_invariant=False,
+        identity="the published recipe computed by hand", steps=True,
     ),
     "abc": MethodInfo(
         "ABC", ABC, "1 F", "attention", "R", False, abc,

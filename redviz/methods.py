@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import gcd
 from typing import Any
 
 from redviz.errors import RedvizError
 from redviz.method_info import SEGMENTS, MethodInfo, Option, short
 from redviz.method_table import METHODS
 
-__all__ = ["METHODS", "MODELS", "SEGMENTS", "MethodInfo", "Option", "Recipe", "methods", "recipes"]
+__all__ = ["METHODS", "MODELS", "SEGMENTS", "MethodInfo", "Option", "Recipe", "methods", "recipes", "stride_of"]
 
 MODELS = ("model", "policy", "reference")  # ingredients that are called again; the others are records
 
@@ -38,13 +39,18 @@ class Recipe:
     @property
     def ingredients(self) -> tuple[str, ...]:
         """What it needs beside the observation, with these options: "model", "policy", "reference", "log_probs", "cost"."""
-        own = () if self.info.needs in ("observation", "attention") else (self.info.needs,)
+        own = () if self.info.needs in ("observation", "attention", "steps") else (self.info.needs,)
         return (*own, *(what for option, what in self.info.extras.items() if self.options[option]))
 
     @property
     def arithmetic(self) -> bool:
         """Whether its credits are arithmetic on records, so that no model runs for them."""
         return not any(name in MODELS for name in self.ingredients)
+
+
+def stride_of(wanted: Iterable[Recipe]) -> int:
+    """How far apart prefixes may be scored so that every recipe has those it asks for; 0 where none asks for any."""
+    return gcd(*(recipe.options["stride"] for recipe in wanted if "stride" in recipe.options))
 
 
 def recipes(wanted: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, Recipe]:

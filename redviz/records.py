@@ -1,4 +1,7 @@
-"""The records that flow through redviz: Example -> Encoding -> Observation -> Credit -> Analysis. All are frozen."""
+"""The records that flow through redviz: Example -> Encoding -> Observation -> Credit -> Analysis. All are frozen.
+
+The first three are in :mod:`redviz.observation`; all are imported from here.
+"""
 
 from __future__ import annotations
 
@@ -10,124 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from redviz.observation import Array, Encoding, Example, LogProbs, Message, Observation, Prompt
+
 if TYPE_CHECKING:
     import pandas as pd
 
-Message = Mapping[str, str]
-Prompt = str | tuple[Message, ...]
-Array = np.ndarray[Any, np.dtype[Any]]
-
-
-@dataclass(frozen=True)
-class Example:
-    """A prompt (text, or chat messages) and one response to it."""
-
-    prompt: Prompt
-    response: str
-    id: str = ""
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """What the model reads for one example, and where the response and the score stand in it.
-
-    Attributes
-    ----------
-    ids
-        Token ids of the whole conversation, ``[L]`` int64.
-    start, stop
-        Columns of the first response token and one past the last: ``T = stop - start``.
-    read
-        The column whose score is the model's own (its pooling position).
-    offsets
-        ``T`` pairs (start, end): characters of the response that each response token stands for.
-    pieces
-        ``L`` strings: the rendered text of every token.
-    rendered
-        The text that was tokenized: prompt, response and every template token.
-    truncated
-        How many response tokens were cut to fit the model's context.
-    notices
-        Sentences a person should see beside the result.
-    example
-        What was encoded, for methods that alter the text and ask again.
-    """
-
-    ids: Array  # [L] int64
-    start: int
-    stop: int
-    read: int
-    offsets: tuple[tuple[int, int], ...]  # T
-    pieces: tuple[str, ...]  # L
-    rendered: str
-    truncated: int = 0
-    notices: tuple[str, ...] = ()
-    example: Example = Example("", "")
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What one forward pass of a reward model shows about one example.
-
-    Attributes
-    ----------
-    column_scores
-        The scalar head applied to the hidden state of every column, ``[L]`` float32.
-    response_row, pooling_row
-        Attention paid by the last response token and by the pooling position to every column, ``[layer, head, L]`` float32;
-        None where the model offers none.
-    prefix_scores
-        ``P_0 .. P_T``, ``[T+1]`` float32. From ``column_scores`` of a causal model; from ``T + 1`` truncated forwards otherwise.
-    black_box
-        Whether the score is a function of text, with nothing to look into: then only P_0 and P_T are known, the others are nan.
-    """
-
-    encoding: Encoding
-    column_scores: Array  # [L] float32
-    response_row: Array | None = None  # [layer, head, L] float32
-    pooling_row: Array | None = None  # [layer, head, L] float32
-    black_box: bool = False
-
-    @property
-    def prefix_scores(self) -> Array:
-        return self.column_scores[self.encoding.start - 1 : self.encoding.stop]  # [T+1]
-
-    @property
-    def score(self) -> float:
-        return float(self.column_scores[self.encoding.read])
-
-    @property
-    def has_end(self) -> bool:
-        """Whether the score is read after the response, at a closing token that has a share of its own."""
-        return self.encoding.read >= self.encoding.stop
-
-    @property
-    def closing(self) -> float:
-        """What the template's closing tokens add: score - P_T."""
-        return self.score - float(self.prefix_scores[-1])
-
-
-@dataclass(frozen=True)
-class LogProbs:
-    """What a policy and its reference think of the response that a reward model read, token by token of that reward model.
-
-    Attributes
-    ----------
-    policy, reference
-        Log-probabilities of the response tokens, teacher-forced, ``[T]`` float32.
-    kl
-        ``KL(reference || policy)`` over the whole vocabulary at the state before each token, ``[T]`` float32.
-    closing
-        The same three numbers at the end-of-turn token, where the policy's template closes the response with one; else None.
-    names
-        The policy and the reference.
-    """
-
-    policy: Array  # [T] float32
-    reference: Array  # [T] float32
-    kl: Array  # [T] float32
-    closing: tuple[float, float, float] | None = None
-    names: tuple[str, str] = ("", "")
+__all__ = [
+    "Analysis", "Array", "Credit", "Encoding", "Example", "LogProbs", "Message", "Observation", "Prompt", "Source",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -182,6 +75,9 @@ class Source:
     versions: Mapping[str, str] = field(default_factory=dict)
     head: str = ""  # which of several heads is the reward, as it was asked for
     read: str = "model"  # where the score is read: "model" or "last"
+    family: str = (
+        ""  # the adapter that built the model, of redviz.models.families; "" for plain sequence classification
+    )
 
 
 @dataclass(frozen=True)
@@ -197,11 +93,15 @@ class Analysis:
     observation: Observation | None
     credits: Mapping[str, Credit] = field(default_factory=dict)
     error: str | None = None
-    unit: str = "token"
 
     @property
     def prompt(self) -> Prompt:
         return self.example.prompt
+
+    @property
+    def unit(self) -> str:
+        """What its tokens are: "token", or "step" for a process reward model."""
+        return self.observation.encoding.unit if self.observation else "token"
 
     @property
     def response(self) -> str:
@@ -226,6 +126,13 @@ class Analysis:
     @property
     def heads(self) -> tuple[str, ...]:
         return self.source.heads
+
+    @property
+    def head_scores(self) -> dict[str, Array]:
+        """Prefix scores ``[T+1]`` of every objective of a model that has several, by name; empty where it has one score."""
+        if self.observation is None or self.observation.label_scores is None:
+            return {}
+        return {name: self.observation.of_label(k).prefix_scores for k, name in enumerate(self.heads)}
 
     @property
     def offsets(self) -> tuple[tuple[int, int], ...]:
@@ -281,6 +188,7 @@ class Analysis:
             "token_ids": list(self.token_ids),
             "offsets": [list(pair) for pair in self.offsets],
             "prefix_scores": [_known(float(p)) for p in self.prefix_scores],
+            "head_scores": {name: [_known(float(p)) for p in own] for name, own in self.head_scores.items()},
             "credits": credits,
             "truncated": self.truncated,
             "notices": list(self.notices),

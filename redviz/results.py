@@ -62,7 +62,9 @@ def text_key(record: Example | Recipe) -> str:
 
 
 def observation_bytes(observation: Observation) -> int:
-    rows = [r.nbytes for r in (observation.response_row, observation.pooling_row) if r is not None]
+    rows = [
+        r.nbytes for r in (observation.response_row, observation.pooling_row, observation.step_scores) if r is not None
+    ]
     return sum(rows) + observation.column_scores.nbytes + 64 * len(observation.encoding.ids)
 
 

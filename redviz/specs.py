@@ -95,4 +95,7 @@ def bytes_on_disk(spec: ModelSpec) -> int:
     """The size of its weights, before they are loaded."""
     if spec.name.startswith("rule:"):
         return 0
+    if spec.name.startswith("dpo:"):
+        parts = spec.name.removeprefix("dpo:").split("|")[:2]
+        return sum(bytes_on_disk(ModelSpec(part.strip(), role="policy")) for part in parts if part.strip())
     return sum(path.stat().st_size for path in resolve(spec.name, spec.revision).glob("*.safetensors"))

@@ -14,7 +14,7 @@ from redviz.analysis import as_prompt
 from redviz.credit.segments import segmented
 from redviz.errors import RedvizError
 from redviz.ingredients import credit_of
-from redviz.methods import METHODS, SEGMENTS, Recipe, recipes
+from redviz.methods import METHODS, SEGMENTS, Recipe, recipes, stride_of
 from redviz.models.function import FunctionModel
 from redviz.models.observe import observe
 from redviz.models.reward_model import RewardModel
@@ -251,20 +251,21 @@ def _observed(
     while left:  # the longest first: it is the width of its batch
         count = max(1, TOKENS_AT_ONCE[model.device.type] // len(left[-1].encoding.ids))
         batch, left = left[-count:], left[:-count]
-        yield from zip(batch, _fitting(model, batch, recipe.info.needs == "attention"), strict=True)
+        yield from zip(batch, _fitting(model, batch, recipe), strict=True)
 
 
-def _fitting(model: RewardModel, jobs: Sequence[_Job], attention: bool) -> list[Observation]:
+def _fitting(model: RewardModel, jobs: Sequence[_Job], recipe: Recipe) -> list[Observation]:
     """One padded pass; where memory runs out, two of half the rows."""
     try:
-        return observe(model, [job.encoding for job in jobs], attention=attention)
+        attention = recipe.info.needs == "attention"
+        return observe(model, [job.encoding for job in jobs], attention=attention, stride=stride_of([recipe]) or 1)
     except torch.OutOfMemoryError:
         if len(jobs) == 1:
             raise RedvizError(
                 f"Memory ran out on one row of {len(jobs[0].encoding.ids)} tokens; shorten it or use a smaller dtype."
             ) from None
     half = len(jobs) // 2
-    return _fitting(model, jobs[:half], attention) + _fitting(model, jobs[half:], attention)
+    return _fitting(model, jobs[:half], recipe) + _fitting(model, jobs[half:], recipe)
 
 
 def _values(model: RewardModel | FunctionModel, recipe: Recipe, observation: Observation, job: _Job) -> Array:

@@ -121,7 +121,7 @@ def test_the_table_of_methods():
     assert methods()  # a copy
     assert METHODS["red"].causal and not METHODS["abc"].causal
     for info in METHODS.values():
-        assert info.needs in ("observation", "attention", "log_probs", "model", "policy", "reference")
+        assert info.needs in ("observation", "attention", "steps", "log_probs", "model", "policy", "reference")
         assert all(o.choices is None or o.default in o.choices for o in info.options.values())
 
 

@@ -113,7 +113,10 @@ def _place(model: Any) -> str:
     """What a model can be loaded from in any working directory."""
     name: str = model.source.model
     folder = Path(name).expanduser()
-    return name if isinstance(model, FunctionModel) or not folder.is_dir() else str(folder.absolute())
+    by_name = (
+        isinstance(model, FunctionModel) and model.unit == "token"
+    )  # not a process reward model, which has weights
+    return name if by_name or not folder.is_dir() else str(folder.absolute())
 
 
 def start_run(

@@ -149,9 +149,7 @@ def response_of(response: str | None, file: Path | None) -> str:
 def analysis_text(analysis: Analysis, granularity: str, colour: bool) -> str:
     """The analysis for a person: a row per unit, a sums line per method, and what should be known beside it."""
     source = analysis.source
-    heading = (
-        f"{source.model}  {source.dtype} on {source.device}  score {analysis.score:+.4g}  {len(analysis.tokens)} tokens"
-    )
+    heading = f"{source.model}  {source.dtype} on {source.device}  score {analysis.score:+.4g}  {len(analysis.tokens)} {analysis.unit}s"
     notices = [f"note: {notice}" for notice in analysis.notices]
     return "\n".join([heading, "", _rows(analysis, granularity, colour), "", *_sums(analysis), *notices])
 

@@ -26,7 +26,13 @@ Model = Annotated[
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
 Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit on the Hub.")]
-Head = Annotated[str | None, typer.Option("--head", help="Which label is the reward: 0, a name, or 1-0.")]
+Head = Annotated[
+    str | None,
+    typer.Option(
+        "--head",
+        help="Which label is the reward: 0, a name, or 1-0; of a process reward model: min, product, mean, last.",
+    ),
+]
 MaxLength = Annotated[
     int | None, typer.Option("--max-length", help="Tokens to read at most; the model's context if not given.")
 ]

@@ -18,6 +18,8 @@ def red(
     kl_coef: float = 0.0,
     kl_estimator: Estimator = "k1",
     alpha: float = 0.0,
+    stride: int = 1,
+    objective: int = -1,
     log_probs: LogProbs | None = None,
     cost: Observation | None = None,
 ) -> Credit:
@@ -39,6 +41,11 @@ def red(
     alpha
         Weight of a cost model beside the reward model: ``0.5 * (reward's credit + alpha * cost's credit)``; 0 leaves the reward model
         alone. The paper's text says -1, its table 1. Not 0 needs ``cost``.
+    stride
+        For models that look both ways, where every prefix costs a forward pass: score every stride-th prefix (and the whole
+        response), and let the tokens between share their credit equally (:func:`strided`).
+    objective
+        Of a model with several: the number of the one to look at; -1 is the model's own score, however it mixes them.
     log_probs
         The policy's and the reference's, for the KL penalty.
     cost
@@ -56,15 +63,25 @@ def red(
         raise RedvizError(f"beta_c is {beta_c}; it mixes two rewards, so give a number from 0 to 1.")
     if initial not in INITIALS:
         raise RedvizError(f"initial is {initial!r}; use one of {', '.join(INITIALS)}.")
+    observation = observation if objective < 0 else observation.of_label(objective)
     prefix = observation.prefix_scores.astype(np.float64)  # [T+1]
     total, closing = observation.score, observation.closing
+    if stride > 1 and initial == "zero_first":
+        raise RedvizError(
+            f"zero_first compares with P_1, which stride {stride} does not score; use prefix, or stride 1."
+        )
     if alpha:
         paid, whole = _cost_scores(observation, cost)  # [T+1]
         prefix = 0.5 * (prefix + alpha * paid)
         total = 0.5 * (total + alpha * whole)
         closing = 0.5 * (closing + alpha * (whole - float(paid[-1])))
+    prefix = strided(prefix, observation, stride)
     steps = np.diff(prefix)  # [T]
     reference = {"prefix": prefix[0], "zero_first": prefix[1], "zero_base": 0.0}[initial]
+    if not np.isfinite(reference):
+        raise RedvizError(
+            "Nothing is read before the first step here, so there is no P_0; use initial zero_first or zero_base."
+        )
     steps[0] = prefix[1] - reference
     values = beta_c * steps
     values[-1] += beta_c * closing + (1.0 - beta_c) * total
@@ -75,7 +92,32 @@ def red(
         values[-1] -= penalty[len(values) :].sum()
         closing -= float(penalty[len(values) :].sum())
         total -= float(penalty.sum())
-    return Credit(values.astype(np.float32), total, beta_c * float(reference), closing=closing)
+    meta = {"stride": stride} if stride > 1 else {}
+    return Credit(values.astype(np.float32), total, beta_c * float(reference), closing=closing, meta=meta)
+
+
+def strided(prefix: Array, observation: Observation, stride: int) -> Array:
+    """Every stride-th prefix score and the last, the others on straight lines between: ``[T+1]`` float64.
+
+    Raises
+    ------
+    RedvizError
+        For a stride above 1 of a causal model, whose one pass gives every prefix score; or where the observation holds fewer.
+    """
+    if stride > 1 and not observation.both_ways:
+        raise RedvizError(
+            f"stride is {stride}, which saves nothing here: one forward pass gives every prefix score of a causal model; use 1."
+        )
+    if stride % observation.stride:
+        raise RedvizError(
+            f"stride is {stride}, but this response was observed with stride {observation.stride}; observe it again."
+        )
+    if stride == 1:
+        return prefix
+    size = len(prefix) - 1
+    at = [*range(0, size, stride), size]
+    found: Array = np.interp(np.arange(size + 1), at, prefix[at]).astype(np.float64)
+    return found
 
 
 def _cost_scores(observation: Observation, cost: Observation | None) -> tuple[Array, float]:

@@ -29,6 +29,7 @@ def save_analysis(analysis: Analysis, path: Path) -> None:
         "example": vars(analysis.example),
         "source": vars(analysis.source),
         "encoding": plain,
+        "observation": {name: getattr(observation, name) for name in ("black_box", "both_ways", "stride")},
         "unit": analysis.unit,
         "credits": {
             label: {"total": c.total, "reference": c.reference, "closing": c.closing, "meta": dict(c.meta)}
@@ -36,9 +37,11 @@ def save_analysis(analysis: Analysis, path: Path) -> None:
         },
     }
     arrays = {f"credit:{label}": credit.values for label, credit in analysis.credits.items()}
-    for name in ("response_row", "pooling_row"):
+    for name in ("response_row", "pooling_row", "label_scores", "step_scores"):
         if (rows := getattr(observation, name)) is not None:
             arrays[name] = rows
+    if encoding.types is not None:
+        arrays["types"] = encoding.types
     text = np.frombuffer(json.dumps(header, ensure_ascii=False, default=dict).encode(), np.uint8)
     with path.open("wb") as file:
         np.savez_compressed(
@@ -72,8 +75,18 @@ def load_analysis(path: Path) -> Analysis:
         plain["truncated"],
         tuple(plain["notices"]),
         example,
+        arrays.get("types"),
+        header["unit"],
     )
-    observation = Observation(encoding, arrays["column_scores"], arrays.get("response_row"), arrays.get("pooling_row"))
+    rows = (arrays.get("response_row"), arrays.get("pooling_row"))
+    observation = Observation(
+        encoding,
+        arrays["column_scores"],
+        *rows,
+        **header.get("observation", {}),
+        label_scores=arrays.get("label_scores"),
+        step_scores=arrays.get("step_scores"),
+    )
     credits = {label: Credit(arrays[f"credit:{label}"], **record) for label, record in header["credits"].items()}
     source = Source(**{**header["source"], "heads": tuple(header["source"]["heads"])})
-    return Analysis(example, source, observation, credits, unit=header["unit"])
+    return Analysis(example, source, observation, credits)

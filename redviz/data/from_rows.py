@@ -71,7 +71,7 @@ def _analysis(by_label: Mapping[str, Mapping[str, Any]]) -> Analysis:
             f"The row of {name or 'a response'} cannot be drawn ({problem}); give rows that redviz wrote."
         ) from None
     error = "; ".join(dict.fromkeys(errors)) or None
-    return Analysis(example, source, observation, credits, error, first.get("unit") or "token")
+    return Analysis(example, source, observation, credits, error)
 
 
 def _prompt(written: str | None) -> Prompt:
@@ -107,6 +107,7 @@ def _observation(row: Mapping[str, Any], example: Example) -> Observation:
         int(row.get("truncated") or 0),
         (REBUILT,),
         example,
+        unit=row.get("unit") or "token",
     )
     return Observation(encoding, scores, black_box=bool(np.isnan(prefix).any()))
 

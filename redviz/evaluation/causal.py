@@ -94,7 +94,7 @@ def causal_checks(
         else:
             encodings.append(model.encode(Example(analysis.prompt, text)))
         texts.append(analysis.response if operator == "pad" else text)
-    after = [observation.score for observation in observe_examples(model, encodings)]
+    after = [observation.score for observation in observe_examples(model, encodings, prefixes=False)]
     return [CausalCheck(u, operator, analysis.score, a, t) for u, a, t in zip(units, after, texts, strict=True)]
 
 
@@ -106,7 +106,7 @@ def _padded(model: RewardModel | FunctionModel, encoding: Encoding, unit: Unit) 
         raise RedvizError("This tokenizer has no pad token; use the operator delete or replace.")
     ids = encoding.ids.copy()
     ids[encoding.start + unit.first : encoding.start + unit.last] = pad
-    if model.read == "last" or model.pad_id is None:
+    if model.first or model.read == "last" or model.pad_id is None:
         return replace(encoding, ids=ids)
     kept = np.flatnonzero(
         ids != model.pad_id

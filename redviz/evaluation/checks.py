@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from redviz.models.attention import PLAIN
-from redviz.models.encode import encode
+from redviz.models.both_ways import Row
 from redviz.models.observe import observe
 from redviz.models.reward_model import RewardModel
+from redviz.models.split import own_score
 from redviz.records import Array, Encoding, Example, Observation
 
 VERDICTS = ("green", "amber", "red")
@@ -36,12 +37,13 @@ ROUNDINGS = 8  # units in the last place of the trunk's dtype, of the largest sc
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found; ``length`` is for the check of prefix consistency alone."""
+    """What one check found; ``length`` is for the check of prefix consistency alone, ``title`` for a claim of another kind of model."""
 
     verdict: str
     figure: str
     remedy: str = ""
     length: int = 0
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,7 @@ def long_encoding(model: RewardModel, length: int) -> Encoding:
     for i in range(length):
         state = state * 1103515245 % 2**31 + 12345  # a linear congruential generator: the same text everywhere
         words.append(WORDS[(state >> 16) % len(WORDS)] + (". " if i % 11 == 10 else " "))
-    example = Example(PROMPT, "".join(words).rstrip())
-    return encode(model.tokenizer, example, max_length=length, read=model.read, pad_id=model.pad_id)
+    return replace(model, max_length=length).encode(Example(PROMPT, "".join(words).rstrip()))
 
 
 @contextmanager
@@ -80,8 +81,11 @@ def native_attention(model: RewardModel) -> Iterator[None]:
         model.module.set_attn_implementation(ours)
 
 
-def native_score(model: RewardModel, ids: Sequence[int] | Array) -> float:
+def native_score(model: RewardModel, ids: Sequence[int] | Array | Row) -> float:
     """The model's own forward on one text: its kernel, positions, head and pooling rule; ours is only the mix."""
+    if isinstance(ids, Row):
+        with native_attention(model):
+            return float(own_score(model, ids))
     batch = torch.as_tensor(np.asarray(ids)[None], device=model.device)  # [1, L]
     model.forwards += 1
     with native_attention(model), torch.inference_mode():

@@ -24,6 +24,7 @@ from redviz.evaluation.checks import (
 )
 from redviz.ingredients import credit_of
 from redviz.methods import Recipe, recipes
+from redviz.models.both_ways import Row, prefix_row, rows_scores
 from redviz.models.observe import observe
 from redviz.models.reward_model import RewardModel
 from redviz.probe.choices import STEP_CAP
@@ -37,8 +38,12 @@ COPY_BYTES = 8 * 2**30  # the largest float32 copy made to measure rounding
 def own_score(given: Subject) -> Finding:
     """The score redviz shows against the model's own forward, with Transformers' attention, at batch size one."""
     model = given.model
-    ours = [o.column_scores[native_column(model, o.encoding.ids)] for o in given.observations]
-    theirs = [native_score(model, encoding.ids) for encoding in given.encodings]
+    if model.both_ways:
+        ours = [o.score for o in given.observations]
+        theirs = [native_score(model, Row.of(model, encoding)) for encoding in given.encodings]
+    else:
+        ours = [o.column_scores[native_column(model, o.encoding.ids)] for o in given.observations]
+        theirs = [native_score(model, encoding.ids) for encoding in given.encodings]
     difference = largest([(np.array(ours), np.array(theirs))])
     verdict = graded(difference, tolerance(model, _joined(given.observations)))
     figure = f"largest difference {difference:.1e} over {len(ours)} texts; scores spread by {_spread(given):.2g}"
@@ -54,12 +59,20 @@ def batching(given: Subject) -> Finding:
 
 def padding(given: Subject) -> Finding:
     """Each text alone against all in one left-padded batch."""
+    if given.model.both_ways:
+        figure = "padded on the right only: the model looks both ways and counts positions from column 0"
+        return Finding("green", figure, title="Padding goes to the right")
     left = observe(given.model, given.encodings, side="left")
     return _same(given, left, "Pad on the right only: the model ignores the mask or the position ids.")
 
 
 def _same(given: Subject, others: Sequence[Observation], remedy: str) -> Finding:
-    difference = largest([(a.column_scores, b.column_scores) for a, b in zip(given.observations, others, strict=True)])
+    both = given.model.both_ways  # then only the prefixes' columns have scores
+    pairs = [
+        (a.prefix_scores, b.prefix_scores) if both else (a.column_scores, b.column_scores)
+        for a, b in zip(given.observations, others, strict=True)
+    ]
+    difference = largest(pairs)
     verdict = graded(difference, tolerance(given.model, _joined(given.observations)))
     lengths = ", ".join(str(len(e.ids)) for e in given.encodings)
     figure = f"largest difference {difference:.1e} at any token of texts of {lengths} tokens"
@@ -79,6 +92,12 @@ def causality(given: Subject) -> Finding:
             for i in (ids, changed)
         ]  # 2 x [L, D]
     moved = (pair[0] - pair[1])[:-1].abs().max() / pair[0].std()
+    if model.both_ways:
+        figure = (
+            "both ways: prefixes are scored one by one, for a change of the last token moves earlier hidden states by "
+            f"{float(moved):.2g} of their spread"
+        )
+        return Finding("green", figure, title="Every token sees the whole text, and every prefix is scored alone")
     if float(moved) <= 1e-3:
         return Finding("green", f"causal: a change of the last token moves earlier hidden states by {float(moved):.1e}")
     return Finding(
@@ -120,6 +139,8 @@ def prefix_consistency(given: Subject) -> Finding:
 
 def _truncated(model: RewardModel, encoding: Encoding) -> tuple[float, float, int]:
     """The largest difference over a handful of cut points, what is allowed, and how many there were."""
+    if model.both_ways:
+        return _truncated_one_by_one(model, encoding)
     scores = observe(model, [encoding], attention=False)[0].column_scores  # [L]
     size = encoding.stop - encoding.start
     cuts = {encoding.start - 1, encoding.start + size // 3, encoding.start + 2 * size // 3, encoding.stop - 1}
@@ -127,6 +148,14 @@ def _truncated(model: RewardModel, encoding: Encoding) -> tuple[float, float, in
     theirs = np.array([native_score(model, encoding.ids[: c + 1]) for c in columns])
     prefix = scores[encoding.start - 1 : encoding.stop]  # [T+1]
     return largest([(scores[columns], theirs)]), tolerance(model, prefix), len(columns)
+
+
+def _truncated_one_by_one(model: RewardModel, encoding: Encoding) -> tuple[float, float, int]:
+    """The same for a model that looks both ways: prefixes in one padded batch against each alone under the model's own forward."""
+    size = encoding.stop - encoding.start
+    rows = [prefix_row(model, encoding, t) for t in sorted({0, size // 3, 2 * size // 3, size})]
+    ours, theirs = rows_scores(model, rows), np.array([native_score(model, row) for row in rows])
+    return largest([(ours, theirs)]), tolerance(model, ours), len(rows)
 
 
 @dataclass(frozen=True)
@@ -169,7 +198,10 @@ def operations(model: RewardModel, length: int) -> float:
 def sums(given: Subject) -> Finding:
     """What each method promises against what its credits add up to, and its total against the model's own score."""
     model, observation = given.model, given.observations[0]
-    known = native_score(model, given.encodings[0].ids) if _reads_natively(given) else observation.score
+    if model.both_ways:
+        known = native_score(model, Row.of(model, given.encodings[0]))
+    else:
+        known = native_score(model, given.encodings[0].ids) if _reads_natively(given) else observation.score
     near = tolerance(model, observation.prefix_scores)
     verdicts, parts, remedies = [], [], []
     for label, recipe in _summing(given).items():
@@ -208,8 +240,9 @@ def sums(given: Subject) -> Finding:
 
 def _summing(given: Subject) -> dict[str, Recipe | None]:
     """The methods whose sum is checked; integrated gradients with as many steps as this machine can afford, or None."""
-    found: dict[str, Recipe | None] = dict(recipes(["sparse", "uniform", "red", "abc"]))
-    tail = len(given.encodings[0].ids) - given.encodings[0].start
+    shows = given.observations[0].response_row is not None or not given.model.both_ways  # DeBERTa shows no attention
+    found: dict[str, Recipe | None] = dict(recipes(["sparse", "uniform", "red", *(["abc"] if shows else [])]))
+    tail = len(given.encodings[0].ids) - (0 if given.model.both_ways else given.encodings[0].start)
     one = 6.0 * _parameters(given.model) * tail  # a forward and a backward pass
     affordable = int(OPERATIONS[given.model.device.type] / one)
     if affordable >= 2 * STEP_CAP:

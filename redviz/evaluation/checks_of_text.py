@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from redviz.evaluation.checks import Finding, Subject, native_column
+from redviz.models.families import ABOUT
 
 
 def weights(given: Subject) -> Finding:
@@ -24,6 +25,17 @@ def weights(given: Subject) -> Finding:
     return Finding(
         "green", f"all {len(parameters)} weight tensors were in the checkpoint; loading refuses any that are new"
     )
+
+
+def family(given: Subject) -> Finding:
+    """Whether Transformers' own class is read, or an adapter that follows published code and was not run on published weights."""
+    name = given.model.source.family
+    if not name:
+        figure = f"{type(given.model.module).__name__} of Transformers, with its own head and reading rule"
+        return Finding("green", figure)
+    known = ABOUT[name]
+    figure = f"{known.title}: {known.about} It follows {known.source}; {known.verified}"
+    return Finding("amber", figure, "Compare one score with the authors' own code before you rely on it.")
 
 
 def bos_tokens(given: Subject) -> Finding:
@@ -56,6 +68,9 @@ def bos_tokens(given: Subject) -> Finding:
 def pad_is_eos(given: Subject) -> Finding:
     """Whether the model's own read stands left of the last token because that token is its pad id."""
     model = given.model
+    if model.first:
+        figure = f"the score is read at the first token {given.encodings[0].pieces[0]!r}, which is never padding"
+        return Finding("green", figure, title="The score is read at the first token")
     last = [len(e.ids) - 1 for e in given.encodings]
     own = [native_column(model, e.ids) for e in given.encodings]
     same = "" if model.pad_id is None or model.pad_id != model.tokenizer.eos_token_id else "; pad and eos are one token"
@@ -83,7 +98,9 @@ def closing_tokens(given: Subject) -> Finding:
     pieces = encoding.pieces[encoding.stop :]
     after = encoding.read - (encoding.stop - 1)
     place = (
-        "the response's last token"
+        f"the first token {encoding.pieces[0]!r}"
+        if given.model.first
+        else "the response's last token"
         if after == 0
         else f"token {after} of these"
         if after > 0
@@ -94,7 +111,8 @@ def closing_tokens(given: Subject) -> Finding:
     listed = " ".join(repr(piece) for piece in pieces[:8]) + (" …" if len(pieces) > 8 else "")
     adds = given.observations[0].closing
     count = f"{len(pieces)} token{'s'[: len(pieces) != 1]}"
-    figure = f"{count}: {listed}; the score is read at {place}; they add {adds:+.3g} here"
+    figure = f"{count}: {listed}; the score is read at {place}; "
+    figure += "every prefix is closed by them" if given.model.both_ways else f"they add {adds:+.3g} here"
     return Finding("green", figure)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from redviz.errors import RedvizError
+from redviz.evaluation import checks_of_implicit, checks_of_steps
 from redviz.evaluation.checks import VERDICTS, Finding, Subject, subject
 from redviz.evaluation.checks_of_scores import (
     batching,
@@ -20,11 +21,14 @@ from redviz.evaluation.checks_of_scores import (
     rounding,
     sums,
 )
-from redviz.evaluation.checks_of_text import bos_tokens, closing_tokens, pad_is_eos, trained_length, weights
+from redviz.evaluation.checks_of_text import bos_tokens, closing_tokens, family, pad_is_eos, trained_length, weights
 from redviz.models.function import FunctionModel
+from redviz.models.implicit import ImplicitReward
+from redviz.models.process import ProcessModel
 from redviz.models.reward_model import RewardModel
 
 Progress = Callable[[int, int], None]
+Checks = Mapping[str, tuple[str, Callable[[Any], Finding]]]
 
 CHECKS: dict[str, tuple[str, Callable[[Subject], Finding]]] = {
     "weights": ("All weights come from the checkpoint", weights),
@@ -35,6 +39,7 @@ CHECKS: dict[str, tuple[str, Callable[[Subject], Finding]]] = {
     "prefix_consistency": ("Prefix scores equal the scores of truncated texts", prefix_consistency),
     "sums": ("Reference + credits + residual = score", sums),
     "rounding": ("Rounding is small beside the credits", rounding),
+    "family": ("How the model is built and read", family),
     "bos_tokens": ("One BOS token at most", bos_tokens),
     "pad_is_eos": ("The score is read at the last token", pad_is_eos),
     "closing_tokens": ("What the template writes after the response", closing_tokens),
@@ -140,27 +145,59 @@ def check_model(model: RewardModel | FunctionModel, progress: Progress | None = 
     >>> redviz.check_model(model).verdict  # doctest: +SKIP
     'green'
     """
+    if isinstance(model, ProcessModel):
+        return _of_steps(model, progress)
+    if isinstance(model, ImplicitReward):
+        about = checks_of_implicit.subject(model)
+        found = _findings(checks_of_implicit.CHECKS, about, progress)
+        return _card(model, checks_of_implicit.CHECKS, found, -1, about.encodings[0].pieces[-1])
     if isinstance(model, FunctionModel):
         raise RedvizError(
             f"{model.name} is a function of text and has no weights, template or attention to check; its tests are its own."
         )
     given = subject(model)
-    findings: dict[str, Finding] = {}
-    for done, (name, (_, check)) in enumerate(CHECKS.items()):
-        if progress is not None:
-            progress(done, len(CHECKS))
-        findings[name] = _guarded(check, given)
-    if progress is not None:
-        progress(len(CHECKS), len(CHECKS))
+    findings = _findings(CHECKS, given, progress)
     first = given.encodings[0]
+    return _card(model, CHECKS, findings, first.read - len(first.ids), first.pieces[first.read])
+
+
+def _of_steps(model: ProcessModel, progress: Progress | None) -> ConformanceCard:
+    """The card of a process reward model: its marks are read, not the last token."""
+    given = checks_of_steps.subject(model)
+    findings = _findings(checks_of_steps.CHECKS, given, progress)
+    text = given.marked[0]
+    token = model.tokenizer.decode([int(text.ids[text.columns[-1]])])
+    return _card(model, checks_of_steps.CHECKS, findings, int(text.columns[-1]) - len(text.ids), token)
+
+
+def _findings(checks: Checks, given: Any, progress: Progress | None) -> dict[str, Finding]:
+    found: dict[str, Finding] = {}
+    for done, (name, (_, check)) in enumerate(checks.items()):
+        if progress is not None:
+            progress(done, len(checks))
+        found[name] = _guarded(check, given)
+    if progress is not None:
+        progress(len(checks), len(checks))
+    return found
+
+
+def _card(
+    model: RewardModel | ProcessModel | ImplicitReward,
+    checks: Checks,
+    findings: Mapping[str, Finding],
+    column: int,
+    token: str,
+) -> ConformanceCard:
     return ConformanceCard(
-        checks=tuple(Check(name, CHECKS[name][0], f.verdict, f.figure, f.remedy) for name, f in findings.items()),
+        checks=tuple(
+            Check(name, f.title or checks[name][0], f.verdict, f.figure, f.remedy) for name, f in findings.items()
+        ),
         model=model.source.model,
         revision=model.source.revision,
         fingerprint=model.source.fingerprint,
         template_hash=model.source.template_hash,
-        reading_column=first.read - len(first.ids),
-        reading_token=first.pieces[first.read],
+        reading_column=column,
+        reading_token=token,
         verified_length=findings["prefix_consistency"].length,
         max_length=model.max_length,
         trained_length=model.trained_length,
@@ -170,7 +207,7 @@ def check_model(model: RewardModel | FunctionModel, progress: Progress | None = 
     )
 
 
-def _guarded(check: Callable[[Subject], Finding], given: Subject) -> Finding:
+def _guarded(check: Callable[[Any], Finding], given: Any) -> Finding:
     """A check that cannot be made is a finding too."""
     try:
         return check(given)

@@ -257,6 +257,9 @@ def _by_function(
         columns = np.full(len(encoding.ids), np.nan, np.float32)  # [T+1]
         columns[0] = original.column_scores[0]
         try:
+            if original.step_scores is not None:  # a process reward model: one pass, as for the original
+                made[i] = model.observe(encoding), 0
+                continue
             columns[encoding.read] = model.score_texts(encoding.example.prompt, [encoding.example.response])[0]
         except RedvizError as error:
             failed[i] = str(error)

@@ -162,7 +162,7 @@ def _moved_credits(model: RewardModel, observation: Observation, recipe: Recipe,
     moved = replace(model, module=_Moved(model.module, encoding.ids[encoding.start :], move))
     with torch.enable_grad():  # Captum asks without
         given = gradient_inputs(moved, encoding)
-        if given.read >= 0:  # else a response of padding alone, which the model does not read
+        if not given.unread:  # else a response of padding alone, which the model does not read
             columns = observation.column_scores.copy()  # [L]
             with torch.no_grad():
                 columns[encoding.read] = float(ResponseScore(moved, given)(given.response))

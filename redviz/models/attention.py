@@ -157,8 +157,13 @@ def _record(
     scaling: float | None,
     softcap: float | None,
     sinks: Tensor | None,
+    causal: bool,
 ) -> None:
     rows, kept = _open.get(), _kept.get()
+    if mask is None and not causal:  # every query sees every key: views, no memory
+        mask = torch.ones((1, 1, 1, 1), dtype=torch.bool, device=query.device).expand(
+            1, 1, query.shape[2], key.shape[2]
+        )
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     if kept is not None:
         kept.add(Layer(module, query, key, value, mask, scale, softcap, sinks))
@@ -176,8 +181,18 @@ def _record(
 
 
 def _fast(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any) -> Any:
+    causal = kwargs.get("is_causal")  # as the kernel takes it: the call's word, else the module's
+    causal = getattr(module, "is_causal", True) if causal is None else causal
     _record(
-        module, query, key, value, attention_mask, kwargs.get("scaling"), kwargs.get("softcap"), kwargs.get("s_aux")
+        module,
+        query,
+        key,
+        value,
+        attention_mask,
+        kwargs.get("scaling"),
+        kwargs.get("softcap"),
+        kwargs.get("s_aux"),
+        causal,
     )
     return ALL_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, attention_mask, **kwargs)
 
@@ -193,7 +208,7 @@ def _plain(
     s_aux: Tensor | None = None,
     **kwargs: Any,
 ) -> Any:
-    _record(module, query, key, value, attention_mask, scaling, softcap, s_aux)
+    _record(module, query, key, value, attention_mask, scaling, softcap, s_aux, False)  # below, no mask hides nothing
     repeat = query.shape[1] // key.shape[1]
     keys, values = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)  # [B, H, L, d]
     logits = (query @ keys.transpose(-1, -2)) * (

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from redviz.errors import RedvizError
 from redviz.models.attention import Kept, Layer, keeping
-from redviz.models.reward_model import positions
+from redviz.models.both_ways import inputs_of
 from redviz.records import Encoding
 
 WEIGHTS_AT_ONCE = {"cpu": 2**23, "cuda": 2**27, "mps": 2**25}  # rows x heads x columns of one block
@@ -37,10 +37,8 @@ class Runs(Protocol):
 
 def kept_pass(model: Runs, encoding: Encoding, only: int | None = None) -> Kept:
     """One forward pass that keeps the queries and keys of every layer, or all of one layer (-1 is the last)."""
-    ids = torch.as_tensor(encoding.ids[None], device=model.device)  # [1, L]
-    mask = torch.ones_like(ids)
     with torch.inference_mode(), keeping(only) as kept:
-        model.run(input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=False)
+        model.run(**inputs_of(model, encoding), use_cache=False)
     if not kept.passed:
         raise RedvizError(
             f"{model.name} shows no attention weights, so attention-based credit is not defined for it; use red or ig."

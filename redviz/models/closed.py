@@ -55,7 +55,7 @@ def closed_scores(model: RewardModel, encoding: Encoding, *, progress: Progress 
         runs out on a single prefix.
     """
     closing = closing_ids(encoding)
-    if not len(closing):
+    if model.both_ways or not len(closing):  # a model that looks both ways has no other prefixes than closed ones
         return observe(model, [encoding], attention=False)[0].prefix_scores
     kinds = _windows(model)
     trunk, columns = _trunk(model, encoding)

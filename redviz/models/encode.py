@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from redviz.errors import RedvizError
+from redviz.models.pairs import Tokenized, tokenized_pair
 from redviz.records import Array, Encoding, Example, Message
 from redviz.text import align
 
@@ -23,7 +24,15 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def encode(
-    tokenizer: Any, example: Example, *, max_length: int, read: str = "model", pad_id: int | None = None
+    tokenizer: Any,
+    example: Example,
+    *,
+    max_length: int,
+    read: str = "model",
+    pad_id: int | None = None,
+    pairs: bool = False,
+    first: bool = False,
+    appended: int | None = None,
 ) -> Encoding:
     """Render, tokenize and locate the response of one example.
 
@@ -41,6 +50,12 @@ def encode(
         "last": at the last token, whatever its id.
     pad_id
         The model's pad id, or None where the model reads the last token.
+    pairs
+        Whether prompt and response are two segments, with the tokenizer's own tokens around them (:mod:`redviz.models.pairs`).
+    first
+        Whether the score is read at the first token ([CLS]) instead.
+    appended
+        The id of a token to put behind everything, unless it stands there already; the score is then read at it.
 
     Raises
     ------
@@ -55,29 +70,23 @@ def encode(
             f"The text holds half of a surrogate pair (U+{ord(lone[0]):04X}), which is no character; repair its encoding."
         )
     begin, end = len(prefix), len(rendered) - len(suffix)
-    batch = tokenizer(
-        rendered,
-        add_special_tokens=not tokenizer.chat_template,
-        return_offsets_mapping=True,
-        return_special_tokens_mask=True,
-        truncation=False,
-        verbose=False,
-    )
-    ids = np.asarray(batch["input_ids"], dtype=np.int64)  # [L]
-    spans = _gapless(batch["offset_mapping"], _added(batch, tokenizer), len(rendered))
+    found = tokenized_pair(tokenizer, prefix, example.response) if pairs else _tokenized(tokenizer, rendered)
+    ids, spans, types = found.ids, found.spans, found.types  # [L]
+    if appended is not None and (not len(ids) or ids[-1] != appended):
+        ids, spans = np.append(ids, appended), [*spans, (len(rendered), len(rendered))]
     touching = [i for i, (a, b) in enumerate(spans) if a < end and b > begin]
     if not touching:
         raise RedvizError(
             "The response becomes no token under this tokenizer (only blanks that its template trims?); write some text."
         )
     start, stop = touching[0], touching[-1] + 1
-    if start == 0:
+    if start <= int(first):  # the column of P_0 stands before the response, and is not the one where the score is read
         raise RedvizError("Nothing stands before the response, so there is no empty-prefix score; give a prompt.")
     pieces = tuple(
         rendered[a:b] or tokenizer.convert_ids_to_tokens(int(i)) for i, (a, b) in zip(ids, spans, strict=True)
     )
     offsets, notices = _response_offsets(example.response, rendered[begin:end], begin, spans[start:stop])
-    notices += _special_notices(tokenizer, example)
+    notices += special_notices(tokenizer, example)
     keep = min(stop, max_length - (len(ids) - stop))
     cut = stop - keep
     if cut:
@@ -91,12 +100,30 @@ def encode(
         )
         rendered = rendered[: spans[keep - 1][1]] + rendered[spans[stop - 1][1] :]
         ids, pieces = np.delete(ids, slice(keep, stop)), pieces[:keep] + pieces[stop:]
+        types = None if types is None else np.delete(types, slice(keep, stop))
         offsets, stop = offsets[: keep - start], keep
-    column = len(ids) - 1
-    if read == "model" and pad_id is not None:
-        kept = np.flatnonzero(ids != pad_id)
-        column = int(kept[-1]) if len(kept) else column
-    return Encoding(ids, start, stop, column, offsets, pieces, rendered, cut, notices, example)
+    column = 0 if first else reading_column(ids, read, pad_id)
+    return Encoding(ids, start, stop, column, offsets, pieces, rendered, cut, notices, example, types)
+
+
+def reading_column(ids: Array, read: str, pad_id: int | None) -> int:
+    """Where a model that reads at the end reads its score: at the right-most id that is no padding, or at the last token."""
+    if read == "model" and pad_id is not None and len(kept := np.flatnonzero(ids != pad_id)):
+        return int(kept[-1])
+    return len(ids) - 1
+
+
+def _tokenized(tokenizer: Any, rendered: str) -> Tokenized:
+    batch = tokenizer(
+        rendered,
+        add_special_tokens=not tokenizer.chat_template,
+        return_offsets_mapping=True,
+        return_special_tokens_mask=True,
+        truncation=False,
+        verbose=False,
+    )
+    spans = _gapless(batch["offset_mapping"], _added(batch, tokenizer), len(rendered))
+    return Tokenized(np.asarray(batch["input_ids"], dtype=np.int64), spans, None)
 
 
 def messages_of(prompt: str | Sequence[Message]) -> list[dict[str, str]]:
@@ -213,7 +240,8 @@ def _response_offsets(
     return mapped, ("The chat template rewrites the response; its tokens are matched to your text by alignment.",)
 
 
-def _special_notices(tokenizer: Any, example: Example) -> tuple[str, ...]:
+def special_notices(tokenizer: Any, example: Example) -> tuple[str, ...]:
+    """A sentence that names the special tokens which prompt and response spell out."""
     texts = [example.response, *(m["content"] for m in messages_of(example.prompt))]
     spelled = sorted({t for t in _special_texts(tokenizer) if any(t in text for text in texts)})
     if not spelled:

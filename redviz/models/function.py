@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import regex
@@ -47,6 +47,7 @@ class FunctionModel:
     device: str = "cpu"
     max_length: int = NO_LIMIT
     forwards: int = 0
+    unit: ClassVar[str] = "token"
 
     def encode(self, example: Example) -> Encoding:
         """Tokens and offsets of one example: the prompt is one piece, then come the ``T`` tokens of the response.
@@ -89,6 +90,14 @@ class FunctionModel:
             notice = f"There is no score of the empty response: {problem}"
             encoding = replace(encoding, notices=(*encoding.notices, notice))
         return Observation(encoding, columns, black_box=True)
+
+    def for_prompt(self, encoding: Encoding) -> FunctionModel:
+        """Itself: nothing in it depends on the prompt alone."""
+        return self
+
+    def observe_all(self, encodings: Sequence[Encoding]) -> list[Observation]:
+        """:meth:`observe` for several."""
+        return [self.observe(encoding) for encoding in encodings]
 
     def score_texts(self, prompt: Prompt, responses: Sequence[str]) -> Array:
         """The function's value for each response, ``[B]`` float32; equal texts are asked for once.

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.util
-import json
 import logging
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers import AutoTokenizer
 
 from redviz import __version__
 from redviz.errors import RedvizError
 from redviz.models.attention import FAST, PLAIN
+from redviz.models.checkpoint import REWARD, read_config, refuse_new_weights, refuse_pickle, refuse_unknown
 from redviz.models.encode import template_hash
+from redviz.models.families import FAMILIES, KINDS, dpo, family_of, logit, process
+from redviz.models.families.build import build
+from redviz.models.families.family import Family
 from redviz.models.files import fingerprint, resolve
+from redviz.models.lora import is_adapter, merged, open_adapter
+from redviz.models.process import ProcessModel
 from redviz.models.reward_model import RewardModel
+from redviz.models.split import split, tried
+from redviz.models.weights import weights_of
 from redviz.records import Source
+
+if TYPE_CHECKING:
+    from redviz.models.implicit import ImplicitReward
 
 log = logging.getLogger("redviz")
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
-REWARD = AutoModelForSequenceClassification
 SMALL = 1_000_000_000  # parameters; below this float32 costs little even on a GPU, and differences of scores keep their digits
 
 
@@ -44,7 +51,7 @@ def load_reward_model(
     allow_pickle: bool = False,
     read: str = "model",
     torch_dtype: str | torch.dtype | None = None,
-) -> RewardModel:
+) -> RewardModel | ProcessModel | ImplicitReward:
     """Load a causal sequence-classification reward model.
 
     Parameters
@@ -59,7 +66,10 @@ def load_reward_model(
     revision
         A Hub revision (branch, tag or commit).
     head
-        Which of several labels is the reward: an index, a label's name, or a difference such as ``"1-0"``.
+        Which of several labels is the reward: an index, a label's name, or a difference such as ``"1-0"``; of a language model the
+        logit of a token at the next generation prompt, ``"logit:0"``, or of one token less another, ``"logit:+|-"``.
+        Of a process reward model how step scores make one score, ``"min"`` (the default), ``"product"``, ``"mean"`` or ``"last"``;
+        ``"steps:+|-@ки"`` or ``"turns:+|-"`` reads a language model as one (:mod:`redviz.models.families.process`).
     max_length
         Tokens to read at most; by default the model's context.
     quantization
@@ -82,14 +92,31 @@ def load_reward_model(
     --------
     >>> model = load_reward_model("embedded:sentiment", device="cpu")  # doctest: +SKIP
     """
+    if name.startswith(dpo.PREFIX):
+        from redviz.models.implicit import load_implicit  # which loads policies, and they load as reward models do
+
+        return load_implicit(
+            name, device=device, dtype=torch_dtype or dtype, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle,
+            max_length=max_length,
+        )  # fmt: skip
     if read not in ("model", "last"):
         raise RedvizError(
             f'read is {read!r}; use "model" (where the model\'s own forward reads) or "last" (the last token).'
         )
-    folder = resolve(name, revision, allow_pickle)
-    config = read_config(folder, name, trust_remote_code)
+    given = resolve(name, revision, allow_pickle)
+    lora = open_adapter(given, name) if is_adapter(given) else None
+    folder = lora.base if lora else given  # where the whole model is
+    config = read_config(folder, name)
+    refuse_unknown(config, name, trust_remote_code, also=KINDS)
     if not allow_pickle:
         refuse_pickle(folder, name)
+    weights = weights_of(folder, name)
+    tokens = logit.asked_tokens(head)
+    asked = None if lora else process.asked_for(config, weights, head)
+    family = asked.family if asked else "" if lora or tokens else family_of(config, weights)
+    adapter = FAMILIES.get(family)
+    if adapter is None:
+        refuse_unknown(config, name, trust_remote_code)
     target = pick_device(device)
     wanted = torch_dtype or dtype
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
@@ -97,13 +124,21 @@ def load_reward_model(
         options["quantization_config"] = _quantization(quantization)
     if device_map is not None:
         options["device_map"] = device_map
+    tokenizer = load_tokenizer(given if any(given.glob("tokenizer*")) else folder, name, trust_remote_code)
     try:
-        module, report = _from_pretrained(folder, name, allow_pickle, pick_dtype(wanted, target), options)
-        refuse_new_weights(report, name)
-        if not hasattr(module, "score"):
-            raise RedvizError(
-                f"{name} is a {type(module).__name__}; redviz reads causal sequence-classification models with a head called score."
-            )
+        if tokens:
+            module = logit.build(folder, name, tokenizer, head, pick_dtype(wanted, target), options)
+            tokenizer.chat_template, read = logit.ASK + tokenizer.chat_template, "last"
+        elif asked:
+            kind = pick_dtype(wanted, target)
+            module = process.build(folder, config, weights, asked, tokenizer, kind, options, allow_pickle)
+        elif adapter:
+            module = build(folder, config, weights, adapter, pick_dtype(wanted, target), options, gated=head is None)
+        elif lora:
+            module = merged(lora, pick_dtype(wanted, target), options)
+        else:
+            module, report = _from_pretrained(folder, name, allow_pickle, pick_dtype(wanted, target), options)
+            refuse_new_weights(report, name)
         if wanted == "auto" and quantization is None and is_small(module):
             module = module.float()
         if device_map is None and quantization is None:
@@ -114,104 +149,58 @@ def load_reward_model(
         ) from error
     module.eval().requires_grad_(False)
     module.set_attn_implementation(FAST if module._supports_sdpa else PLAIN)
-    tokenizer = load_tokenizer(folder, name, trust_remote_code)
-    score_head = copy.deepcopy(module.score).float()
+    if adapter and adapter.template and not tokenizer.chat_template:
+        tokenizer.chat_template = adapter.template
+    score_head, first = (module.score, False) if asked else split(module, name)
     labels = tuple(str(module.config.id2label[i]) for i in range(module.config.num_labels))
-    mix = head_mix(head, labels, name).to(score_head.weight.device if hasattr(score_head, "weight") else target)
+    mix = (torch.tensor([1.0, -1.0])[: len(tokens)] if tokens or asked else _mix(head, labels, name, adapter)).to(
+        next(score_head.parameters()).device
+    )
+    if adapter and adapter.lower_is_better(config):
+        mix = -mix
+    if adapter:
+        read = "last"
     context = context_length(module.config, tokenizer, max_length, name)
     source = Source(
         model=name,
         revision=revision or "",
-        fingerprint=fingerprint(folder),
+        fingerprint=fingerprint(given) if given == folder else fingerprint(given)[:16] + fingerprint(folder)[:16],
         dtype=str(next(module.parameters()).dtype).removeprefix("torch."),
         device=str(next(module.parameters()).device),
         template_hash=template_hash(tokenizer),
-        heads=labels,
+        heads=("score",) if asked else labels,
         versions=versions(),
         head="" if head is None else str(head),
         read=read,
+        family="logit" if tokens else family,
     )
     log.info("loaded %s (%s, %s)", name, source.dtype, source.device)
-    return RewardModel(
-        name,
-        module,
-        tokenizer,
-        score_head,
-        mix,
-        context,
-        source,
-        trained_length=config.get("redviz_trained_length"),
-        read=read,
+    if asked:
+        return process.opened(asked, module, tokenizer, context, source, config.get("redviz_trained_length"))
+    return tried(
+        RewardModel(
+            name,
+            module,
+            tokenizer,
+            score_head,
+            mix,
+            context,
+            source,
+            trained_length=config.get("redviz_trained_length"),
+            read=read,
+            first=first,
+            appended=adapter.appended(config) if adapter else None,
+            gate=getattr(module, "gate", None),
+            header=getattr(module, "header", ()),
+            notices=(adapter.open_means,) if adapter and adapter.open_means else (),
+        )
     )
 
 
-def read_config(folder: Path, name: str, trust_remote_code: bool) -> dict[str, Any]:
-    """``config.json``, read before anything is built, so that what is wrong can be named."""
-    weights = [path for pattern in ("*.safetensors", "*.bin") for path in folder.glob(pattern)]
-    if (folder / "adapter_config.json").exists() and all(path.name.startswith("adapter_") for path in weights):
-        base = _read_json(folder / "adapter_config.json", name).get("base_model_name_or_path") or "its base model"
-        raise RedvizError(
-            f"{name} holds a LoRA adapter of {base}, not a whole model; merge it into its base "
-            "(peft: merge_and_unload, then save_pretrained with the tokenizer) and give the merged folder."
-        )
-    if not (folder / "config.json").exists():
-        raise RedvizError(
-            f"{name} is no model folder: it has no config.json; give a folder written by save_pretrained, or a Hub id."
-        )
-    config = _read_json(folder / "config.json", name)
-    kind = config.get("model_type", "")
-    if kind not in CONFIG_MAPPING and not ("auto_map" in config and trust_remote_code):
-        remedy = (
-            "its own code is needed: --trust-remote-code runs it"
-            if "auto_map" in config
-            else "update transformers, or check the folder"
-        )
-        raise RedvizError(f"{name} has the unknown architecture {kind or '(no model_type)'!r}; {remedy}.")
-    return config
-
-
-def _read_json(path: Path, name: str) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text())
-    except ValueError as error:
-        raise RedvizError(f"{name}/{path.name} is not JSON ({error}); download or save the model again.") from error
-    if not isinstance(found, dict):
-        raise RedvizError(f"{name}/{path.name} holds no JSON object; download or save the model again.")
-    return found
-
-
-def refuse_pickle(folder: Path, name: str) -> None:
-    """Refuse a folder whose only weights are pickles, and one without weights."""
-    if any(folder.glob("*.safetensors")) or any(folder.glob("*.safetensors.index.json")):
-        return
-    if any(folder.glob("*.bin")) or any(folder.glob("*.pt")) or any(folder.glob("*.pth")):
-        raise RedvizError(
-            f"{name} has only pickled weights, which can run code when read; convert them to safetensors "
-            "(load and save_pretrained), or pass --allow-pickle if you trust their source."
-        )
-    raise RedvizError(
-        f"{name} has no weights (*.safetensors); save the model again, download all of its files, or pass --allow-pickle "
-        "if it has only pickled weights on the Hub and you trust their source."
-    )
-
-
-def refuse_new_weights(report: dict[str, Any], name: str, auto: Any = REWARD) -> None:
-    """Refuse weights that the checkpoint did not hold: Transformers fills them with noise and only warns."""
-    missing = sorted(report["missing_keys"])
-    mismatched = sorted(str(key[0]) if isinstance(key, tuple) else str(key) for key in report["mismatched_keys"])
-    if not missing and not mismatched:
-        return
-    listed = ", ".join([*missing, *mismatched][:4]) + (" …" if len(missing) + len(mismatched) > 4 else "")
-    heads = [
-        key
-        for key in report["unexpected_keys"]
-        if any(word in key for word in ("value_head", "v_head", "regression_head", "lm_head"))
-    ]
-    hint = f" (it holds {', '.join(sorted(heads)[:2])}, another kind of head)" if heads else ""
-    raise RedvizError(
-        f"{name} lacks {len(missing) + len(mismatched)} weights ({listed}); they would be random and its scores noise{hint}; "
-        f"use the checkpoint that was trained as a {'reward' if auto is REWARD else 'language'} model ({auto.__name__}), saved whole."
-    )
+def _mix(head: str | int | None, labels: tuple[str, ...], name: str, adapter: Family | None) -> torch.Tensor:
+    if adapter and adapter.gate and head is None:
+        return torch.ones(len(labels))  # of what the gate makes of each, prompt by prompt
+    return head_mix(head, labels, name)
 
 
 def head_mix(head: str | int | None, labels: tuple[str, ...], name: str) -> torch.Tensor:

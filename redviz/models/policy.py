@@ -17,6 +17,7 @@ from redviz.models.alignment import check_same_tokens
 from redviz.models.attention import FAST, PLAIN
 from redviz.models.encode import encode, template_hash
 from redviz.models.files import fingerprint, resolve
+from redviz.models.lora import base_of, is_adapter
 from redviz.models.reward_model import positions
 from redviz.records import Array, Encoding, Example, LogProbs, Source
 
@@ -111,7 +112,13 @@ def load_policy(
         pickled weights, a model that looks ahead.
     """
     folder = resolve(name, revision, allow_pickle)
-    config = load.read_config(folder, name, trust_remote_code)
+    if is_adapter(folder):
+        raise RedvizError(
+            f"{name} is a LoRA adapter of {base_of(folder, name)}, and policies are read whole; merge it (peft: merge_and_unload, "
+            "then save_pretrained with the tokenizer) and give the merged folder."
+        )
+    config = load.read_config(folder, name)
+    load.refuse_unknown(config, name, trust_remote_code)
     kinds = [kind for kind in config.get("architectures") or [] if kind.endswith("ForSequenceClassification")]
     if kinds:
         raise _is_reward_model(name, kinds[0])

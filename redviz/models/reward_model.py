@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from redviz.errors import RedvizError
 from redviz.models.encode import encode
+from redviz.models.families.family import gate_column
 from redviz.records import Encoding, Example, Source
 
 
@@ -31,6 +33,19 @@ class RewardModel:
         Lengths up to which the model was trained, where its card says so.
     read
         "model": where Transformers' own forward reads the score. "last": at the last token.
+    both_ways
+        Whether a token sees later ones, so that every prefix needs a forward pass of its own; found out by trying at load.
+    first
+        Whether the score is read at the first token ([CLS]).
+    pairs
+        Whether prompt and response are encoded as two segments.
+    appended
+        The id of a token that is put behind every conversation, where the score is read; None for none.
+    notices
+        What a person should know of every score of this model.
+    gate, header
+        Where several objectives are weighed by the prompt: a module from one hidden state ``[D]`` to weights ``[K]``, and the ids of the
+        header before the response, at whose last occurrence it reads. ``mix`` is not used then.
     forwards
         How many forward passes have run, for the engine's counter.
     """
@@ -45,6 +60,13 @@ class RewardModel:
     trained_length: int | None = None
     read: str = "model"
     forwards: int = 0
+    both_ways: bool = False
+    first: bool = False
+    pairs: bool = False
+    appended: int | None = None
+    notices: tuple[str, ...] = ()
+    gate: Any = None
+    header: tuple[int, ...] = ()
 
     @property
     def trunk(self) -> Any:
@@ -66,7 +88,17 @@ class RewardModel:
 
     def encode(self, example: Example) -> Encoding:
         """Ids, span and offsets of one example under this model's tokenizer, template and context."""
-        encoding = encode(self.tokenizer, example, max_length=self.max_length, read=self.read, pad_id=self.pad_id)
+        encoding = encode(
+            self.tokenizer,
+            example,
+            max_length=self.max_length,
+            read=self.read,
+            pad_id=self.pad_id,
+            pairs=self.pairs,
+            first=self.first,
+            appended=self.appended,
+        )
+        encoding = replace(encoding, notices=(*encoding.notices, *self.notices)) if self.notices else encoding
         if self.trained_length and len(encoding.ids) > self.trained_length:
             notice = f"This text has {len(encoding.ids)} tokens; the model was trained on lengths up to {self.trained_length}."
             encoding = replace(encoding, notices=(*encoding.notices, notice))
@@ -77,12 +109,37 @@ class RewardModel:
         self.forwards += 1
         return self.trunk(**inputs)
 
+    def label_scores(self, hidden: Tensor) -> Tensor:
+        """The score of every label at every hidden state, in float32: ``[..., D] -> [..., K]``."""
+        scores: Tensor = self.head(hidden.float())
+        return scores
+
     def scores(self, hidden: Tensor) -> Tensor:
         """The reward at every hidden state, in float32: ``[..., D] -> [...]``."""
-        return self.head(hidden.float()) @ self.mix
+        if self.gate is not None:
+            raise RedvizError(f"{self.name} weighs its objectives by the prompt; choose one objective with --head.")
+        return self.label_scores(hidden) @ self.mix
+
+    def gated(self, hidden: Tensor, ids: Sequence[int]) -> Tensor:
+        """The weights that the gate gives to a prompt: hidden states ``[n, D]`` and ids of its columns ``-> [K]`` float32."""
+        weights: Tensor = self.gate(hidden[gate_column(ids, self.header, self.name)].float())
+        return weights
+
+    def for_prompt(self, encoding: Encoding) -> RewardModel:
+        """The model with the weights its gate gives to this prompt; itself where there is no gate. One pass over the prompt."""
+        if self.gate is None:
+            return self
+        ids = [int(i) for i in encoding.ids[: encoding.start]]
+        with torch.no_grad():
+            hidden = self.run(input_ids=torch.tensor([ids], device=self.device), use_cache=False).last_hidden_state[0]
+            return replace(self, gate=None, mix=self.gated(hidden, ids))
 
     def own_scores(self, batch: Sequence[Sequence[int]], side: str = "right") -> Tensor:
-        """The model's own forward, head and pooling rule untouched: ``[B]`` float32. For checks."""
+        """The model's own forward, head and pooling rule untouched: ``[B]`` float32. For checks of causal models."""
+        if self.both_ways:
+            raise RedvizError(
+                f"{self.name} reads segments, which ids do not show; redviz.check_model compares its scores."
+            )
         fill = 0 if self.pad_id is None else self.pad_id
         width = max(len(ids) for ids in batch)
         rows = [(list(ids), [fill] * (width - len(ids)), [1] * len(ids), [0] * (width - len(ids))) for ids in batch]

@@ -67,6 +67,10 @@ def from_ids(
     tuple[Encoding, Array]
         What the model reads, and which of the response's tokens gets the credit of each (its own), ``[T]`` int64.
     """
+    if model.both_ways:
+        raise RedvizError(
+            f"{model.name} looks both ways and reads texts of its own form, not a policy's ids; give messages or policy_tokenizer."
+        )
     if not start:
         raise RedvizError(
             "Nothing stands before the response, so there is no empty-prefix score; give the prompt's ids too."
@@ -149,6 +153,11 @@ def _of_nothing(model: RewardModel | FunctionModel, example: Example) -> Encodin
     """A response without text, as of a policy that ends at once: the template's closing tokens are all there is of it."""
     found = model.encode(replace(example, response="."))  # a stand-in, taken out again
     ids = np.delete(found.ids, slice(found.start, found.stop))
+    if isinstance(model, RewardModel) and model.both_ways:
+        types = None if found.types is None else np.delete(found.types, slice(found.start, found.stop))
+        spans, read = ((0, 0),) * (len(ids) - found.start), 0 if model.first else len(ids) - 1
+        alone = replace(example, response="")
+        return Encoding(ids, found.start, len(ids), read, spans, (), "", example=alone, types=types)
     read = max(found.start - 1, found.read - (found.stop - found.start))
     spans = ((0, 0),) * (read + 1 - found.start)
     return Encoding(ids, found.start, read + 1, read, spans, (), "", example=replace(example, response=""))

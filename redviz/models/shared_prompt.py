@@ -36,7 +36,7 @@ def observe_responses(model: RewardModel, encodings: Sequence[Encoding]) -> list
         What :func:`redviz.models.observe.observe` gives. It is called where there is nothing to share, or where the model's layers
         do not reuse keys and values.
     """
-    shared = shared_columns(encodings)
+    shared = 0 if model.both_ways else shared_columns(encodings)
     if len(encodings) < 2 or shared < 2:
         return observe(model, encodings)
     started = begin(model, encodings[0].ids[:shared])

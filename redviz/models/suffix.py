@@ -68,6 +68,9 @@ def observe_edited(
     RedvizError
         Where one edited text does not fit memory.
     """
+    if model.both_ways:  # every column sees the change
+        return _one_by_one(model, original, encodings, progress)
+    model = model.for_prompt(original.encoding)
     found: dict[int, Continued] = {}
     begins = [_begins(original.encoding, encoding) for encoding in encodings]  # where each edit's own pass starts
     # A row that starts at column 0 has nothing to reuse, and one column more is run again as a check.
@@ -82,6 +85,19 @@ def observe_edited(
     if progress is not None:
         progress(len(encodings), len(encodings))
     return [found[i] for i in range(len(encodings))]
+
+
+def _one_by_one(
+    model: RewardModel, original: Observation, encodings: Sequence[Encoding], progress: Progress | None
+) -> list[Continued]:
+    """Every edit observed as the original was, with its prefixes and its stride; progress is told between micro-batches."""
+    found = []
+    for done, encoding in enumerate(encodings):
+        beat = None if progress is None else (lambda *_, told=progress, at=done: told(at, len(encodings)))
+        found.append(Continued(observe(model, [encoding], stride=original.stride, progress=beat)[0], 0))
+    if progress is not None:
+        progress(len(encodings), len(encodings))
+    return found
 
 
 def _begins(original: Encoding, edited: Encoding) -> int:

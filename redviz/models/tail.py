@@ -37,6 +37,8 @@ def prompt_cache(model: RewardModel, encoding: Encoding, length: int | None = No
 
     Under ``no_grad``: inference tensors could not join a gradient later.
     """
+    if model.both_ways:
+        raise RedvizError(f"{model.name} looks both ways, so what follows changes the keys and values of the prompt.")
     length = encoding.start if length is None else length
     ids = torch.as_tensor(encoding.ids[None, :length], device=model.device)  # [1, n]
     cache = DynamicCache()

@@ -53,7 +53,7 @@ def load_value_model(
     """
     found = _value_head(resolve(name, revision, allow_pickle), name)
     if found is None:
-        return load_reward_model(
+        model = load_reward_model(
             name,
             device=device,
             dtype=dtype,
@@ -62,6 +62,9 @@ def load_value_model(
             allow_pickle=allow_pickle,
             max_length=max_length,
         )
+        if not isinstance(model, RewardModel):
+            raise RedvizError(f"{name} scores steps, so it gives no value of every token; give another critic.")
+        return model
     policy = load_policy(
         name,
         device=device,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from redviz.credit.prefix import strided
 from redviz.errors import RedvizError
 from redviz.models.closed import Progress, closed_scores, closing_ids
 from redviz.models.reward_model import RewardModel
@@ -11,7 +12,12 @@ from redviz.records import Credit, Observation
 
 
 def red_closed(
-    model: RewardModel, observation: Observation, *, beta_c: float = 1.0, progress: Progress | None = None
+    model: RewardModel,
+    observation: Observation,
+    *,
+    beta_c: float = 1.0,
+    stride: int = 1,
+    progress: Progress | None = None,
 ) -> Credit:
     """Credit of token t: what it adds to the score of the response so far, closed as a finished one, ``Q_t - Q_{t-1}``.
 
@@ -21,9 +27,11 @@ def red_closed(
     Parameters
     ----------
     model, observation
-        A causal reward model and its forward pass over the example.
+        A reward model and its forward pass over the example.
     beta_c
         The convex mix with the sparse reward, in [0, 1]: ``beta_c * (Q_t - Q_{t-1}) + (1 - beta_c) * sparse``.
+    stride
+        As in :func:`redviz.credit.prefix.red`, for models that look both ways, whose prefixes are closed in any case.
     progress
         Called with (prefixes done, T + 1) between micro-batches; may raise to cancel.
 
@@ -41,16 +49,20 @@ def red_closed(
     """
     if not 0.0 <= beta_c <= 1.0:
         raise RedvizError(f"beta_c is {beta_c}; it mixes two rewards, so give a number from 0 to 1.")
-    count = len(closing_ids(observation.encoding))
-    if count:
+    encoding = observation.encoding
+    count = len(encoding.ids) - encoding.stop if model.both_ways else len(closing_ids(encoding))
+    if count and not model.both_ways:
         scores = closed_scores(model, observation.encoding, progress=progress).astype(np.float64)  # [T+1]
         scores[-1] = observation.score  # the same number, as the other methods know it: else bfloat16 breaks the sum
     else:
         scores = observation.prefix_scores.astype(np.float64)  # [T+1]
+    scores = strided(scores, observation, stride)
     unread = observation.score - scores[-1]  # 0, but for a response whose end the model's own pooling skips
     values = beta_c * np.diff(scores)  # [T]
     values[-1] += beta_c * unread + (1.0 - beta_c) * observation.score
     meta = {"closed_scores": [float(q) for q in scores], "closing_tokens": count}
+    if stride > 1:
+        meta["stride"] = stride
     return Credit(
         values.astype(np.float32),
         observation.score,

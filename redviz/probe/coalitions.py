@@ -2,7 +2,7 @@
 
 The units (tokens, words or sentences) are the players of a cooperative game, and the model's score is what a coalition is worth.
 Prompt and template tokens stay. A coalition shares every column up to its first missing token with the whole response, so only
-what follows is run.
+what follows is run; a model that looks both ways runs every altered text whole (:mod:`redviz.probe.whole_texts`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from redviz.models.reward_model import RewardModel
 from redviz.models.tail import PromptCache, prompt_cache, scores_at, tail_embeddings
 from redviz.probe.choices import OPERATORS
 from redviz.probe.gradient_inputs import baseline_embedding, baseline_kind
+from redviz.probe.whole_texts import WholeTexts
 from redviz.records import Array, Observation
 from redviz.text import Unit, units
 
@@ -89,6 +90,8 @@ def value_function(model: Model, observation: Observation, players: Sequence[Uni
     operator = operator_for(model, operator)
     if isinstance(model, FunctionModel):
         score = _of_texts(model, observation, players)
+    elif model.both_ways:
+        score = WholeTexts(model, observation, players, operator).scores
     elif (
         observation.encoding.read < observation.encoding.start
     ):  # a response of padding alone: the model reads before it
@@ -130,6 +133,7 @@ class _OfTokens:
 
     def __init__(self, model: RewardModel, observation: Observation, players: Sequence[Unit], operator: str) -> None:
         encoding = observation.encoding
+        model = model.for_prompt(encoding)
         self.model, self.observation, self.operator = model, observation, operator
         self.start, self.size = encoding.start, encoding.read + 1 - encoding.start
         self.owner = np.repeat(np.arange(len(players)), [p.last - p.first for p in players])  # [T]: whose token it is

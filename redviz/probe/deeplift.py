@@ -67,7 +67,7 @@ def deeplift(
     given = gradient_inputs(model, observation.encoding)
     start = baseline_embedding(model, baseline).expand_as(given.response).float()  # [1, T, D]
     meta: dict[str, Any] = {"baseline": baseline, "tolerance": 0.0, "without_rule": []}
-    if given.read < 0:  # a response of padding alone: the model reads before it
+    if given.unread:  # a response of padding alone: the model reads before it
         zeros = np.zeros(start.shape[1], np.float32)
         return Credit(zeros, observation.score, observation.score, meta=meta)
     score = ResponseScore(model, given)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from redviz.errors import RedvizError
+from redviz.models.both_ways import Embedded, embedded
 from redviz.models.reward_model import RewardModel
 from redviz.models.tail import PromptCache, prompt_cache, tail_embeddings, tail_scores
 from redviz.probe.choices import BASELINES
@@ -36,21 +37,36 @@ class GradientInputs:
         The template's tokens after the response, which stay as they are, ``[1, S-T, D]``.
     read
         The column whose score is the model's own, counted from the first response token.
+    around
+        Of a model that looks both ways, which has no keys and values to reuse: the whole text, run again by every pass.
     """
 
     cache: PromptCache
     response: Tensor  # [1, T, D]
     closing: Tensor  # [1, S-T, D]
     read: int
+    around: Embedded | None = None
+
+    @property
+    def unread(self) -> bool:
+        """Whether the score is read before the response, where nothing of it is known: a response of padding alone."""
+        return self.around is None and self.read < 0
 
     @property
     def rows(self) -> int:
         """How many copies of the response one forward and backward takes."""
-        return max(1, TOKENS_AT_ONCE[self.response.device.type] // self.response.shape[1])
+        length = self.response.shape[1] if self.around is None else self.around.embeddings.shape[1]
+        return max(1, TOKENS_AT_ONCE[self.response.device.type] // length)
 
     def whole(self, embeddings: Tensor) -> Tensor:
         """The response's embeddings with what follows them, in the model's dtype and place: ``[B, T, D] -> [B, S, D]``."""
         return torch.cat([embeddings.to(self.closing), self.closing.expand(len(embeddings), -1, -1)], 1)
+
+    def score(self, model: RewardModel, embeddings: Tensor) -> Tensor:
+        """The model's own score with these embeddings as the response: ``[B, T, D] -> [B]`` float32."""
+        if self.around is None:
+            return tail_scores(model, self.cache, self.whole(embeddings))[:, self.read]
+        return self.around.scores(model, embeddings)
 
 
 class ResponseScore(nn.Module):
@@ -62,12 +78,16 @@ class ResponseScore(nn.Module):
         self.model, self.given = model, given
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        return tail_scores(self.model, self.given.cache, self.given.whole(embeddings))[:, self.given.read]  # [B]
+        return self.given.score(self.model, embeddings)  # [B]
 
 
 def gradient_inputs(model: RewardModel, encoding: Encoding) -> GradientInputs:
-    """Run the prompt and embed what follows it."""
+    """Run the prompt and embed what follows it; of a model that looks both ways, embed the whole text."""
     length = encoding.stop - encoding.start
+    if model.both_ways:
+        around = embedded(model, encoding)
+        own, closing = around.embeddings[:, encoding.start : encoding.stop], around.embeddings[:, encoding.stop :]
+        return GradientInputs(PromptCache((), 0), own, closing, around.row.read - encoding.start, around)
     tail = tail_embeddings(model, encoding)  # [1, S, D]
     return GradientInputs(
         prompt_cache(model, encoding), tail[:, :length], tail[:, length:], encoding.read - encoding.start

@@ -27,6 +27,8 @@ from redviz.probe.gradient_inputs import (
 )
 from redviz.records import Array, Credit, Observation
 
+CANCELS = 1e-4  # of what is summed: below this at every token, the sums are rounding
+
 
 def grad_x_input(model: RewardModel, observation: Observation, *, progress: Progress | None = None) -> Credit:
     """Gradient of the score times the embedding, summed over the embedding (Shrikumar et al. 2016, arXiv 1605.01713).
@@ -45,9 +47,20 @@ def grad_x_input(model: RewardModel, observation: Observation, *, progress: Prog
     -------
     Credit
         ``[T]``, in the score's unit: ``e_t . dR/de_t``, the first-order effect of scaling the token's embedding. No sum is promised.
+
+    Raises
+    ------
+    RedvizError
+        Where the parts cancel at every token, as they do where a norm reads the embeddings alone (DeBERTa): only rounding is left.
     """
     given = gradient_inputs(model, observation.encoding)
     found = _one_gradient(model, given, InputXGradient, progress)  # [T, D]
+    size = found.abs().sum(-1)  # [T]
+    if bool((size > 0).all() and (found.sum(-1).abs() <= CANCELS * size).all()):
+        raise RedvizError(
+            f"{model.name} normalises embeddings first, so their length does not matter and grad_x_input is 0 at every token; "
+            "use saliency or ig."
+        )
     return Credit(found.sum(-1).numpy().astype(np.float32), None, None)
 
 
@@ -175,7 +188,7 @@ def gradient_shap(
     given = gradient_inputs(model, observation.encoding)
     start = baseline_embedding(model, baseline).expand_as(given.response)  # [1, T, D]
     meta: dict[str, Any] = {"baseline": baseline, "stdev": noise * float(given.response.max() - given.response.min())}
-    if given.read < 0:  # a response of padding alone: the model reads before it
+    if given.unread:  # a response of padding alone: the model reads before it
         zeros = np.zeros(given.response.shape[1], np.float32)  # [T]
         return Credit(
             zeros, observation.score, observation.score, meta=meta | {"stderr": zeros.tolist(), "stderr_of_sum": 0.0}
@@ -213,7 +226,7 @@ def _one_gradient(
     model: RewardModel, given: GradientInputs, method: type, progress: Progress | None, **options: Any
 ) -> Tensor:
     """One forward and backward pass through a Captum method: ``[T, D]`` float64 on the CPU."""
-    if given.read < 0:  # a response of padding alone: the model reads before it
+    if given.unread:  # a response of padding alone: the model reads before it
         return torch.zeros(given.response.shape[1:], dtype=torch.float64)
     inputs = given.response.float().clone().requires_grad_()  # [1, T, D]
     if progress is not None:

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from redviz.errors import RedvizError
 from redviz.models.reward_model import RewardModel
-from redviz.models.tail import tail_scores
 from redviz.probe.choices import FIRST_STEPS, MOST_STEPS, STEP_CAP
 from redviz.probe.gradient_inputs import (
     TOKENS_AT_ONCE,
@@ -63,7 +62,7 @@ def ig(
         )
     baseline = baseline_kind(model, baseline)
     encoding = observation.encoding
-    if encoding.read < encoding.start:  # a response of padding alone: the model reads before it
+    if encoding.read < encoding.start and not model.both_ways:  # a response of padding alone: the model reads before it
         unread = {"steps": 0, "baseline": baseline, "tolerance": 0.0, "converged": True}
         length = encoding.stop - encoding.start
         return Credit(np.zeros(length, np.float32), observation.score, observation.score, meta=unread)
@@ -71,7 +70,7 @@ def ig(
     start = baseline_embedding(model, baseline).expand_as(given.response)  # [1, T, D]
 
     def score(embeddings: Tensor) -> Tensor:  # [B, T, D] -> [B]
-        return tail_scores(model, given.cache, given.whole(embeddings))[:, given.read]
+        return given.score(model, embeddings)
 
     with torch.no_grad():
         reference = float(score(start))

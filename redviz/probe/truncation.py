@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from redviz.errors import RedvizError
+from redviz.models.both_ways import Row, rows_scores
 from redviz.models.closed import closing_ids
 from redviz.models.function import FunctionModel
 from redviz.models.observe import observe
@@ -96,6 +97,12 @@ def _scores_of_cuts(
             if text.strip():
                 raise
             trimmed.append(at)  # of blanks alone, which the template trims away
+    if model.both_ways:
+        encodings.pop(0, None)  # the empty prefix is closed, and was scored with the response
+        rows = [Row.of(model, encoding) for encoding in encodings.values()]
+        found[list(encodings)] = rows_scores(model, rows, progress)
+        found[trimmed] = found[0]
+        return list(map(float, found))
     order = sorted(encodings, key=lambda at: len(encodings[at].ids))
     done, most = 0, len(order)
     while done < len(order):

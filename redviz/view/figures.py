@@ -126,6 +126,35 @@ def _plain(text: str) -> str:
     return short.replace("&", "&amp;").replace("<", "‹").replace(">", "›")
 
 
+def objectives_figure(curves: Mapping[str, Array], texts: Sequence[str], *, theme: Theme = LIGHT) -> go.Figure:
+    """Prefix scores of several objectives, ``[T+1]`` each: a line per objective, told apart by colour and dash."""
+    figure = go.Figure()
+    names = ["(empty)", *(_plain(flat(text)) for text in texts)]
+    dashes = ("solid", "dash", "dot", "dashdot", "longdash")
+    for number, (name, curve) in enumerate(curves.items()):
+        figure.add_scatter(
+            x=list(range(len(curve))),
+            y=np.asarray(curve, np.float64),
+            text=names,
+            name=_plain(flat(name)),
+            mode="lines",
+            line={"color": theme.series[number % len(theme.series)], "dash": dashes[number % len(dashes)], "width": 2},
+            hovertemplate="after %{text}: %{y:+.3f}",
+        )
+    figure.update_xaxes(title_text="tokens read", gridcolor="rgba(128,128,128,0.15)")
+    figure.update_yaxes(title_text="score of the objective", zerolinecolor=QUIET, gridcolor="rgba(128,128,128,0.15)")
+    figure.update_layout(
+        height=360,
+        margin={"l": 60, "r": 10, "t": 10, "b": 50},
+        legend={"orientation": "h", "y": -0.25},
+        template="plotly_dark" if theme is DARK else "plotly_white",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": theme.text},
+    )
+    return figure
+
+
 def causal_scatter_figure(
     points: Mapping[str, Sequence[tuple[float, float, str]]], *, theme: Theme = LIGHT
 ) -> go.Figure:

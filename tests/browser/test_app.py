@@ -200,7 +200,7 @@ BAD_MODELS = {
     "six labels": ("choose with", lambda folder: tiny.save(folder, labels=6)),
     "an adapter": (
         "LoRA adapter of",
-        lambda folder: (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}'),
+        lambda folder: (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/base"}'),
     ),
     "pickled": ("pickled weights", lambda folder: pickled(tiny.save(folder))),
     "unknown": ("unknown architecture", lambda folder: (folder / "config.json").write_text('{"model_type": "zzz"}')),

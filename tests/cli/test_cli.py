@@ -156,7 +156,7 @@ BROKEN = {
     "no weights": (lambda folder: drop(folder, "model.safetensors"), "has no weights (*.safetensors); save the model"),
     "weights missing": (weights_missing, "lacks 1 weights (score.weight)"),
     "pickle only": (pickle_only, "--allow-pickle"),
-    "lora": (lora, "holds a LoRA adapter of owner/base, not a whole model; merge it into its base"),
+    "lora": (lora, "is a LoRA adapter of owner/base, and its base is missing"),
     "unknown architecture": (unknown, "unknown architecture 'mamba9'; update transformers"),
     "corrupt weights": (corrupt, "download or save the model again"),
     "config no JSON": (lambda folder: (folder / "config.json").write_text("{"), "config.json is not JSON"),

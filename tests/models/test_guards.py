@@ -101,7 +101,7 @@ def test_the_capture_is_closed_after_an_exception(monkeypatch):
     model = tiny.model()
     encoding = model.encode(SHORT)
     with monkeypatch.context() as patch:
-        patch.setattr(type(model), "scores", lambda self, hidden: 1 / 0)
+        patch.setattr(type(model), "label_scores", lambda self, hidden: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             observe(model, [encoding])
     assert attention._open.get() is None
@@ -173,3 +173,21 @@ def test_a_response_of_padding_alone_is_read_before_it():
     (observation,) = observe(model, [encoding])
     assert encoding.read == encoding.start - 1
     assert observation.score == pytest.approx(tiny.own_score(model, encoding.ids), abs=1e-5)
+
+
+def test_embeddings_in_place_of_ids_are_read_where_the_ids_would_be():
+    """Transformers cannot look for padding in embeddings, so its own forward then reads the last column, and not the score's."""
+    model = tiny.model("Llama", "ends", pad="<|end|>")
+    encoding = model.encode(SHORT)
+    (observation,) = observe(model, [encoding])
+    ids = torch.as_tensor(encoding.ids[None])
+    with torch.no_grad():
+        embedded = model.module.get_input_embeddings()(ids)
+        own, moved = (
+            float(model.module(**given).logits[0, 0]) for given in ({"input_ids": ids}, {"inputs_embeds": embedded})
+        )
+    assert own == pytest.approx(observation.score, abs=1e-5) and abs(moved - own) > 0.01  # the trap is there
+    from redviz.probe.gradient_inputs import ResponseScore, gradient_inputs
+
+    given = gradient_inputs(model, encoding)
+    assert ResponseScore(model, given)(given.response).item() == pytest.approx(own, abs=1e-5)

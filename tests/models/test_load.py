@@ -55,8 +55,8 @@ def test_missing_weights_are_refused_not_only_the_heads(folder, missing):
 
 
 def test_another_kind_of_head_is_named(folder):
-    change_weights(folder, ["score.weight"], **{"value_head.weight": torch.zeros(1, 48)})
-    refused(folder, "holds? value_head.weight, another kind of head")
+    change_weights(folder, ["score.weight"], **{"lm_head.weight": torch.zeros(400, 48)})
+    refused(folder, "holds? lm_head.weight, another kind of head")
 
 
 @pytest.mark.parametrize("change", [{"intermediate_size": 128}, {"num_labels": 2, "id2label": {"0": "a", "1": "b"}}])
@@ -108,7 +108,7 @@ def test_no_weights_at_all(folder):
 
 def test_broken_weights(folder):
     (folder / "model.safetensors").write_bytes(b"\0" * 100)
-    refused(folder, "could not be loaded")
+    refused(folder, "model.safetensors cannot be read")
 
 
 # ---------------------------------------------------------------- what kind of folder
@@ -117,13 +117,13 @@ def test_broken_weights(folder):
 def test_a_lora_adapter_without_its_base(tmp_path):
     (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "owner/base"}))
     (tmp_path / "adapter_model.safetensors").write_bytes(b"")
-    assert "merge" in refused(tmp_path, "LoRA adapter of owner/base")
+    assert "download it first" in refused(tmp_path, "LoRA adapter of owner/base, and its base is missing")
 
 
 def test_a_lora_adapter_beside_a_config_is_not_loaded_as_the_bare_base(folder):
     (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "owner/base"}))
     (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
-    assert "merge" in refused(folder, "LoRA adapter of owner/base")
+    refused(folder, "LoRA adapter of owner/base, and its base is missing")
 
 
 @pytest.mark.parametrize("broken", ["adapter_config.json", "config.json"])
@@ -134,6 +134,35 @@ def test_a_config_that_is_not_json(tmp_path, broken):
 
 def test_a_folder_that_is_no_model(tmp_path):
     refused(tmp_path, "no config.json")
+
+
+def test_a_folder_with_two_models(folder, tmp_path):
+    outer = tmp_path / "outer"
+    outer.mkdir()
+    for name in ("chosen", "other"):
+        shutil.copytree(folder, outer / name)
+    assert "give one of them" in refused(outer, r"holds 2 models in folders of their own \(chosen, other\)")
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"score.weight": "model.safetensors"}}')
+    refused(folder, "holds two models, model.safetensors and the shards")
+    (folder / "model.safetensors.index.json").unlink()
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "owner/base"}))
+    refused(folder, "holds an adapter and a whole model")
+
+
+def test_shards_and_a_device_map_give_the_scores_of_the_whole(folder, tmp_path):
+    from transformers import AutoModelForSequenceClassification
+
+    whole = load_reward_model(str(folder), device="cpu")
+    wanted = observe(whole, [whole.encode(EXAMPLE)])[0].column_scores
+    parts = tmp_path / "parts"
+    AutoModelForSequenceClassification.from_pretrained(folder).save_pretrained(parts, max_shard_size="80KB")
+    whole.tokenizer.save_pretrained(parts)
+    assert len(list(parts.glob("model-*.safetensors"))) >= 5
+    for options in ({}, {"device_map": "cpu"}):
+        sharded = load_reward_model(str(parts), device="cpu", **options)
+        np.testing.assert_allclose(observe(sharded, [sharded.encode(EXAMPLE)])[0].column_scores, wanted, atol=1e-6)
+    sorted(parts.glob("model-*.safetensors"))[2].unlink()
+    refused(parts, "which its index names; download all of its files")
 
 
 def test_a_folder_that_is_not_there(tmp_path):
@@ -154,21 +183,16 @@ def test_an_unknown_architecture(tmp_path, config, remedy):
     refused(tmp_path, remedy)
 
 
-def test_a_model_that_looks_both_ways_is_refused(tmp_path):
+def test_a_head_of_another_kind_is_refused(tmp_path):
     import transformers
 
     made = tiny.tokenizer("none")
-    config = transformers.BertConfig(
-        vocab_size=len(made),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        num_labels=1,
+    config = transformers.DistilBertConfig(
+        vocab_size=len(made), dim=16, n_layers=1, n_heads=2, hidden_dim=16, num_labels=1
     )
-    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path)
+    transformers.DistilBertForSequenceClassification(config).save_pretrained(tmp_path)
     made.save_pretrained(tmp_path)
-    refused(tmp_path, "BertForSequenceClassification; redviz reads causal")
+    refused(tmp_path, "DistilBertForSequenceClassification.* redviz reads heads called score")
 
 
 def test_no_tokenizer(folder):

@@ -18,7 +18,16 @@ EXAMPLES = (
 )
 FOUR = ("Llama", "Qwen3", "Mistral", "GPT2")
 FORMS = ("closed", "trims", "thinks", "open", "none")
-OTHERS = ("Gemma2", "OPT", "Phi", "GPTNeoX")  # Gemma 2 refuses SDPA; OPT has learned positions with an offset
+OTHERS = (
+    "Qwen2",
+    "Gemma",
+    "Gemma2",
+    "Gemma3Text",
+    "OPT",
+    "Phi",
+    "Phi3",
+    "GPTNeoX",
+)  # Gemma 2 refuses SDPA; OPT has learned positions with an offset
 
 
 @cache

@@ -10,7 +10,7 @@ from captum.attr import LayerIntegratedGradients
 from redviz.credit.prefix import red
 from redviz.errors import Cancelled, RedvizError
 from redviz.models.observe import observe
-from redviz.probe import integrated_gradients
+from redviz.probe import gradient_inputs, integrated_gradients
 from redviz.probe.integrated_gradients import STEP_CAP, ig
 from redviz.records import Example
 
@@ -227,7 +227,7 @@ def test_out_of_memory_halves_the_micro_batch(monkeypatch):
     model = tiny.model("Llama")
     (seen,) = observe(model, [model.encode(EXAMPLE)])
     whole = ig(model, seen, steps=8)
-    scores, rows = integrated_gradients.tail_scores, []
+    scores, rows = gradient_inputs.tail_scores, []
 
     def short_of_memory(model, cache, embeddings):
         rows.append(len(embeddings))
@@ -235,7 +235,7 @@ def test_out_of_memory_halves_the_micro_batch(monkeypatch):
             raise torch.OutOfMemoryError("no more")
         return scores(model, cache, embeddings)
 
-    monkeypatch.setattr(integrated_gradients, "tail_scores", short_of_memory)
+    monkeypatch.setattr(gradient_inputs, "tail_scores", short_of_memory)
     np.testing.assert_allclose(ig(model, seen, steps=8).values, whole.values, atol=1e-5)
     assert max(rows) > 2 >= rows[-1]
 
@@ -244,7 +244,7 @@ def test_out_of_memory_halves_the_micro_batch(monkeypatch):
             raise torch.OutOfMemoryError("no more")
         return scores(model, cache, embeddings)
 
-    monkeypatch.setattr(integrated_gradients, "tail_scores", none_at_all)
+    monkeypatch.setattr(gradient_inputs, "tail_scores", none_at_all)
     with pytest.raises(RedvizError, match="single gradient step"):
         ig(model, seen, steps=8)
 

@@ -56,9 +56,12 @@ def responses_part(pool: Sequence[Example], spec: ModelSpec, wanted: Mapping[str
     found = compared(spec, examples, wanted)
     if found is None:
         return
+    told: dict[str, list[str]] = {}
     for name, analysis in zip(names, found.analyses, strict=True):
         for notice in analysis.notices:
-            st.warning(plain(f"{name}: {notice}"))
+            told.setdefault(notice, []).append(name)
+    for notice, whose in told.items():
+        st.warning(plain(f"{', '.join(whose)}: {notice}"))
     first, second = _scores(found, names)
     _parting(found, names, first, second)
     if found.length_remark:

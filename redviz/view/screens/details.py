@@ -19,6 +19,7 @@ from redviz.view.marks import flat
 from redviz.view.screens.causal_panel import causal_panel
 from redviz.view.screens.export_panel import export_panel
 from redviz.view.screens.methods_bar import MOST, method_names
+from redviz.view.screens.objectives_panel import objectives_panel
 from redviz.view.screens.waiting import result_of
 from redviz.view.screens.what_if_panel import what_if_panel
 from redviz.view.session import engine, remembered, theme, update, view
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
     from redviz.models.reward_model import RewardModel
 
 PANELS = ("Causal check", "What-if", "Attention map", "What the model read", "Token table", "Export and link")
+OBJECTIVES = "Objectives"  # where the model has several
 LARGEST_ROWS = 150_000  # layers x heads x tokens
 LARGEST_MAP = 400  # tokens; beyond it a map has more cells than a screen has pixels
 
 
 def details(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe], made: ReturnCurves | None) -> None:
     """Draw the chosen panel; the others cost nothing."""
-    panel = remembered("Look closer", "panel", PANELS)
+    panel = remembered("Look closer", "panel", (*PANELS, OBJECTIVES) if analysis.head_scores else PANELS)
     if panel == "Causal check":
         causal_panel(analysis, spec, method_names(wanted), wanted)
     elif panel == "What-if":
@@ -47,6 +49,8 @@ def details(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe], m
         token_table(analysis, method_names(wanted), made)
     elif panel == "Export and link":
         export_panel(analysis, wanted)
+    elif panel == OBJECTIVES:
+        objectives_panel(analysis)
 
 
 def _attention(analysis: Analysis, spec: ModelSpec, state: ModelState | None) -> None:
@@ -79,7 +83,9 @@ def _attention(analysis: Analysis, spec: ModelSpec, state: ModelState | None) ->
         layer = st.selectbox("Layer", range(rows.shape[0]), index=rows.shape[0] - 1)
         head = st.selectbox("Head", range(rows.shape[1]))
         full = st.toggle("Full map of this head", help="Every token's attention, computed on demand")
-        st.button("Use this layer and head in ABC", on_click=_use_in_abc, args=(layer, head))
+        if st.button("Use this layer and head in ABC"):
+            _use_in_abc(layer, head)
+            st.rerun()  # the strips are drawn from outside of this fragment
     if not full:
         return
     if len(analysis.tokens) > LARGEST_MAP:
@@ -117,7 +123,9 @@ def _read(analysis: Analysis) -> None:
     assert observation is not None
     encoding = observation.encoding
     st.caption(
-        f"{len(encoding.ids)} tokens: {encoding.start} before the response, {encoding.stop - encoding.start} of the response, "
+        f"A mark follows each of the {encoding.stop - encoding.start} steps, and the score of a step is read there."
+        if analysis.unit == "step"
+        else f"{len(encoding.ids)} tokens: {encoding.start} before the response, {encoding.stop - encoding.start} of the response, "
         f"{len(encoding.ids) - encoding.stop} after it. The score is read at column {encoding.read}."
     )
     st.text(encoding.rendered)

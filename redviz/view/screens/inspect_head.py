@@ -39,7 +39,7 @@ def headline(analysis: Analysis) -> None:
             width="content",
             help="What the template's closing tokens add after the last response token",
         )
-        st.metric("Tokens", len(analysis.tokens), width="content")
+        st.metric(f"{analysis.unit.capitalize()}s", len(analysis.tokens), width="content")
 
 
 def _change(analysis: Analysis) -> str | None:

@@ -9,6 +9,7 @@ import psutil
 import streamlit as st
 
 from redviz.engine import Engine
+from redviz.models.families import ABOUT
 from redviz.models.files import embedded_models, embedded_reward_models
 from redviz.models.rules import RULES
 from redviz.specs import ModelSpec, ModelState
@@ -160,6 +161,8 @@ def _status(state: ModelState | None) -> None:
     st.markdown(
         f":gray-badge[{state.source.dtype}] :gray-badge[{state.source.device}] :gray-badge[{free / 2**30:.1f} GiB free]"
     )
+    if known := ABOUT.get(state.source.family):
+        st.caption(plain(f"{known.title}: {known.verified}."))
 
 
 @st.fragment(run_every=1.0)

@@ -178,13 +178,13 @@ def _against(made: ReturnCurves) -> str:
 def _prefix_panel(analysis: Analysis, closes: bool) -> Panel:
     """P_t of the one forward pass, and where they were asked for Q_t of closed prefixes and P_t of truncated texts."""
     length = len(analysis.tokens)
-    known = np.isfinite(analysis.prefix_scores).all()
+    known = np.isfinite(analysis.prefix_scores[1:]).all()  # P_0 is not, where nothing is read before the first step
     prefix = analysis.prefix_scores
     lines = [Series("P_t", np.append(prefix, analysis.score) if closes else prefix)] if known else []
     for key, name in (("closed_scores", "Q_t closed"), ("prefix_scores", "P_t, text cut")):
         found = next((c.meta[key] for c in analysis.credits.values() if len(c.meta.get(key, ())) == length + 1), None)
         lines += [Series(name, found)] if found else []
-    note = "the score of the response up to each token"
+    note = f"the score of the response up to each {analysis.unit}"
     if any(line.label == "Q_t closed" for line in lines):
         note += "; Q: closed by the template's own tokens"
     marks = [Mark("base P_0", analysis.base), Mark("score", analysis.score)]

@@ -1,0 +1,39 @@
+"""UltraRM (Llama) and Eurus-RM (Mistral): a regression head on the last token."""
+
+from __future__ import annotations
+
+from redviz.models.families.family import Config, Family
+from redviz.models.families.heads import linear
+from redviz.models.weights import Weights
+
+HUMAN = (
+    "{{ bos_token }}{% for m in messages %}{{ 'Assistant: ' if m['role'] == 'assistant' else 'Human: ' }}{{ m['content'] }}"
+    "{{ '' if loop.last else '\n\n' }}{% endfor %}"
+)
+INST = (
+    "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'assistant' %} {{ m['content'] }}{{ eos_token }}"
+    "{% else %}[INST] {{ m['content'] }} [/INST]{% endif %}{% endfor %}"
+)
+
+
+def _has_head(config: Config, weights: Weights, kind: str) -> bool:
+    return "regression_head.weight" in weights and config.get("model_type") == kind
+
+
+ULTRA = Family(
+    title="UltraRM",
+    source="openbmb/UltraRM-13b: model card, LlamaRewardModel (as in allenai/reward-bench: rewardbench/models/openbmb.py)",
+    about="A linear head without bias, read at the last token the mask shows; the card's text is 'Human: …', a blank line, 'Assistant: …'.",
+    recognises=lambda config, weights: _has_head(config, weights, "llama"),
+    head=lambda config, weights: linear(weights, "regression_head"),
+    template=HUMAN,
+)
+
+EURUS = Family(
+    title="Eurus-RM",
+    source="openbmb/Eurus-RM-7b: modeling_eurus_rm.py, EurusRewardModel",
+    about="A linear head without bias on a Mistral trunk, read at the last token the mask shows; the text is '[INST] … [/INST] …'.",
+    recognises=lambda config, weights: "regression_head.weight" in weights and config.get("model_type") != "llama",
+    head=lambda config, weights: linear(weights, "regression_head"),
+    template=INST,
+)

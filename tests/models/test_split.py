@@ -1,0 +1,83 @@
+"""Taking a sequence classifier apart: heads that are refused, heads of several labels, and a model found out by trying."""
+
+import pytest
+import tiny_both_ways as both
+import torch
+import transformers
+
+import redviz
+from redviz.errors import RedvizError
+from redviz.models import both_ways
+from redviz.models.load import load_reward_model
+from redviz.models.observe import observe
+from redviz.records import Example
+
+PROMPT, RESPONSE = "Review the film , please.", "A warm, funny film. Dull mess!"
+
+
+def seen_by(model, response=RESPONSE, **options):
+    return observe(model, [model.encode(Example(PROMPT, response))], **options)[0]
+
+
+def _saved(tmp_path, architecture, **options):
+    made = both.tokenizer()
+    sizes = dict(vocab_size=len(made), hidden_size=48, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4)
+    sizes |= {"num_labels": 1, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": None}
+    config = getattr(transformers, f"{architecture}Config")(**sizes, **options)
+    torch.manual_seed(0)
+    module = getattr(transformers, f"{architecture}ForSequenceClassification")(config)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0, 0.2)
+    module.save_pretrained(tmp_path)
+    made.save_pretrained(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [
+        ("ModernBert", {"cls_token_id": 2, "sep_token_id": 3}),  # another head before the classifier
+        ("FNet", {}),  # ignores the mask, so padding changes its scores
+        ("Albert", {"embedding_size": 24}),
+        ("Bart", {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1}),
+    ],
+)
+def test_a_head_that_is_not_the_models_own_is_refused_in_one_sentence(tmp_path, architecture, options):
+    with pytest.raises(RedvizError, match="redviz reads heads called score") as caught:
+        load_reward_model(str(_saved(tmp_path, architecture, **options)), device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_embeddings_that_score_otherwise_than_ids_are_refused(monkeypatch):
+    own = both_ways.Embedded.scores
+    monkeypatch.setattr(both_ways.Embedded, "scores", lambda *given: own(*given) + 1)
+    with pytest.raises(RedvizError, match="whose own forward scores"):
+        load_reward_model(str(both.checkpoint("Bert")), device="cpu")
+
+
+def test_a_first_token_that_sees_no_other_is_refused(tmp_path):
+    with pytest.raises(RedvizError, match="at the first token, which sees no other"):
+        load_reward_model(str(_saved(tmp_path, "Bert", is_decoder=True)), device="cpu")
+
+
+def test_several_labels_need_a_head_and_get_it(tmp_path):
+    folder = both.save(tmp_path, "Bert", labels=2)
+    with pytest.raises(RedvizError, match="2 labels"):
+        load_reward_model(str(folder), device="cpu")
+    model = load_reward_model(str(folder), device="cpu", head="1-0")
+    seen = seen_by(model)
+    assert seen.prefix_scores == pytest.approx(both.brute_prefixes(model, seen.encoding), abs=1e-4)
+    for label in (0, 1):
+        found = redviz.analyze(model, PROMPT, RESPONSE, {"red": {"objective": label}}).credits["red"]
+        alone = load_reward_model(str(folder), device="cpu", head=label)
+        assert found.values == pytest.approx(
+            redviz.analyze(alone, PROMPT, RESPONSE, ["red"]).credits["red"].values, abs=1e-4
+        )
+
+
+def test_half_precision_is_found_out_too():
+    model = load_reward_model(str(both.checkpoint("DebertaV2")), device="cpu", dtype="bfloat16")
+    exact = seen_by(both.model("DebertaV2")).prefix_scores
+    assert model.both_ways and seen_by(model).prefix_scores == pytest.approx(exact, abs=0.2)
