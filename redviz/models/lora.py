@@ -55,7 +55,7 @@ def open_adapter(folder: Path, name: str) -> Adapter:
     if importlib.util.find_spec("peft") is None:
         raise RedvizError(f"{name} is a LoRA adapter of {base}; install the package peft, {merge}.")
     if not (folder / WEIGHTS).exists():
-        raise RedvizError(f"{name} has no {WEIGHTS}; save the adapter again as safetensors.")
+        raise RedvizError(f"{name} is a LoRA adapter of {base} without {WEIGHTS}; save it again as safetensors.")
     try:
         there = resolve(base, config.get("revision"))
     except RedvizError as error:

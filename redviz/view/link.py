@@ -7,7 +7,7 @@ only when the page itself asks for another one, so that pinning sends no data tw
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ class Group:
     count: int = 0  # how often the server moved the pin
     wish: int | None = None  # where it moved it last
     returned: int | None = None
-    asked: int | None = None  # what the page said last, by whichever panel
+    told: int | None = None  # what the page said last, by whichever panel
+    asked: dict[str, int | None] = field(default_factory=dict)  # and by each
 
 
 def component(name: str, *scripts: str) -> Callable[..., Any]:
@@ -45,17 +46,17 @@ def mount(
 ) -> int | None:
     """Draw a panel and return its group's pin.
 
-    ``pin`` is a wish only where it says something new: not what the group was told before, nor what was returned.
-    Both are the group's, not the panel's: a run may end between two panels, and the page's pin lags behind quick ones.
+    ``pin`` is a wish only where it says something new: not what this panel or the group was told last, nor what was returned. The
+    group's counts too, for a run may end between two panels, and the page's pin lags behind quick ones.
     ``content`` names the response; another one forgets the pin.
     """
     entry = _group(group)
     if content is not None and content != entry.content:
         entry.content, entry.returned = content, None
         _move(entry, pin)
-    elif pin not in (entry.asked, entry.pin, entry.returned):
+    elif pin not in (entry.asked.get(key), entry.told, entry.pin, entry.returned):
         _move(entry, pin)
-    entry.asked = pin
+    entry.asked[key] = entry.told = pin
 
     def learn() -> None:
         entry.pin = st.session_state[key].get("pin")

@@ -83,7 +83,7 @@ def value_norms(architecture, layer):
     block = model.trunk.get_submodule(f"{stack}.{layer}")
     own = next(part for name, part in block.named_children() if name in ("self_attn", "attn", "attention"))
     maps = dict(own.named_children())
-    read = maps.get("v_proj") or maps.get("c_attn") or maps["query_key_value"]
+    read = maps.get("v_proj") or maps.get("c_attn") or maps.get("qkv_proj") or maps["query_key_value"]
     made = []
     hook = read.register_forward_hook(lambda _m, _i, out: made.append(out[0].numpy()))  # [L, ...]
     with tiny.native(model) as module, torch.inference_mode():
@@ -93,6 +93,8 @@ def value_norms(architecture, layer):
     out, value = maps.get("o_proj") or maps.get("out_proj") or maps.get("dense") or maps["c_proj"], made[0]
     if architecture == "GPT2":
         value = value[:, -48:]  # queries, keys, values, each with all its heads
+    if architecture == "Phi3":
+        value = value[:, -24:]  # the same, with two heads of keys and of values
     if architecture == "GPTNeoX":
         value = value.reshape(length, heads, 3, -1)[:, :, 2].reshape(length, -1)  # head by head
     groups = 2 if read.__class__.__name__ == "Linear" and architecture not in ("OPT", "GPTNeoX") else 4

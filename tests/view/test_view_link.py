@@ -83,6 +83,12 @@ def test_the_next_pin_is_not_moved_back_by_the_second_panel(page):
         assert page.draw(pin=told) == page.draw(pin=told, key="curves", content=None) == pin
 
 
+def test_a_panel_without_a_wish_leaves_that_of_another(page):
+    page.draw(), page.draw(key="curves", content=None)
+    for _ in range(2):
+        assert page.draw(pin=2) == page.draw(key="curves", content=None) == 2
+
+
 def test_a_run_that_stops_between_the_panels_leaves_no_wish(page):
     page.draw(), page.draw(key="curves", content=None)
     page.person_pins(5)

@@ -99,23 +99,28 @@ def _drawn(scene: Scene) -> Drawn | None:
 
 def _widget(scene: Scene, knob: Knob) -> None:
     key = f"redviz.knob.{scene.id}.{knob.name}"
-    stands = values(scene)[knob.name]
-    if st.session_state.get(key) != stands:  # what is set anew would undo a move that is still on its way here
+    told = f"{key}.told"  # what the knob was last made to show, or showed by itself
+    stands, shown = values(scene)[knob.name], st.session_state.get(key)
+    if shown is not None and shown != stands and stands == st.session_state.get(told):
+        move(scene, knob.name, shown)  # a move whose callback was lost to a run that ended early
+        stands = shown
+    elif shown != stands:  # what is set anew would undo a move that is still on its way here
         st.session_state[key] = stands
+    st.session_state[told] = stands
 
     def take() -> None:
         move(scene, knob.name, st.session_state[key])
 
-    told: dict[str, Any] = {"key": key, "on_change": take, "help": knob.help or None}
+    more: dict[str, Any] = {"key": key, "on_change": take, "help": knob.help or None}
     if knob.options:
         named = {option: knob.names.get(option, option) for option in knob.options}
         st.segmented_control(
-            knob.label, knob.options, format_func=lambda option: named[option], wrap=True, required=True, **told
+            knob.label, knob.options, format_func=lambda option: named[option], wrap=True, required=True, **more
         )
     elif isinstance(knob.default, int):
-        st.slider(knob.label, int(knob.low), int(knob.high), step=int(knob.step), **told)
+        st.slider(knob.label, int(knob.low), int(knob.high), step=int(knob.step), **more)
     else:
-        st.slider(knob.label, float(knob.low), float(knob.high), step=float(knob.step), **told)
+        st.slider(knob.label, float(knob.low), float(knob.high), step=float(knob.step), **more)
 
 
 def _part(scene: Scene, part: object, number: int) -> None:
