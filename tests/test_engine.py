@@ -287,7 +287,7 @@ def test_where_memory_runs_out_the_others_go_and_it_is_tried_once_more(engine, f
 
     one, two = (ModelSpec(str(folder), device="cpu") for folder in folders)
     engine.observe(one, EXAMPLE).wait(WAIT)
-    whole, held = load._from_pretrained, []
+    whole, held = load.pretrained, []
 
     def full(*args):
         held.append([state.spec for state in engine.loaded()])
@@ -295,7 +295,7 @@ def test_where_memory_runs_out_the_others_go_and_it_is_tried_once_more(engine, f
             return whole(*args)
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(load, "_from_pretrained", full)
+    monkeypatch.setattr(load, "pretrained", full)
     always = False
     engine.observe(two, EXAMPLE).wait(WAIT)
     assert held == [[one], []]

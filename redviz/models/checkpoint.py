@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import AutoModelForSequenceClassification
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -14,6 +15,7 @@ from redviz.errors import RedvizError
 from redviz.models.weights import INDEX
 
 REWARD = AutoModelForSequenceClassification
+OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 
 
 def read_config(folder: Path, name: str) -> dict[str, Any]:
@@ -102,3 +104,36 @@ def refuse_new_weights(report: dict[str, Any], name: str, auto: Any = REWARD) ->
         f"{name} lacks {len(missing) + len(mismatched)} weights ({listed}); they would be random and its scores noise{hint}; "
         f"use the checkpoint that was trained as a {'reward' if auto is REWARD else 'language'} model ({auto.__name__}), saved whole."
     )
+
+
+def pretrained(
+    auto: Any, folder: Path, name: str, dtype: Any, options: dict[str, Any], allow_pickle: bool = False
+) -> tuple[Any, dict[str, Any]]:
+    """The model as one of Transformers' auto classes builds it, and its report of missing and unexpected weights.
+
+    Raises
+    ------
+    RedvizError
+        For whatever Transformers and safetensors raise; memory that runs out is left to the caller.
+    """
+    try:
+        module, report = auto.from_pretrained(
+            folder, dtype=dtype, use_safetensors=None if allow_pickle else True, output_loading_info=True, **options
+        )
+    except OUT_OF_MEMORY:
+        raise
+    except Exception as error:  # one door for all of them
+        if "ignore_mismatched_sizes" in str(error):
+            raise RedvizError(
+                f"{name}'s weights do not have the shapes its config.json says; save the model again."
+            ) from error
+        raise RedvizError(
+            f"{name} could not be loaded by {auto.__name__} ({first_line(error)}); download or save the model again."
+        ) from error
+    return module, report
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first, or its name where it says nothing."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:240]

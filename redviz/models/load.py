@@ -14,7 +14,16 @@ from transformers import AutoTokenizer
 from redviz import __version__
 from redviz.errors import RedvizError
 from redviz.models.attention import FAST, PLAIN
-from redviz.models.checkpoint import REWARD, read_config, refuse_new_weights, refuse_pickle, refuse_unknown
+from redviz.models.checkpoint import (
+    OUT_OF_MEMORY,
+    REWARD,
+    first_line,
+    pretrained,
+    read_config,
+    refuse_new_weights,
+    refuse_pickle,
+    refuse_unknown,
+)
 from redviz.models.encode import template_hash
 from redviz.models.families import FAMILIES, KINDS, dpo, family_of, logit, process
 from redviz.models.families.build import build
@@ -33,7 +42,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("redviz")
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 SMALL = 1_000_000_000  # parameters; below this float32 costs little even on a GPU, and differences of scores keep their digits
 
 
@@ -137,7 +145,7 @@ def load_reward_model(
         elif lora:
             module = merged(lora, pick_dtype(wanted, target), options)
         else:
-            module, report = _from_pretrained(folder, name, allow_pickle, pick_dtype(wanted, target), options)
+            module, report = pretrained(REWARD, folder, name, pick_dtype(wanted, target), options, allow_pickle)
             refuse_new_weights(report, name)
         if wanted == "auto" and quantization is None and is_small(module):
             module = module.float()
@@ -278,34 +286,13 @@ def load_tokenizer(folder: Path, name: str, trust_remote_code: bool) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except Exception as error:  # each tokenizer class fails in its own way
         raise RedvizError(
-            f"{name} has no tokenizer that loads ({_first_line(error)}); save it beside the weights."
+            f"{name} has no tokenizer that loads ({first_line(error)}); save it beside the weights."
         ) from error
     if not tokenizer.is_fast:
         raise RedvizError(
             f"{name} has a slow tokenizer, which gives no character offsets; save its fast version (tokenizer.json)."
         )
     return tokenizer
-
-
-def _from_pretrained(
-    folder: Path, name: str, allow_pickle: bool, dtype: Any, options: dict[str, Any], auto: Any = REWARD
-) -> tuple[Any, dict[str, Any]]:
-    """The model as one of Transformers' auto classes builds it, and its report of missing and unexpected weights."""
-    try:
-        module, report = auto.from_pretrained(
-            folder, dtype=dtype, use_safetensors=None if allow_pickle else True, output_loading_info=True, **options
-        )
-    except OUT_OF_MEMORY:
-        raise
-    except Exception as error:  # one door for everything Transformers and safetensors raise
-        if "ignore_mismatched_sizes" in str(error):
-            raise RedvizError(
-                f"{name}'s weights do not have the shapes its config.json says; save the model again."
-            ) from error
-        raise RedvizError(
-            f"{name} could not be loaded by {auto.__name__} ({_first_line(error)}); download or save the model again."
-        ) from error
-    return module, report
 
 
 def is_small(module: Any) -> bool:
@@ -332,8 +319,3 @@ def versions() -> dict[str, str]:
         with suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:240]

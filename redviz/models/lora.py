@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForSequenceClassification
 
 from redviz.errors import RedvizError
-from redviz.models.checkpoint import read_json, refuse_new_weights, refuse_pickle
+from redviz.models.checkpoint import REWARD, first_line, pretrained, read_json, refuse_new_weights, refuse_pickle
 from redviz.models.files import resolve
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -84,14 +83,7 @@ def merged(adapter: Adapter, dtype: torch.dtype | str, options: dict[str, Any]) 
     from peft import PeftModel
 
     labels = {"num_labels": adapter.labels} if adapter.labels else {}
-    try:
-        module, report = AutoModelForSequenceClassification.from_pretrained(
-            adapter.base, dtype=dtype, use_safetensors=True, output_loading_info=True, **labels, **options
-        )
-    except (ValueError, OSError, RuntimeError, KeyError) as error:
-        raise RedvizError(
-            f"{adapter.name}'s base could not be loaded ({str(error).splitlines()[0][:200]}); download or save it again."
-        ) from error
+    module, report = pretrained(REWARD, adapter.base, f"{adapter.name}'s base", dtype, {**labels, **options})
     brought = HEADS if adapter.labels else ()
     missing = [key for key in report["missing_keys"] if key.split(".")[0] not in brought]
     if missing and not adapter.labels and all(key.split(".")[0] in HEADS for key in missing):
@@ -104,5 +96,5 @@ def merged(adapter: Adapter, dtype: torch.dtype | str, options: dict[str, Any]) 
         return PeftModel.from_pretrained(module, str(adapter.folder)).merge_and_unload()
     except (ValueError, RuntimeError, KeyError, TypeError) as error:
         raise RedvizError(
-            f"{adapter.name} does not fit its base ({str(error).splitlines()[0][:200]}); check base_model_name_or_path in {CONFIG}."
+            f"{adapter.name} does not fit its base ({first_line(error)}); check base_model_name_or_path in {CONFIG}."
         ) from error

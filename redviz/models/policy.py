@@ -126,13 +126,13 @@ def load_policy(
         load.refuse_pickle(folder, name)
     target = load.pick_device(device)
     try:
-        module, report = load._from_pretrained(
+        module, report = load.pretrained(
+            AutoModelForCausalLM,
             folder,
             name,
-            allow_pickle,
             load.pick_dtype(dtype, target),
             {"trust_remote_code": trust_remote_code},
-            AutoModelForCausalLM,
+            allow_pickle,
         )
         if "score.weight" in report["unexpected_keys"]:
             raise _is_reward_model(name, "score.weight")

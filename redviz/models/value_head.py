@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from torch import nn
 
 from redviz.errors import RedvizError
 from redviz.models.alignment import tokens_read
+from redviz.models.families.heads import linear
+from redviz.models.families.value_heads import HEAD
 from redviz.models.files import resolve
 from redviz.models.load import load_reward_model
 from redviz.models.observe import observe
 from redviz.models.policy import load_policy
 from redviz.models.reward_model import RewardModel
+from redviz.models.weights import weights_of
 from redviz.records import Array, Encoding
-
-HEAD = "v_head.summary."  # what TRL's AutoModelForCausalLMWithValueHead calls its linear head
 
 
 def load_value_model(
@@ -51,8 +51,8 @@ def load_value_model(
     RedvizError
         As :func:`redviz.load_reward_model` and :func:`redviz.models.policy.load_policy` do.
     """
-    found = _value_head(resolve(name, revision, allow_pickle), name)
-    if found is None:
+    head = _value_head(resolve(name, revision, allow_pickle), name)
+    if head is None:
         model = load_reward_model(
             name,
             device=device,
@@ -74,17 +74,12 @@ def load_value_model(
         allow_pickle=allow_pickle,
         max_length=max_length,
     )
-    weight, bias = found  # [1, D], [1]
     width = policy.module.get_output_embeddings().weight.shape[1]
-    if weight.shape != (1, width):
+    if head.weight.shape != (1, width):
         raise RedvizError(
-            f"{name} has a value head of shape {tuple(weight.shape)} and hidden states of width {width}; save the model again."
+            f"{name} has a value head of shape {tuple(head.weight.shape)} and hidden states of width {width}; save the model again."
         )
-    head = nn.Linear(width, 1)
-    with torch.no_grad():
-        head.weight.copy_(weight)
-        head.bias.copy_(bias)
-    head.eval().requires_grad_(False).to(policy.device)
+    head.eval().to(policy.device)
     mix = torch.ones(1, device=policy.device)
     return RewardModel(
         name,
@@ -124,20 +119,14 @@ def critic_values(value_model: RewardModel, encoding: Encoding) -> Array:
     return values
 
 
-def _value_head(folder: Path, name: str) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """Weight and bias of TRL's value head, or None where the folder holds none."""
-    files = sorted(folder.glob("*.safetensors"))
-    try:
-        held: dict[str, torch.Tensor] = {}
-        for path in files:
-            with safe_open(path, framework="pt") as file:
-                held |= {key: file.get_tensor(key) for key in file.keys() if key.startswith(HEAD)}  # noqa: SIM118
-    except Exception as error:  # safetensors raises its own tree
-        raise RedvizError(f"{name}'s weights cannot be read ({error}); download or save the model again.") from error
+def _value_head(folder: Path, name: str) -> nn.Linear | None:
+    """TRL's value head, or None where the folder holds none."""
+    weights = weights_of(folder, name)
+    held = weights.starting(f"{HEAD}.")
     if not held:
         return None
-    if set(held) != {HEAD + "weight", HEAD + "bias"}:
+    if set(held) != {f"{HEAD}.weight", f"{HEAD}.bias"}:
         raise RedvizError(
             f"{name} holds only {', '.join(held)} of a value head; save it with TRL's AutoModelForCausalLMWithValueHead."
         )
-    return held[HEAD + "weight"].float(), held[HEAD + "bias"].float()
+    return linear(weights, HEAD)

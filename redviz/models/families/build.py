@@ -11,7 +11,7 @@ from transformers import AutoModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from redviz.errors import RedvizError
-from redviz.models.checkpoint import refuse_new_weights
+from redviz.models.checkpoint import pretrained, refuse_new_weights
 from redviz.models.families.family import Config, Family, RewardModule
 from redviz.models.weights import Weights
 
@@ -69,11 +69,9 @@ def _config(config: Config, family: Family) -> Any:
 
 def _loaded(folder: Path, own: Any, name: str, dtype: torch.dtype | str, options: dict[str, Any]) -> nn.Module:
     """The trunk as Transformers reads it; tensors that are not its own are the head's."""
-    trunk, report = AutoModel.from_pretrained(
-        folder, config=own, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
-    )
+    module: nn.Module
+    module, report = pretrained(AutoModel, folder, name, dtype, {"config": own, **options})
     refuse_new_weights(report, name)
-    module: nn.Module = trunk
     return module
 
 

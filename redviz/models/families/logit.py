@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
 from redviz.errors import RedvizError
-from redviz.models.checkpoint import refuse_new_weights
+from redviz.models.checkpoint import pretrained, refuse_new_weights
 from redviz.models.families.family import Described, RewardModule
 
 PREFIX = "logit:"
@@ -68,10 +68,7 @@ def build(
             "save the template with the tokenizer."
         )
     ids = [token_id(tokenizer, text, name) for text in asked_tokens(head)]
-    auto: Any = AutoModelForCausalLM
-    module, report = auto.from_pretrained(
-        folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
-    )
+    module, report = pretrained(AutoModelForCausalLM, folder, name, dtype, options)
     refuse_new_weights(report, name, AutoModelForCausalLM)
     return RewardModule(module.base_model, rows_of(module, ids), tuple(f"logit {text}" for text in asked_tokens(head)))
 

@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForTokenClassification
 
 from redviz.errors import RedvizError
-from redviz.models.checkpoint import refuse_new_weights
+from redviz.models.checkpoint import pretrained, refuse_new_weights
 from redviz.models.families import logit
 from redviz.models.families.build import build as build_family
 from redviz.models.families.family import Config, Described, Family, RewardModule
@@ -183,17 +183,7 @@ def build(
     if asked.family == "qwen_math_prm":
         return build_family(folder, config, weights, QWEN, dtype, options)
     auto: Any = AutoModelForCausalLM if asked.tokens else AutoModelForTokenClassification
-    try:
-        module, report = auto.from_pretrained(
-            folder, dtype=dtype, use_safetensors=None if allow_pickle else True, output_loading_info=True, **options
-        )
-    except (torch.OutOfMemoryError, MemoryError):
-        raise
-    except Exception as error:  # one door for everything Transformers and safetensors raise
-        raise RedvizError(
-            f"{weights.name} could not be loaded by {auto.__name__} ({str(error).splitlines()[0][:240]}); "
-            "download or save the model again."
-        ) from error
+    module, report = pretrained(auto, folder, weights.name, dtype, options, allow_pickle)
     refuse_new_weights(report, weights.name, auto)
     if asked.tokens:
         head = logit.rows_of(module, [logit.token_id(tokenizer, text, weights.name) for text in asked.tokens])

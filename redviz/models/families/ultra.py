@@ -16,16 +16,23 @@ INST = (
 )
 
 
-def _has_head(config: Config, weights: Weights, kind: str) -> bool:
-    return "regression_head.weight" in weights and config.get("model_type") == kind
+HEAD = "regression_head"
+
+
+def _has_head(weights: Weights) -> bool:
+    return f"{HEAD}.weight" in weights
+
+
+def _is_llama(config: Config) -> bool:
+    return config.get("model_type") == "llama"
 
 
 ULTRA = Family(
     title="UltraRM",
     source="openbmb/UltraRM-13b: model card, LlamaRewardModel (as in allenai/reward-bench: rewardbench/models/openbmb.py)",
     about="A linear head without bias, read at the last token the mask shows; the card's text is 'Human: …', a blank line, 'Assistant: …'.",
-    recognises=lambda config, weights: _has_head(config, weights, "llama"),
-    head=lambda config, weights: linear(weights, "regression_head"),
+    recognises=lambda config, weights: _has_head(weights) and _is_llama(config),
+    head=lambda config, weights: linear(weights, HEAD),
     template=HUMAN,
 )
 
@@ -33,7 +40,7 @@ EURUS = Family(
     title="Eurus-RM",
     source="openbmb/Eurus-RM-7b: modeling_eurus_rm.py, EurusRewardModel",
     about="A linear head without bias on a Mistral trunk, read at the last token the mask shows; the text is '[INST] … [/INST] …'.",
-    recognises=lambda config, weights: "regression_head.weight" in weights and config.get("model_type") != "llama",
-    head=lambda config, weights: linear(weights, "regression_head"),
+    recognises=lambda config, weights: _has_head(weights) and not _is_llama(config),
+    head=lambda config, weights: linear(weights, HEAD),
     template=INST,
 )
