@@ -16,6 +16,7 @@ LONGEST = 24  # characters of a unit on an axis
 NAMED = 80  # units up to which each has its text on the axis
 MOST_ACROSS = 3  # charts side by side
 QUIET = "rgba(128,128,128,0.8)"  # axes and the diagonal, on either ground
+GRID, CLEAR = "rgba(128,128,128,0.15)", "rgba(0,0,0,0)"
 ROW_PIXELS, LEAST_PIXELS, MOST_PIXELS = 14, 240, 900
 
 
@@ -141,18 +142,15 @@ def objectives_figure(curves: Mapping[str, Array], texts: Sequence[str], *, them
             line={"color": theme.series[number % len(theme.series)], "dash": dashes[number % len(dashes)], "width": 2},
             hovertemplate="after %{text}: %{y:+.3f}",
         )
-    figure.update_xaxes(title_text="tokens read", gridcolor="rgba(128,128,128,0.15)")
-    figure.update_yaxes(title_text="score of the objective", zerolinecolor=QUIET, gridcolor="rgba(128,128,128,0.15)")
-    figure.update_layout(
+    figure.update_xaxes(title_text="tokens read", gridcolor=GRID)
+    figure.update_yaxes(title_text="score of the objective", zerolinecolor=QUIET, gridcolor=GRID)
+    return _dressed(
+        figure,
+        theme,
         height=360,
         margin={"l": 60, "r": 10, "t": 10, "b": 50},
         legend={"orientation": "h", "y": -0.25},
-        template="plotly_dark" if theme is DARK else "plotly_white",
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": theme.text},
     )
-    return figure
 
 
 def causal_scatter_figure(
@@ -192,16 +190,21 @@ def causal_scatter_figure(
             **place,
         )
         figure.update_xaxes(title_text="predicted", nticks=5, **place)
-    figure.update_xaxes(zerolinecolor=QUIET, gridcolor="rgba(128,128,128,0.15)")
-    figure.update_yaxes(zerolinecolor=QUIET, gridcolor="rgba(128,128,128,0.15)")
+    figure.update_xaxes(zerolinecolor=QUIET, gridcolor=GRID)
+    figure.update_yaxes(zerolinecolor=QUIET, gridcolor=GRID)
     figure.update_yaxes(title_text="actual change", col=1)
+    return _dressed(
+        figure, theme, showlegend=False, height=40 + 250 * down, margin={"l": 60, "r": 10, "t": 30, "b": 50}
+    )
+
+
+def _dressed(figure: go.Figure, theme: Theme, **layout: object) -> go.Figure:
+    """The figure in the theme's colours, on the page's own ground."""
     figure.update_layout(
-        showlegend=False,
-        height=40 + 250 * down,
-        margin={"l": 60, "r": 10, "t": 30, "b": 50},
         template="plotly_dark" if theme is DARK else "plotly_white",
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
         font={"color": theme.text},
+        **layout,
     )
     return figure

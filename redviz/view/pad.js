@@ -53,9 +53,9 @@ function begin(pad) {
   Object.assign(pad, { client: crypto.getRandomValues(new Uint32Array(4)).join('-'), seq: 0, anchor: 0, at: 0, dragging: false, ...places.get(pad.data.assignment) });
   pad.mine = `${pad.data.assignment}/${pad.client}`;
   for (const name of pad.data.keep ? Object.keys(localStorage) : []) {
-    if (!name.startsWith(KEPT + pad.data.person + '/')) continue;
+    if (!name.startsWith(place(pad, ''))) continue;
     try {
-      pad.waiting.set(name.slice((KEPT + pad.data.person + '/').length), JSON.parse(localStorage.getItem(name)));
+      pad.waiting.set(name.slice(place(pad, '').length), JSON.parse(localStorage.getItem(name)));
     } catch { localStorage.removeItem(name); }
   }
   pad.drawn = null;
@@ -74,10 +74,12 @@ function add(pad, entry) {
   show(pad);
 }
 
+const place = (pad, name) => `${KEPT}${pad.data.person}/${name}`; // of waiting entries on the disk of this browser
+
 function keep(pad, name) {
   if (!pad.data.keep) return;
   const list = pad.waiting.get(name);
-  const key = `${KEPT}${pad.data.person}/${name}`;
+  const key = place(pad, name);
   try {
     if (list?.length) localStorage.setItem(key, JSON.stringify(list));
     else localStorage.removeItem(key);
@@ -107,7 +109,7 @@ function heal(pad) {
   const oldest = Math.min(...[...pad.waiting.values()].flat().map((entry) => entry.at));
   if (!pad.data.keep || !(Date.now() - oldest > HEAL_MS) || sessionStorage.getItem(HEALED) === `${oldest}`) return;
   const kept = [...pad.waiting].every(([name, list]) =>
-    localStorage.getItem(`${KEPT}${pad.data.person}/${name}`) === JSON.stringify(list));
+    localStorage.getItem(place(pad, name)) === JSON.stringify(list));
   if (!kept) return;
   fetch(new URL('_stcore/health', location.href.split('?')[0])).then((answer) => {
     if (!answer.ok) return;

@@ -29,12 +29,12 @@ def objectives_panel(analysis: Analysis) -> None:
     st.caption(
         "The score of each objective after every token, each in its own unit. The model's own score mixes them; here nothing is added up."
     )
-    score = analysis.observation
-    assert score is not None
+    observation = analysis.observation
+    assert observation is not None
     rows = [
         {
             "objective": flat(name),
-            "score": score.of_label(k).score,
+            "score": observation.of_label(k).score,
             "empty response": float(curve[0]),
             "gained by the response": gained[name],
         }
