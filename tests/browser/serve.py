@@ -4,11 +4,13 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 STARTS_WITHIN = 150  # seconds
 FLAGS = {
@@ -28,7 +30,7 @@ def serving(script: Path, folder: Path, **environment: str) -> Iterator[str]:
         yield f"http://localhost:{port}"
     finally:
         server.terminate()
-        server.communicate(timeout=120)
+        server.wait(timeout=120)
 
 
 def free_port() -> int:
@@ -44,26 +46,28 @@ def start(script: Path, folder: Path, port: int, **environment: str) -> subproce
     flags = [f"--{key}={value}" for key, value in FLAGS.items()]
     command = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}", *flags]
     root = str(Path(__file__).parents[2])
-    server = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": root} | environment,
-    )
-    try:
-        _wait(f"http://localhost:{port}/_stcore/health", server)
-    except BaseException:
-        server.kill()
-        raise
+    with tempfile.TemporaryFile() as printed:  # a pipe that nobody reads would fill, and stop the server
+        server = subprocess.Popen(
+            command,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": root} | environment,
+        )
+        try:
+            _wait(f"http://localhost:{port}/_stcore/health", server, printed)
+        except BaseException:
+            server.kill()
+            raise
     return server
 
 
-def _wait(url: str, server: subprocess.Popen) -> None:
+def _wait(url: str, server: subprocess.Popen, printed: IO[bytes]) -> None:
     deadline = time.monotonic() + STARTS_WITHIN
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise RuntimeError(f"the page did not start: {server.stdout.read().decode()[-2000:]}")
+            printed.seek(0)
+            raise RuntimeError(f"the page did not start: {printed.read().decode()[-2000:]}")
         try:
             urllib.request.urlopen(url, timeout=1).close()
             return

@@ -76,7 +76,6 @@ def pad(page):
 def stop(server):
     server.kill()
     server.wait()
-    server.stdout.close()
 
 
 def saved(opened):

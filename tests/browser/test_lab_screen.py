@@ -201,7 +201,7 @@ def test_a_killed_server_leaves_an_interrupted_run_that_goes_on(page, home):
         grows(opened, 11)  # beyond the first checkpoint
     finally:
         server.kill()
-        server.communicate()
+        server.wait()
     run = next(run for run in list_lab_runs() if run.steps())
     before = [step.reward for step in run.steps()]
     with serving(ROOT / "app.py", ROOT, REDVIZ_HOME=str(home)) as address:

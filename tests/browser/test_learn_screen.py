@@ -52,15 +52,9 @@ def link(opened):
 
 
 def done(opened, act, nudge=None, **knobs):
-    """Act, and again where it was lost: what is touched in the very moment in which it is drawn can be drawn over.
-
-    The last time on the page opened again: on a busy machine a page was seen that answered to nothing any more.
-    """
+    """Act, and again where it was lost: what is touched in the very moment in which it is drawn can be drawn over."""
     for attempt in range(3):
-        if attempt == 2:
-            opened.goto(opened.url)
-            settled(opened)
-        elif attempt and nudge:
+        if attempt and nudge:
             nudge()  # else a slider that stands there already would not move
         act()
         try:

@@ -36,7 +36,7 @@ def served(tmp_path_factory):
             yield made, f"http://localhost:{port}"
         finally:
             server.terminate()
-            server.communicate(timeout=120)
+            server.wait(timeout=120)
 
 
 @pytest.mark.parametrize(("email", "leads"), [("Lead@example.org", True), ("someone@example.org", False)])

@@ -104,23 +104,32 @@ def _widget(scene: Scene, knob: Knob) -> None:
     if shown is not None and shown != stands and stands == st.session_state.get(told):
         move(scene, knob.name, shown)  # a move whose callback was lost to a run that ended early
         stands = shown
-    elif shown != stands:  # what is set anew would undo a move that is still on its way here
+    elif key in st.session_state and shown != stands:  # a link was followed (a knob drawn first has its default)
         st.session_state[key] = stands
     st.session_state[told] = stands
 
     def take() -> None:
-        move(scene, knob.name, st.session_state[key])
+        if st.session_state[key] is not None:
+            move(scene, knob.name, st.session_state[key])
 
     more: dict[str, Any] = {"key": key, "on_change": take, "help": knob.help or None}
+    # A default and not the session says how a knob stands at first: what is set in the session is told to the browser once,
+    # and a run on the heels of this one clears what was not yet sent. The browser would then show, and report, no choice.
     if knob.options:
         named = {option: knob.names.get(option, option) for option in knob.options}
         st.segmented_control(
-            knob.label, knob.options, format_func=lambda option: named[option], wrap=True, required=True, **more
+            knob.label,
+            knob.options,
+            default=stands,
+            format_func=lambda option: named[option],
+            wrap=True,
+            required=True,
+            **more,
         )
     elif isinstance(knob.default, int):
-        st.slider(knob.label, int(knob.low), int(knob.high), step=int(knob.step), **more)
+        st.slider(knob.label, int(knob.low), int(knob.high), int(stands), int(knob.step), **more)
     else:
-        st.slider(knob.label, float(knob.low), float(knob.high), step=float(knob.step), **more)
+        st.slider(knob.label, float(knob.low), float(knob.high), float(stands), float(knob.step), **more)
 
 
 def _part(scene: Scene, part: object, number: int) -> None:

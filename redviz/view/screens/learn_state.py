@@ -7,23 +7,29 @@ from dataclasses import replace
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from redviz.view.scenes.scene import Scene, Value, query_of, values_of
 from redviz.view.scenes.table import SCENES
 from redviz.view.session import update
 from redviz.view.state import DEFAULT, ViewState
 
-SCENE, VALUES, WRITTEN, WRONG = "redviz.scene", "redviz.scene.values", "redviz.scene.written", "redviz.scene.wrong"
+SCENE, VALUES, FOLLOWED, WRONG = "redviz.scene", "redviz.scene.values", "redviz.scene.followed", "redviz.scene.wrong"
 PRESENT = "redviz.scene.presenting"
 
 
 def read_link() -> None:
-    """Follow the address bar where it is another than what was written last: a link, or the browser's back button."""
+    """Follow the address bar where a session begins (a link) and where the browser's back or forward button was pressed.
+
+    At every other run the browser may send an address that it is about to change: while a job is polled for, a request can leave
+    before the address written last has reached it. Whoever follows that one undoes what was done in between.
+    """
     query = st.query_params.to_dict()
-    asked = query.get("scene")
-    if asked is None or query == st.session_state.get(WRITTEN):
+    asked, context = query.get("scene"), get_script_run_ctx()
+    turned_back = context is not None and context.is_history_navigation
+    if asked is None or not (turned_back or FOLLOWED not in st.session_state):
         return
-    st.session_state[WRITTEN] = query
+    st.session_state[FOLLOWED] = True
     st.session_state[PRESENT] = query.get("present") == "1"
     if asked not in SCENES:
         st.session_state[WRONG] = f"There is no scene {asked!r}; choose one of the list."
@@ -81,7 +87,7 @@ def wrong() -> str:
 def write_scene(scene: Scene) -> None:
     """Put the scene and its knobs into the address bar."""
     query = link_of(scene)
-    st.session_state[WRITTEN] = query
+    st.session_state[FOLLOWED] = True
     if st.query_params.to_dict() != query:
         st.query_params.from_dict(query)
 
