@@ -31,7 +31,7 @@ from redviz.settings import home
 log = logging.getLogger("lab_claims")
 
 METHODS = ("sparse", "uniform", "red", "abc", "random")
-RATES = (3e-4, 1e-3, 3e-3)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 TUNING_SEEDS, TUNING_STEPS = (1001, 1002), 10
 SHORT = ("Write a film review.", "Review this movie", "Tell me about it.", "Was it any good?", "Continue the review.")
 COMMON = LabConfig(

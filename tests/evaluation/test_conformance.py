@@ -156,6 +156,15 @@ def test_prefixes_that_hold_only_up_to_the_original_context():
     assert row("prefix_consistency", replace(loaded, max_length=128))[0] == "green"
 
 
+def test_dynamic_rope_is_read_within_the_trained_context():
+    scaled = {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 10000.0}  # its angles depend on the length of the whole text
+    folder = tiny.save(tiny._FOLDER / "dynamic", "Llama", rope_parameters=scaled, max_position_embeddings=128)
+    loaded = redviz.load_reward_model(str(folder), device="cpu")
+    assert loaded.max_length == 128 and row("prefix_consistency", loaded)[0] == "green"
+    verdict, _, remedy = row("prefix_consistency", replace(loaded, max_length=400))
+    assert verdict == "red" and remedy.startswith("Load it with --max-length ")
+
+
 def test_what_was_not_measured_is_amber_and_says_so(monkeypatch):
     monkeypatch.setitem(checks_of_scores.OPERATIONS, "cpu", 0.0)
     window = tiny.model("Mistral", sliding_window=200)
