@@ -24,7 +24,9 @@ Model = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
-Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
+Dtype = Annotated[
+    str, typer.Option("--dtype", help="auto, float32, bfloat16, float16; 8bit or 4bit with bitsandbytes.")
+]
 Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit on the Hub.")]
 Head = Annotated[
     str | None,

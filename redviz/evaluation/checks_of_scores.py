@@ -100,6 +100,12 @@ def causality(given: Subject) -> Finding:
         return Finding("green", figure, title="Every token sees the whole text, and every prefix is scored alone")
     if float(moved) <= 1e-3:
         return Finding("green", f"causal: a change of the last token moves earlier hidden states by {float(moved):.1e}")
+    if model.source.dtype == "8bit":
+        figure = (
+            f"in 8 bits tokens share outlier columns: a change of the last one moves earlier hidden states by {float(moved):.2g} "
+            "of their spread"
+        )
+        return Finding("red", figure, "Load it with --dtype 4bit, or bfloat16 where memory allows.")
     return Finding(
         "red",
         f"both ways: a change of the last token moves earlier hidden states by {float(moved):.2g} of their spread",

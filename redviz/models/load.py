@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +29,7 @@ from redviz.models.families.build import build
 from redviz.models.families.family import Family
 from redviz.models.files import fingerprint, resolve
 from redviz.models.lora import is_adapter, merged, open_adapter
+from redviz.models.precision import QUANTISED, keep_gradients, pick_dtype, quantised
 from redviz.models.process import ProcessModel
 from redviz.models.reward_model import RewardModel
 from redviz.models.split import split, tried
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("redviz")
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SMALL = 1_000_000_000  # parameters; below this float32 costs little even on a GPU, and differences of scores keep their digits
 
 
@@ -70,7 +69,8 @@ def load_reward_model(
         "auto" takes CUDA, else MPS, else the CPU; or "cpu", "cuda", "cuda:1", "mps".
     dtype
         "auto", "float32", "bfloat16" or "float16". "auto" is float32 on a CPU and for models under a billion parameters, else the
-        checkpoint's own. The head always runs in float32. ``torch_dtype`` is accepted as the old name.
+        checkpoint's own. The head always runs in float32. "8bit" and "4bit" are as ``quantization``. ``torch_dtype`` is accepted
+        as the old name.
     revision
         A Hub revision (branch, tag or commit).
     head
@@ -81,7 +81,7 @@ def load_reward_model(
     max_length
         Tokens to read at most; by default the model's context.
     quantization
-        "8bit" or "4bit", with bitsandbytes installed.
+        "8bit" or "4bit", with bitsandbytes installed: the linear layers of the trunk, on one device.
     device_map
         Passed to Transformers, with accelerate installed.
     trust_remote_code, allow_pickle
@@ -127,25 +127,31 @@ def load_reward_model(
         refuse_unknown(config, name, trust_remote_code)
     target = pick_device(device)
     wanted = torch_dtype or dtype
+    if wanted in QUANTISED:
+        quantization, wanted = quantization or str(wanted), "auto"
+    kind = pick_dtype(wanted, target)
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     if quantization:
-        options["quantization_config"] = _quantization(quantization)
+        options |= quantised(quantization, target)
+        if lora or (adapter and adapter.trunk):
+            raise RedvizError(
+                f"{name} is put together while it is loaded, which needs whole numbers; leave {quantization} out."
+            )
     if device_map is not None:
         options["device_map"] = device_map
     tokenizer = load_tokenizer(given if any(given.glob("tokenizer*")) else folder, name, trust_remote_code)
     try:
         if tokens:
-            module = logit.build(folder, name, tokenizer, head, pick_dtype(wanted, target), options)
+            module = logit.build(folder, name, tokenizer, head, kind, options)
             tokenizer.chat_template, read = logit.ASK + tokenizer.chat_template, "last"
         elif asked:
-            kind = pick_dtype(wanted, target)
             module = process.build(folder, config, weights, asked, tokenizer, kind, options, allow_pickle)
         elif adapter:
-            module = build(folder, config, weights, adapter, pick_dtype(wanted, target), options, gated=head is None)
+            module = build(folder, config, weights, adapter, kind, options, gated=head is None)
         elif lora:
-            module = merged(lora, pick_dtype(wanted, target), options)
+            module = merged(lora, kind, options)
         else:
-            module, report = pretrained(REWARD, folder, name, pick_dtype(wanted, target), options, allow_pickle)
+            module, report = pretrained(REWARD, folder, name, kind, options, allow_pickle)
             refuse_new_weights(report, name)
         if wanted == "auto" and quantization is None and is_small(module):
             module = module.float()
@@ -156,6 +162,7 @@ def load_reward_model(
             f"Memory ran out while {name} was loaded on {target}; use --dtype bfloat16, another --device or a smaller model."
         ) from error
     module.eval().requires_grad_(False)
+    keep_gradients(module)
     module.set_attn_implementation(FAST if module._supports_sdpa else PLAIN)
     if adapter and adapter.template and not tokenizer.chat_template:
         tokenizer.chat_template = adapter.template
@@ -173,7 +180,7 @@ def load_reward_model(
         model=name,
         revision=revision or "",
         fingerprint=fingerprint(given) if given == folder else fingerprint(given)[:16] + fingerprint(folder)[:16],
-        dtype=str(next(module.parameters()).dtype).removeprefix("torch."),
+        dtype=quantization or str(next(module.parameters()).dtype).removeprefix("torch."),
         device=str(next(module.parameters()).device),
         template_hash=template_hash(tokenizer),
         heads=("score",) if asked else labels,
@@ -255,17 +262,6 @@ def pick_device(device: str) -> torch.device:
     return picked
 
 
-def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype | str:
-    """The dtype to load in: "auto" is float32 on a CPU, else the checkpoint's own."""
-    if isinstance(dtype, torch.dtype):
-        return dtype
-    if dtype == "auto":
-        return torch.float32 if device.type != "cuda" else "auto"
-    if dtype not in DTYPES:
-        raise RedvizError(f"Unknown dtype {dtype!r}; use auto, float32, bfloat16 or float16.")
-    return DTYPES[dtype]
-
-
 def context_length(config: Any, tokenizer: Any, max_length: int | None, name: str) -> int:
     """Tokens the model can read, or the smaller number asked for."""
     context = getattr(config.get_text_config(), "max_position_embeddings", None)
@@ -297,18 +293,6 @@ def load_tokenizer(folder: Path, name: str, trust_remote_code: bool) -> Any:
 
 def is_small(module: Any) -> bool:
     return sum(p.numel() for p in module.parameters()) < SMALL
-
-
-def _quantization(kind: str) -> Any:
-    if kind not in ("8bit", "4bit"):
-        raise RedvizError(f"Unknown quantization {kind!r}; use 8bit or 4bit.")
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise RedvizError(
-            "Quantised loading needs the package bitsandbytes (and a CUDA device); install it, or leave quantization out."
-        )
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(load_in_8bit=kind == "8bit", load_in_4bit=kind == "4bit")
 
 
 def versions() -> dict[str, str]:

@@ -18,6 +18,7 @@ from redviz.models.attention import FAST, PLAIN
 from redviz.models.encode import encode, template_hash
 from redviz.models.files import fingerprint, resolve
 from redviz.models.lora import base_of, is_adapter
+from redviz.models.precision import QUANTISED, keep_gradients, pick_dtype, quantised
 from redviz.models.reward_model import positions
 from redviz.records import Array, Encoding, Example, LogProbs, Source
 
@@ -125,33 +126,29 @@ def load_policy(
     if not allow_pickle:
         load.refuse_pickle(folder, name)
     target = load.pick_device(device)
+    bits, dtype = (str(dtype), "auto") if dtype in QUANTISED else ("", dtype)
+    options = {"trust_remote_code": trust_remote_code, **(quantised(bits, target) if bits else {})}
     try:
-        module, report = load.pretrained(
-            AutoModelForCausalLM,
-            folder,
-            name,
-            load.pick_dtype(dtype, target),
-            {"trust_remote_code": trust_remote_code},
-            allow_pickle,
-        )
+        kind = pick_dtype(dtype, target)
+        module, report = load.pretrained(AutoModelForCausalLM, folder, name, kind, options, allow_pickle)
         if "score.weight" in report["unexpected_keys"]:
             raise _is_reward_model(name, "score.weight")
         load.refuse_new_weights(report, name, AutoModelForCausalLM)
-        if dtype == "auto" and load.is_small(module):
-            module = module.float()
-        module = module.to(target)
+        if not bits:
+            module = (module.float() if dtype == "auto" and load.is_small(module) else module).to(target)
     except load.OUT_OF_MEMORY as error:
         raise RedvizError(
             f"Memory ran out while {name} was loaded on {target}; use --dtype bfloat16, another --device or a smaller model."
         ) from error
     module.eval().requires_grad_(False)
+    keep_gradients(module)
     module.set_attn_implementation(FAST if module._supports_sdpa else PLAIN)
     tokenizer = load.load_tokenizer(folder, name, trust_remote_code)
     source = Source(
         model=name,
         revision=revision or "",
         fingerprint=fingerprint(folder),
-        dtype=str(next(module.parameters()).dtype).removeprefix("torch."),
+        dtype=bits or str(next(module.parameters()).dtype).removeprefix("torch."),
         device=str(next(module.parameters()).device),
         template_hash=template_hash(tokenizer),
         heads=(),

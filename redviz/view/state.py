@@ -87,7 +87,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "baseline": BASELINES,
     "read": ("model", "last"),
     "device": ("auto", "cpu", "cuda", "mps"),
-    "dtype": ("auto", "float32", "bfloat16", "float16"),
+    "dtype": ("auto", "float32", "bfloat16", "float16", "8bit", "4bit"),
 }
 RANGES: dict[str, tuple[float, float]] = {"gamma": (0.0, 1.0), "lam": (0.0, 1.0), "text_size": (12, 40)}
 TEXT_FIELDS = ("prompt", "response")

@@ -1,5 +1,6 @@
 """The app as a person meets it: open, pick, hover, pin, move a knob, export, copy a link, paste hostile text."""
 
+import json
 import re
 from pathlib import Path
 
@@ -204,12 +205,24 @@ BAD_MODELS = {
     ),
     "pickled": ("pickled weights", lambda folder: pickled(tiny.save(folder))),
     "unknown": ("unknown architecture", lambda folder: (folder / "config.json").write_text('{"model_type": "zzz"}')),
+    "own code": ("its own code is needed", lambda folder: own_code(tiny.save(folder))),
+    "two models": (
+        "holds two models",
+        lambda folder: (tiny.save(folder) / "model.safetensors.index.json").write_text("{}"),
+    ),
     "weights missing": ("would be random", lambda folder: without_head(tiny.save(folder))),
 }
 
 
 def pickled(folder):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def own_code(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(
+        json.dumps({**config, "model_type": "own", "auto_map": {"AutoModel": "own.Own"}})
+    )
 
 
 def without_head(folder):

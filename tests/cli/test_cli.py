@@ -10,10 +10,12 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny
 import torch
+from huggingface_hub.errors import GatedRepoError
 from safetensors.torch import load_file, save_file
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
@@ -148,6 +150,12 @@ def corrupt(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
 
 
+def own_code(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    code = {"auto_map": {"AutoModelForSequenceClassification": "modeling_own.OwnReward"}}
+    (folder / "config.json").write_text(json.dumps({**config, **code, "model_type": "own"}))
+
+
 BROKEN = {
     "no model": (
         lambda folder: drop(folder, "config.json"),
@@ -158,6 +166,11 @@ BROKEN = {
     "pickle only": (pickle_only, "--allow-pickle"),
     "lora": (lora, "is a LoRA adapter of owner/base, and its base is missing"),
     "unknown architecture": (unknown, "unknown architecture 'mamba9'; update transformers"),
+    "own code": (own_code, "its own code is needed: --trust-remote-code runs it"),
+    "two models": (
+        lambda folder: (folder / "model.safetensors.index.json").write_text("{}"),
+        "holds two models, model.safetensors and the shards of model.safetensors.index.json; move one of them",
+    ),
     "corrupt weights": (corrupt, "download or save the model again"),
     "config no JSON": (lambda folder: (folder / "config.json").write_text("{"), "config.json is not JSON"),
 }
@@ -171,6 +184,19 @@ def test_a_broken_model_is_one_sentence_with_its_remedy(run, folder, kind, comma
     asked = ASK if command == "analyze" else ()
     told = sentence(run(command, "--model", folder, *asked))
     assert said in told and str(folder) in told
+
+
+@pytest.mark.parametrize("command", ["analyze", "doctor"])
+def test_a_gated_repository_and_a_missing_package_are_one_sentence(run, monkeypatch, command):
+    def gated(*args, **options):
+        raise GatedRepoError("gated", response=SimpleNamespace(status_code=403, headers={}, request=None))
+
+    asked = ASK if command == "analyze" else ("--device", "cpu")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", gated)
+    assert "owner/model is gated; accept its licence" in sentence(run(command, "--model", "owner/model", *asked))
+    monkeypatch.setattr("redviz.models.precision.importlib.util.find_spec", lambda name: None)
+    told = sentence(run(command, "--model", checkpoint(), "--dtype", "4bit", *asked))
+    assert "needs the package bitsandbytes; install it, or choose another --dtype" in told
 
 
 def test_pickled_weights_are_read_when_allowed(run, folder):

@@ -157,7 +157,11 @@ def test_prefixes_that_hold_only_up_to_the_original_context():
 
 
 def test_dynamic_rope_is_read_within_the_trained_context():
-    scaled = {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 10000.0}  # its angles depend on the length of the whole text
+    scaled = {
+        "rope_type": "dynamic",
+        "factor": 4.0,
+        "rope_theta": 10000.0,
+    }  # its angles depend on the length of the whole text
     folder = tiny.save(tiny._FOLDER / "dynamic", "Llama", rope_parameters=scaled, max_position_embeddings=128)
     loaded = redviz.load_reward_model(str(folder), device="cpu")
     assert loaded.max_length == 128 and row("prefix_consistency", loaded)[0] == "green"

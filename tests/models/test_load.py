@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from redviz.errors import RedvizError
-from redviz.models import load as loading
 from redviz.models.files import embedded_models, fingerprint, resolve
-from redviz.models.load import head_mix, load_reward_model, pick_device, pick_dtype
+from redviz.models.load import head_mix, load_reward_model, pick_device
 from redviz.models.observe import observe
+from redviz.models.precision import pick_dtype
 from redviz.records import Example
 
 EXAMPLE = Example("The film opens", "The lead is superb.")
@@ -340,8 +340,3 @@ def test_a_large_file_is_hashed_by_samples(folder, monkeypatch):
     with (folder / "model.safetensors").open("ab") as file:
         file.write(b"\0")
     assert fingerprint(folder) != sampled  # its size counts
-
-
-def test_quantised_loading_asks_for_its_package(monkeypatch):
-    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: None)
-    refused(tiny.checkpoint(), "bitsandbytes", quantization="4bit")

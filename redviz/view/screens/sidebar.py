@@ -110,7 +110,13 @@ def _loading_options() -> None:
         if offered() is None:  # a shared server decides these itself
             help_device = "auto takes CUDA, else MPS, else the CPU"
             bound(st.selectbox, "Device", "device", CHOICES["device"], help=help_device)
-            bound(st.selectbox, "dtype", "dtype", CHOICES["dtype"], help="The head always runs in float32.")
+            bound(
+                st.selectbox,
+                "dtype",
+                "dtype",
+                CHOICES["dtype"],
+                help="The head always runs in float32. 8bit and 4bit need bitsandbytes.",
+            )
             bound(st.text_input, "Revision", "revision", help="A branch, tag or commit of a Hub id.")
         help_head = "For models with several labels: an index, a name, or a difference such as 1-0."
         bound(st.text_input, "Head", "head", help=help_head)

@@ -1,0 +1,50 @@
+"""In which numbers a model is loaded: a dtype of torch, or fewer bits where bitsandbytes is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import torch
+from torch import nn
+
+from redviz.errors import RedvizError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+QUANTISED = ("8bit", "4bit")
+
+
+def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype | str:
+    """The dtype to load in: "auto" is float32 on a CPU, else the checkpoint's own."""
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype == "auto":
+        return torch.float32 if device.type != "cuda" else "auto"
+    if dtype not in DTYPES:
+        raise RedvizError(f"Unknown dtype {dtype!r}; use auto, {', '.join(DTYPES)}, {' or '.join(QUANTISED)}.")
+    return DTYPES[dtype]
+
+
+def quantised(kind: str, device: torch.device) -> dict[str, Any]:
+    """What ``from_pretrained`` is given to load linear layers in 8 or 4 bits, on one device.
+
+    Raises
+    ------
+    RedvizError
+        Where the kind is another one, or bitsandbytes is missing.
+    """
+    if kind not in QUANTISED:
+        raise RedvizError(f"Unknown quantization {kind!r}; use {' or '.join(QUANTISED)}.")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise RedvizError(f"Loading in {kind} needs the package bitsandbytes; install it, or choose another --dtype.")
+    from transformers import BitsAndBytesConfig
+
+    bits = BitsAndBytesConfig(load_in_8bit=kind == "8bit", load_in_4bit=kind == "4bit")
+    return {"quantization_config": bits, "device_map": {"": device}}
+
+
+def keep_gradients(module: nn.Module) -> None:
+    """Keep 4-bit layers on a CPU from a packed form of their weights that gradients do not know (bitsandbytes 0.50, Linear4bit)."""
+    for layer in module.modules():
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            layer.support_avx512bf16_for_cpu = False
