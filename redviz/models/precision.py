@@ -47,4 +47,4 @@ def keep_gradients(module: nn.Module) -> None:
     """Keep 4-bit layers on a CPU from a packed form of their weights that gradients do not know (bitsandbytes 0.50, Linear4bit)."""
     for layer in module.modules():
         if hasattr(layer, "support_avx512bf16_for_cpu"):
-            layer.support_avx512bf16_for_cpu = False
+            layer.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
