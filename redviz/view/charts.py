@@ -18,8 +18,8 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 900, 170, 52, 96, 8, 26
 INDEX = re.compile(r"\b([^\W\d_])_(\w)\b")
 
 
-def line_chart(panel: Panel, n: int, end: bool = False) -> str:
-    """One panel over ``n`` tokens (and the end cell) as an SVG element with the page's colours (``--rv-s0`` ...)."""
+def line_chart(panel: Panel, n: int, end: bool = False, unit: str = "token") -> str:
+    """One panel over ``n`` tokens or steps (and the end cell) as an SVG element with the page's colours (``--rv-s0`` ...)."""
     low, high = extent(panel)
     cell = (WIDTH - LEFT - RIGHT) / (n + 1 + end)  # P_0 has a cell too
 
@@ -36,7 +36,7 @@ def line_chart(panel: Panel, n: int, end: bool = False) -> str:
     for value, text in ticks(0, n, min(8, n)):
         parts.append(_line(x(value - 1), TOP, x(value - 1), HEIGHT - BOTTOM + 4, "grid"))
         parts.append(_text(x(value - 1), HEIGHT - BOTTOM + 17, text, "middle"))
-    parts.append(_text(LEFT - 8, HEIGHT - BOTTOM + 17, "token", "end"))
+    parts.append(_text(LEFT - 8, HEIGHT - BOTTOM + 17, unit, "end"))
     free = -math.inf
     for mark in sorted(panel.marks, key=lambda m: -m.value):
         parts.append(_line(LEFT, y(mark.value), WIDTH - RIGHT, y(mark.value), "level"))

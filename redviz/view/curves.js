@@ -72,7 +72,7 @@ function draw(panel) {
   panel.width = root.clientWidth;
   if (!panel.width || !data) return;
   panel.x = horizontal(panel);
-  root.setAttribute('aria-label', `${data.panels.map((p) => p.title).join(', ')} over ${data.n} tokens. `
+  root.setAttribute('aria-label', `${data.panels.map((p) => p.title).join(', ')} over ${data.n} ${data.unit}s. `
     + 'Left and right move the pin. The token table holds the same numbers.');
   root.replaceChildren();
   panel.charts = data.panels.map((chart, i) => drawChart(panel, chart, i === data.panels.length - 1));
@@ -130,7 +130,7 @@ function axes(panel, picture, low, high, y, isLast) {
     if (isLast) svg(picture, 'text', { x: at(t - 1), y: TOP + HEIGHT + 16, 'text-anchor': 'middle' }, String(t));
   }
   if (!isLast) return;
-  svg(picture, 'text', { x: LEFT - 8, y: TOP + HEIGHT + 16, 'text-anchor': 'end' }, 'token');
+  svg(picture, 'text', { x: LEFT - 8, y: TOP + HEIGHT + 16, 'text-anchor': 'end' }, panel.data.unit);
   if (end && to > n) svg(picture, 'text', { x: Math.max(at(n), at(steps.at(-1) - 1) + 30), y: TOP + HEIGHT + 16, 'text-anchor': 'middle' }, 'end');
   hint(panel, picture);
 }

@@ -12,7 +12,9 @@ __all__ = ["Mark", "Panel", "Series", "curves"]
 _curves = component("curves", "scales.js", "curves.js")
 
 
-def curves(panels: Sequence[Panel], *, n: int, pin: int | None = None, group: str = "main", key: str) -> int | None:
+def curves(
+    panels: Sequence[Panel], *, n: int, pin: int | None = None, group: str = "main", unit: str = "token", key: str
+) -> int | None:
     """Draw line charts over the tokens of a response, stacked, that share hover and pin with the strips of their group.
 
     Parameters
@@ -25,6 +27,8 @@ def curves(panels: Sequence[Panel], *, n: int, pin: int | None = None, group: st
         A token index to pin. Passing back what was returned changes nothing.
     group
         Panels of one group share hover and pin.
+    unit
+        What the axis counts: "token" or "step".
     key
         The component's key.
 
@@ -38,4 +42,6 @@ def curves(panels: Sequence[Panel], *, n: int, pin: int | None = None, group: st
     RedvizError
         If a line does not fit on the response's tokens.
     """
-    return mount(_curves, curves_payload(panels, n=n, group=group), key=key, group=group, pin=pin, content=None)
+    return mount(
+        _curves, curves_payload(panels, n=n, group=group, unit=unit), key=key, group=group, pin=pin, content=None
+    )

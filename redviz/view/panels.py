@@ -55,7 +55,7 @@ class Panel:
     step: bool = False
 
 
-def curves_payload(panels: Sequence[Panel], *, n: int, group: str = "main") -> dict[str, Any]:
+def curves_payload(panels: Sequence[Panel], *, n: int, group: str = "main", unit: str = "token") -> dict[str, Any]:
     """What the browser needs to draw the panels, as plain JSON types; ``sig`` changes when anything in it does."""
     for panel in panels:
         for series in panel.series:
@@ -67,6 +67,7 @@ def curves_payload(panels: Sequence[Panel], *, n: int, group: str = "main") -> d
     payload: dict[str, Any] = {
         "group": group,
         "n": n,
+        "unit": unit,
         "end": any(p.x0 + len(s.values) > n for p in panels for s in p.series),
         "panels": [_panel(panel) for panel in panels],
     }

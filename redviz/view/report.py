@@ -192,7 +192,7 @@ def _curves(strip: Strip) -> str:
         tag(
             "figure",
             tag("figcaption", tag("b", indexed(p.title)) + tag("span", escape(p.note), class_="note") + legend(p))
-            + line_chart(p, n, strip.has_end),
+            + line_chart(p, n, strip.has_end, analysis.unit),
         )
         for p in panels
     ]

@@ -26,6 +26,9 @@ def test_steps_are_drawn_as_steps(app, tmp_path):
     opened.get_by_text(re.compile("The score is the product of the step scores")).first.wait_for()
     opened.locator(".rv .text .u").nth(1).hover()
     opened.get_by_text("step 2 of 2").first.wait_for()
+    opened.locator(".rv .text .u").nth(1).click()
+    opened.get_by_text("Step 2 of 2", exact=True).wait_for()
+    expect(opened.locator(".rv svg text", has_text=re.compile("^step$")).first).to_be_visible()
     assert opened.errors == []
 
 

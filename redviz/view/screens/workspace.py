@@ -54,6 +54,7 @@ def workspace(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe])
             n=len(analysis.tokens),
             pin=state.pin,
             group=GROUP,
+            unit=analysis.unit,
             key="redviz.curves",
         )
     with right:
@@ -162,7 +163,11 @@ def _panels(analysis: Analysis, labels: list[str], names: Mapping[str, str], mad
     name = names.get(_rewards(labels), _rewards(labels))
     return [
         *panels,
-        Panel("Return G_t", [Series(name, made.returns)], note=f"discounted sum of {name} rewards from each token on"),
+        Panel(
+            "Return G_t",
+            [Series(name, made.returns)],
+            note=f"discounted sum of {name} rewards from each {analysis.unit} on",
+        ),
         Panel("Advantage A_t", [Series(name, made.advantages)], note=_against(made)),
     ]
 
@@ -198,8 +203,10 @@ def _cumulative(credit: Credit, closes: bool) -> np.ndarray:
 def _pinned(analysis: Analysis, names: Mapping[str, str], made: ReturnCurves | None, pin: int | None) -> None:
     length = len(analysis.tokens)
     if pin is None:
-        st.markdown("**No token pinned**")
-        st.caption("Click a token or a curve to pin it here, in the strips and in the curves; arrow keys move the pin.")
+        st.markdown(f"**No {analysis.unit} pinned**")
+        st.caption(
+            f"Click a {analysis.unit} or a curve to pin it here, in the strips and in the curves; arrow keys move the pin."
+        )
         return
     if pin >= length:
         st.markdown("**end** · the template's closing tokens")
@@ -209,12 +216,14 @@ def _pinned(analysis: Analysis, names: Mapping[str, str], made: ReturnCurves | N
         return
     groups = units(analysis.response, analysis.offsets, view().granularity)
     at, unit = next((i, u) for i, u in enumerate(groups) if u.first <= pin < u.last)
-    st.markdown(f"**{view().granularity.capitalize()} {at + 1} of {len(groups)}**")
+    of_tokens = analysis.unit == "token"
+    st.markdown(f"**{(view().granularity if of_tokens else analysis.unit).capitalize()} {at + 1} of {len(groups)}**")
     st.code(flat(unit.text) or "∅", language=None, wrap_lines=True)
     ids = ", ".join(str(i) for i in analysis.token_ids[unit.first : unit.last])
     before, after = analysis.prefix_scores[unit.first], analysis.prefix_scores[unit.last]
     st.caption(
-        f"id {ids} · characters {unit.start}–{unit.end}"
+        (f"id {ids} · " if of_tokens else "")
+        + f"characters {unit.start}–{unit.end}"
         + (f"  \nP {before:+.4f} → {after:+.4f}" if np.isfinite(after - before) else "")
         + (f"  \nG_t {made.returns[unit.first]:+.4f} · A_t {made.advantages[unit.first]:+.4f}" if made else "")
     )
