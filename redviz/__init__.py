@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from redviz.evaluation.edits import what_if
     from redviz.models.function import reward_function
     from redviz.models.load import load_reward_model
+    from redviz.models.load_pairs import load_pair_scorer
     from redviz.models.policy import load_policy
     from redviz.models.value_head import critic_values, load_value_model
     from redviz.trainer import token_rewards
@@ -34,6 +35,7 @@ __all__ = [
     "compare",
     "compare_models",
     "critic_values",
+    "load_pair_scorer",
     "load_policy",
     "load_reward_model",
     "load_value_model",
@@ -53,6 +55,7 @@ _LATER = {
     "compare": "redviz.comparison",
     "compare_models": "redviz.comparison",
     "critic_values": "redviz.models.value_head",
+    "load_pair_scorer": "redviz.models.load_pairs",
     "load_policy": "redviz.models.policy",
     "load_reward_model": "redviz.models.load",
     "load_value_model": "redviz.models.value_head",

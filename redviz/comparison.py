@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from redviz.errors import RedvizError
 from redviz.ingredients import Partners, Progress, credit_of, gather
 from redviz.methods import recipes, stride_of
 from redviz.models.function import FunctionModel
+from redviz.models.pair_scorer import PairScorer
+from redviz.models.pair_scores import PairScores
 from redviz.records import Analysis, Array, Credit, Encoding, Message, Observation
 
 if TYPE_CHECKING:
@@ -144,6 +146,18 @@ def _part(analysis: Analysis, token: int) -> Part:
     return Part(token, offsets[token][0] if token < len(offsets) else offsets[-1][1])
 
 
+@overload
+def compare(
+    model: PairScorer,
+    prompt: str | Sequence[Message],
+    responses: Sequence[str],
+    methods: Methods = ...,
+    *,
+    progress: Progress | None = None,
+) -> PairScores: ...
+
+
+@overload
 def compare(
     model: RewardModel | FunctionModel,
     prompt: str | Sequence[Message],
@@ -154,7 +168,20 @@ def compare(
     reference: Policy | None = None,
     cost_model: RewardModel | FunctionModel | None = None,
     progress: Progress | None = None,
-) -> Comparison:
+) -> Comparison: ...
+
+
+def compare(
+    model: RewardModel | FunctionModel | PairScorer,
+    prompt: str | Sequence[Message],
+    responses: Sequence[str],
+    methods: Methods = DEFAULT_METHODS,
+    *,
+    policy: Policy | None = None,
+    reference: Policy | None = None,
+    cost_model: RewardModel | FunctionModel | None = None,
+    progress: Progress | None = None,
+) -> Comparison | PairScores:
     """Score two to six responses to one prompt, and split each score over its tokens.
 
     What the responses share, the prompt and their common beginning, runs once for all of them.
@@ -162,7 +189,8 @@ def compare(
     Parameters
     ----------
     model, prompt, methods, policy, reference, cost_model
-        As in :func:`redviz.analyze`.
+        As in :func:`redviz.analyze`. A model that scores pairs (:func:`redviz.load_pair_scorer`) takes no models beside,
+        and of the methods ``occlusion`` alone.
     responses
         Two to six texts, no two the same.
     progress
@@ -172,6 +200,7 @@ def compare(
     -------
     Comparison
         With an analysis for each response, in order; margins, probabilities and shares are in the model's own unit of score.
+        Of a model that scores pairs, a :class:`redviz.models.pair_scores.PairScores`: margins in both orders and a ranking.
 
     Raises
     ------
@@ -186,6 +215,14 @@ def compare(
     >>> found.margin(0, 1) > 0, [row.text for row in found.shares(0, 1).rows if row.kind == "span"][:1]
     (True, [' film'])
     """
+    if isinstance(model, PairScorer):
+        words = tuple(methods) == ("occlusion",) and not (isinstance(methods, Mapping) and methods["occlusion"])
+        if (methods is not DEFAULT_METHODS and not words) or policy or reference or cost_model:
+            raise RedvizError(
+                f'{model.name} judges pairs; leave methods and the models beside it out, or ask for the method "occlusion" alone.'
+            )
+        asked = [as_example({"prompt": prompt, "response": response}) for response in _checked(responses)]
+        return model.compare(asked[0].prompt, [example.response for example in asked], words, progress)
     wanted = recipes(methods)
     examples = [as_example({"prompt": prompt, "response": response}) for response in _checked(responses)]
     observations = observe_together(

@@ -11,10 +11,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
-from redviz.errors import RedvizError
+from redviz.errors import OnlyPairs, RedvizError
 from redviz.ingredients import credit_of, within_memory
 from redviz.methods import MODELS, Recipe, recipes, stride_of
 from redviz.models.files import fingerprint, resolve
@@ -47,6 +48,7 @@ class Engine:
         self._in_use: list[ModelSpec] = []  # by the running job, and by those that it overtook; the worker's own
         self._states: dict[ModelSpec, ModelState] = {}
         self._sources: dict[ModelSpec, Source] = {}
+        self._only_pairs: set[ModelSpec] = set()  # asked for as reward models, and found to score pairs only
         self._results = Results()
         self._runs_of_gone = 0
 
@@ -127,6 +129,10 @@ class Engine:
         """What is known of a model that was loaded here, or None."""
         return self._states.get(spec)
 
+    def as_pairs(self, spec: ModelSpec) -> ModelSpec | None:
+        """How a model is loaded that was asked for here and found to score pairs only; None where that is not known of it."""
+        return replace(spec, role="pair") if spec in self._only_pairs else None
+
     def loaded(self) -> list[ModelState]:
         """The models in memory, the least recently used first."""
         with self._lock:
@@ -206,6 +212,9 @@ class Engine:
 
         try:
             return load(spec)
+        except OnlyPairs:
+            self._only_pairs.add(spec)
+            raise
         except RedvizError as error:
             others = [other for other in self._models if other not in self._in_use]
             if not others or not isinstance(error.__cause__, (torch.OutOfMemoryError, MemoryError)):

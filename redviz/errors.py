@@ -7,3 +7,7 @@ class RedvizError(Exception):
 
 class Cancelled(RedvizError):
     """A job was cancelled between two micro-batches."""
+
+
+class OnlyPairs(RedvizError):
+    """A checkpoint scores pairs of responses, where the score of one was asked for: Compare can go on with it."""

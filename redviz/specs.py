@@ -15,7 +15,7 @@ from redviz.records import Source
 class ModelSpec:
     """Which model, and how it is loaded: the arguments of :func:`redviz.load_reward_model` a person can choose.
 
-    ``role`` is "reward", "policy" (a causal language model) or "value" (a critic).
+    ``role`` is "reward", "policy" (a causal language model), "value" (a critic) or "pair" (it scores pairs of responses).
     """
 
     name: str
@@ -67,6 +67,12 @@ def load(spec: ModelSpec) -> Any:
 
         taken = {name: value for name, value in options.items() if name not in ("head", "read")}
         return load_value_model(spec.name, **taken)
+    if spec.role == "pair":
+        from redviz.models.load_pairs import load_pair_scorer
+
+        return load_pair_scorer(
+            spec.name, device=spec.device, dtype=spec.dtype, revision=spec.revision, max_length=spec.max_length
+        )
     from redviz.models.load import load_reward_model
 
     return load_reward_model(spec.name, **options)

@@ -26,11 +26,15 @@ from redviz.cli.loading import (
     Revision,
     TrustRemoteCode,
     open_model,
+    open_pair_scorer,
     open_partners,
 )
 from redviz.cli.options import methods_with_options
-from redviz.errors import RedvizError
+from redviz.cli.pairs_text import pairs_text
+from redviz.errors import OnlyPairs, RedvizError
 from redviz.text import GRANULARITIES
+
+METHODS = "red,abc"
 
 if TYPE_CHECKING:
     from redviz.models.function import FunctionModel
@@ -62,7 +66,7 @@ def compare(
     methods: Annotated[
         str,
         typer.Option("--methods", help="Names from redviz methods with commas, or a JSON object: label to options."),
-    ] = "red,abc",
+    ] = METHODS,
     option: Annotated[list[str] | None, typer.Option("--option", help="METHOD.NAME=VALUE, as often as needed.")] = None,
     granularity: Annotated[str, typer.Option("--granularity", help="token, word or sentence.")] = "word",
     top: Annotated[int, typer.Option("--top", help="Spans to show of each method and pair; 0 shows all.")] = 10,
@@ -86,6 +90,8 @@ def compare(
         raise RedvizError(f"--top is {top}; give a number of spans, or 0 for all.")
     wanted = methods_with_options(methods, option or [])
     asked = prompt_of(prompt, prompt_file, messages)
+    from redviz import comparison
+
     names, answers = _responses(response or [], response_file or [], chosen, rejected, model2 is not None)
 
     def opened(name: str, revision: str | None, head: str | None) -> RewardModel | FunctionModel:
@@ -101,7 +107,26 @@ def compare(
             allow_pickle=allow_pickle,
         )
 
-    loaded = opened(model, revision, head)
+    try:
+        loaded = opened(model, revision, head)
+    except OnlyPairs:
+        if model2 is not None:
+            raise
+        words = methods == "occlusion"
+        flags = {
+            "--methods": methods != METHODS and not words,
+            "--option": option,
+            "--head": head,
+            "--read": read != "model",
+        }
+        flags |= {"--policy": policy, "--reference": reference, "--cost-model": cost_model}
+        scorer = open_pair_scorer(
+            model, device=device, dtype=dtype, revision=revision, max_length=max_length, given=flags
+        )
+        scores = comparison.compare(scorer, asked, answers, ["occlusion"] if words else comparison.DEFAULT_METHODS)
+        told = {"names": names, **scores.to_dict()}
+        typer.echo(jsonlib.dumps(told, ensure_ascii=False) if json else pairs_text(scores, names, top))
+        return
     second = None if model2 is None else opened(model2, revision2, head2)
     partners = (
         open_partners(
@@ -116,8 +141,6 @@ def compare(
         if policy or reference or cost_model
         else {}
     )
-    from redviz import comparison
-
     if second is not None:
         both = comparison.compare_models(loaded, second, asked, answers[0], wanted, **partners)
         told = both.to_dict(granularity)

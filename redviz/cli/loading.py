@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +14,7 @@ from redviz.errors import RedvizError
 if TYPE_CHECKING:
     from redviz.data.dataset import Dataset
     from redviz.models.function import FunctionModel
+    from redviz.models.pair_scorer import PairScorer
     from redviz.models.reward_model import RewardModel
 
 Model = Annotated[
@@ -100,6 +101,19 @@ def open_model(
         trust_remote_code=trust_remote_code,
         allow_pickle=allow_pickle,
     )
+
+
+def open_pair_scorer(
+    name: str, *, device: str, dtype: str, revision: str | None, max_length: int | None, given: Mapping[str, object]
+) -> PairScorer:
+    """Load a model that scores pairs; ``given`` says which flags were used that mean nothing to it, and they are refused."""
+    if told := ", ".join(flag for flag, used in given.items() if used):
+        raise RedvizError(
+            f"{name} judges pairs and gives no credits to tokens; leave {told} out (--methods occlusion shows words)."
+        )
+    from redviz.models.load_pairs import load_pair_scorer
+
+    return load_pair_scorer(name, device=device, dtype=dtype, revision=revision, max_length=max_length)
 
 
 def open_partners(

@@ -24,7 +24,7 @@ from redviz.models.checkpoint import (
     refuse_unknown,
 )
 from redviz.models.encode import template_hash
-from redviz.models.families import FAMILIES, KINDS, dpo, family_of, logit, process
+from redviz.models.families import FAMILIES, KINDS, dpo, family_of, logit, pair_rm, process
 from redviz.models.families.build import build
 from redviz.models.families.family import Family
 from redviz.models.files import fingerprint, resolve
@@ -94,7 +94,7 @@ def load_reward_model(
     ------
     RedvizError
         One sentence with the remedy: no model there, unknown architecture, several labels, missing or newly initialised weights,
-        pickled weights, an adapter without its base.
+        pickled weights, an adapter without its base, a model that scores pairs only.
 
     Examples
     --------
@@ -119,6 +119,8 @@ def load_reward_model(
     if not allow_pickle:
         refuse_pickle(folder, name)
     weights = weights_of(folder, name)
+    if pair_rm.is_pair_scorer(weights):
+        raise pair_rm.refusal(name)
     tokens = logit.asked_tokens(head)
     asked = None if lora else process.asked_for(config, weights, head)
     family = asked.family if asked else "" if lora or tokens else family_of(config, weights)

@@ -11,6 +11,7 @@ from redviz.models.families import (
     mlp_score,
     open_assistant,
     openrlhf,
+    pair_rm,
     process,
     starling,
     ultra,
@@ -32,7 +33,13 @@ FAMILIES: dict[str, Family] = {
     "mlp_score": mlp_score.FAMILY,
     "armo": armo.FAMILY,
 }
-ABOUT: dict[str, Described] = {**FAMILIES, **process.PROCESS, "logit": logit.DESCRIBED, "dpo": dpo.DESCRIBED}
+ABOUT: dict[str, Described] = {
+    **FAMILIES,
+    **process.PROCESS,
+    "logit": logit.DESCRIBED,
+    "dpo": dpo.DESCRIBED,
+    "pair_rm": pair_rm.DESCRIBED,
+}
 KINDS = frozenset(kind for family in FAMILIES.values() for kind in family.kinds)  # that Transformers does not know
 
 

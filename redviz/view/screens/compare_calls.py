@@ -31,12 +31,23 @@ def calls(
         st.code(as_cli(spec, examples, wanted, second), language="bash", wrap_lines=True)
 
 
+def pair_calls(spec: ModelSpec, examples: Sequence[Example]) -> tuple[str, str]:
+    """The call in Python and the command in a terminal of a model that scores pairs."""
+    loading = ("device", "dtype", "revision")
+    lines = ["import redviz", "", f"model = redviz.load_pair_scorer({spec.name!r}{_options(spec, loading)})"]
+    lines += ["found = redviz.compare(", f"    model, {_prompt(examples[0])},", "    ["]
+    lines += [*(f"        {example.response!r}," for example in examples), "    ],", ")", "found.to_frame()"]
+    words = [f"redviz compare --model {shlex.quote(spec.name)}", _asked(examples[0])]
+    words += [f"--response={shlex.quote(example.response)}" for example in examples]
+    words += [f"--{name} {shlex.quote(value)}" for name in loading if (value := _changed(spec, name))]
+    return "\n".join(lines), " \\\n  ".join(words)
+
+
 def as_python(
     spec: ModelSpec, examples: Sequence[Example], wanted: Mapping[str, Recipe], second: ModelSpec | None
 ) -> str:
     """The call in Python."""
-    prompt = examples[0].prompt
-    told = repr(prompt if isinstance(prompt, str) else [dict(m) for m in prompt])
+    told = _prompt(examples[0])
     rules = any(model is not None and model.name.startswith("rule:") for model in (spec, second))
     lines = ["import redviz", *(["from redviz.models.rules import load_rule"] if rules else []), ""]
     lines.append(f"model = {_load(spec)}")
@@ -58,15 +69,9 @@ def as_python(
 
 def as_cli(spec: ModelSpec, examples: Sequence[Example], wanted: Mapping[str, Recipe], second: ModelSpec | None) -> str:
     """The command in a terminal."""
-    prompt = examples[0].prompt
-    asked = (
-        f"--prompt {shlex.quote(prompt)}"
-        if isinstance(prompt, str)
-        else f"--messages {shlex.quote(json.dumps([dict(m) for m in prompt], ensure_ascii=False))}"
-    )
     methods = _methods(wanted)
     chosen = json.dumps(methods, ensure_ascii=False) if isinstance(methods, dict) else ",".join(methods)
-    words = [f"redviz compare --model {shlex.quote(spec.name)}", asked]
+    words = [f"redviz compare --model {shlex.quote(spec.name)}", _asked(examples[0])]
     words += [f"--response={shlex.quote(example.response)}" for example in examples]
     words += [f"--model2 {shlex.quote(second.name)}"] if second else []
     words.append(f"--methods {shlex.quote(chosen)}")
@@ -74,6 +79,16 @@ def as_cli(spec: ModelSpec, examples: Sequence[Example], wanted: Mapping[str, Re
     words += [f"{FLAGS[role]} {shlex.quote(other.name)}" for role, other in _partners(wanted).items()]
     words.append(f"--granularity {view().granularity}")
     return " \\\n  ".join(words)
+
+
+def _prompt(example: Example) -> str:
+    return repr(example.prompt if isinstance(example.prompt, str) else [dict(m) for m in example.prompt])
+
+
+def _asked(example: Example) -> str:
+    if isinstance(example.prompt, str):
+        return f"--prompt {shlex.quote(example.prompt)}"
+    return f"--messages {shlex.quote(json.dumps([dict(m) for m in example.prompt], ensure_ascii=False))}"
 
 
 def _partners(wanted: Mapping[str, Recipe]) -> dict[str, ModelSpec]:

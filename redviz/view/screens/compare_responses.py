@@ -25,6 +25,7 @@ from redviz.view.marks import flat
 from redviz.view.report import reports
 from redviz.view.screens.compare_calls import calls
 from redviz.view.screens.compare_jobs import compared
+from redviz.view.screens.compare_pairs import pairs_part
 from redviz.view.screens.compare_pick import check, chosen, names_of, short
 from redviz.view.screens.dataset_state import kept_choice
 from redviz.view.screens.methods_bar import method_names, methods_bar
@@ -51,10 +52,15 @@ def responses_part(pool: Sequence[Example], spec: ModelSpec, wanted: Mapping[str
     picked = chosen(pool, letters)
     examples, names = [pool[i] for i in picked], [letters[i] for i in picked]
     check(examples, names)
+    if pairs := running.as_pairs(spec):
+        pairs_part(examples, names, pairs)
+        return
     methods_bar(running.state(spec))
     confirm_partners(wanted)
     found = compared(spec, examples, wanted)
     if found is None:
+        if running.as_pairs(spec):  # its refusal has come meanwhile
+            st.rerun()
         return
     told: dict[str, list[str]] = {}
     for name, analysis in zip(names, found.analyses, strict=True):

@@ -63,8 +63,12 @@ def sidebar() -> None:
         if spec.name.startswith("rule:"):
             st.caption(plain(RULES[spec.name].description))
             return
-        _status(engine().state(spec))
-        _lamp(engine(), spec)
+        pairs = engine().as_pairs(spec)
+        _status(engine().state(pairs or spec))
+        if pairs:
+            st.page_link("pages/compare.py", label="⚪ it judges pairs: use Compare")
+        else:
+            _lamp(engine(), spec)
 
 
 def card_job(spec: ModelSpec) -> Job:
