@@ -51,7 +51,7 @@ class Partners:
             kinds = (
                 ("Policy",)
                 if loader == "load_policy"
-                else ("RewardModel", "FunctionModel", "ProcessModel", "ImplicitReward")
+                else ("RewardModel", "FunctionModel", "ProcessModel", "TokenRewards", "ImplicitReward")
             )
             if given is not None and type(given).__name__ not in kinds:
                 raise RedvizError(
@@ -180,18 +180,21 @@ def why_not(observation: Observation, recipe: Recipe) -> str:
 
 def _check_defined(observation: Observation, recipe: Recipe) -> None:
     """A function of text has no trunk: no hidden state to read at every token, no attention, no gradient."""
-    by_steps = observation.step_scores is not None
+    scored = observation.step_scores is not None
+    by_steps = scored and observation.encoding.unit == "step"
     known = by_steps or bool(np.isfinite(observation.prefix_scores).all())
 
     def defined(
         info: MethodInfo,
     ) -> bool:  # arithmetic on prefix scores needs every one, and "steps" the scores of steps
-        return info.black_box or (info.steps and known and (by_steps or info.needs != "steps"))
+        return info.black_box or (scored if info.needs == "steps" else info.steps and known)
 
     if not observation.black_box or defined(recipe.info):
         return
     possible = ", ".join(name for name, info in METHODS.items() if defined(info))
     what = "this one is read after each step only" if by_steps else "this reward is a function of text"
-    if known and not by_steps:
+    if scored and not known:
+        what = "this one scores every token with the whole response in view"
+    elif known and not by_steps:
         what = "this reward is a score at every token, with nothing inside to look at"
     raise RedvizError(f"{recipe.method} looks inside a model, and {what}; use one of {possible}.")

@@ -91,7 +91,8 @@ class Observation:
     stride
         Of such a model: only every stride-th prefix was scored, and the prefix scores between lie on a straight line.
     step_scores
-        Of a process reward model: its own score of each of the ``T`` steps, ``[T]`` float32; else None.
+        Of a process reward model or a classifier of tokens: its own score of each of the ``T`` steps or tokens, ``[T]`` float32; else
+        None.
     """
 
     encoding: Encoding

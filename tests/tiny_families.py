@@ -108,6 +108,47 @@ def gate_config(count: int = 4) -> dict[str, Any]:
     return {"num_objectives": count, "gating_temperature": 2, "gating_header": header, "id2label": {"0": "LABEL_0"}}
 
 
+def quantiles(
+    count: int = 5, each: int = 3, gemma: bool = False
+) -> tuple[dict[str, torch.Tensor], nn.Sequential, nn.Module, torch.Tensor]:
+    """QRM's tensors by name, and what they were made of: the gate as torch's own layers, the regression and the matrix."""
+    torch.manual_seed(6)
+    parts: list[nn.Module] = []
+    for depth in range(3):
+        parts += [nn.Linear(16 if depth else D, 16, bias=False), nn.ReLU(), nn.BatchNorm1d(16)]
+        if gemma and depth < 2:
+            parts.append(nn.Dropout(0.2))  # which moves the places of the layers behind it
+    layers = nn.Sequential(*parts, nn.Linear(16, count)).eval()
+    with torch.no_grad():
+        for part in layers:
+            if isinstance(part, nn.BatchNorm1d):
+                part.running_mean.normal_(0, 0.5)
+                part.running_var.uniform_(0.3, 2.0)
+                part.weight.normal_(1, 0.3)
+                part.bias.normal_(0, 0.3)
+    regression = linear(count * each)
+    matrix = torch.eye(count) if gemma else torch.eye(count) + 0.2 * torch.randn(count, count)
+    tensors = {"regression_layer.weight": regression.weight.clone(), "gating.logit_scale": torch.tensor([1.5])}
+    if not gemma:
+        tensors["reward_transform_matrix"] = matrix
+    return tensors | named("gating.layers", layers), layers, regression, matrix
+
+
+def attributes(count: int = 5) -> tuple[dict[str, torch.Tensor], nn.Module, nn.Sequential]:
+    """URM's tensors by name, and what they were made of: means and spreads, and the layers of the weights."""
+    torch.manual_seed(6)
+    layers = nn.Sequential(nn.Linear(D, D), nn.SELU(), nn.Linear(D, D), nn.SELU(), nn.Linear(D, count)).eval()
+    score = linear(2 * count)
+    return named("score", score) | named("weights.fc", layers), score, layers
+
+
+def attributes_config(count: int = 5) -> dict[str, Any]:
+    return {
+        "architectures": ["LlamaForSequenceClassificationWithNormal_Weights"],
+        "id2label": {str(i): f"LABEL_{i}" for i in range(2 * count)},
+    }
+
+
 def _mlp() -> nn.Sequential:
     torch.manual_seed(5)
     return nn.Sequential(nn.Linear(D, D), nn.ReLU(), nn.Linear(D, 1))
@@ -142,4 +183,10 @@ MADE: dict[str, Callable[[Path], Any]] = {
     ),
     "mlp_score": lambda folder: saved(folder, config_of(LlamaConfig), "model.", named("score", _mlp()), tiny.OPEN),
     "armo": lambda folder: saved(folder, config_of(LlamaConfig), "model.", gate()[0], tiny.ENDS, changes=gate_config()),
+    "qrm": lambda folder: saved(
+        folder, config_of(LlamaConfig), "model.", quantiles()[0], tiny.ENDS, changes={**gate_config(5), "num_quantiles": 3}
+    ),
+    "urm": lambda folder: saved(
+        folder, config_of(LlamaConfig), "model.", attributes()[0], tiny.CLOSED, changes=attributes_config()
+    ),
 }  # fmt: skip

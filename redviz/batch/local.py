@@ -113,9 +113,7 @@ def _place(model: Any) -> str:
     """What a model can be loaded from in any working directory."""
     name: str = model.source.model
     folder = Path(name).expanduser()
-    by_name = (
-        isinstance(model, FunctionModel) and model.unit == "token"
-    )  # not a process reward model, which has weights
+    by_name = type(model) is FunctionModel  # those made from it have weights
     return name if by_name or not folder.is_dir() else str(folder.absolute())
 
 

@@ -246,7 +246,8 @@ def sums(given: Subject) -> Finding:
 
 def _summing(given: Subject) -> dict[str, Recipe | None]:
     """The methods whose sum is checked; integrated gradients with as many steps as this machine can afford, or None."""
-    shows = given.observations[0].response_row is not None or not given.model.both_ways  # DeBERTa shows no attention
+    hides = given.model.both_ways or given.model.pooled  # DeBERTa shows no attention, and of a mean no row is read
+    shows = given.observations[0].response_row is not None or not hides
     found: dict[str, Recipe | None] = dict(recipes(["sparse", "uniform", "red", *(["abc"] if shows else [])]))
     tail = len(given.encodings[0].ids) - (0 if given.model.both_ways else given.encodings[0].start)
     one = 6.0 * _parameters(given.model) * tail  # a forward and a backward pass

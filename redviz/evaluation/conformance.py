@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from redviz.errors import RedvizError
-from redviz.evaluation import checks_of_implicit, checks_of_steps
+from redviz.evaluation import checks_of_implicit, checks_of_steps, checks_of_tokens
 from redviz.evaluation.checks import VERDICTS, Finding, Subject, subject
 from redviz.evaluation.checks_of_scores import (
     batching,
@@ -26,6 +26,7 @@ from redviz.models.function import FunctionModel
 from redviz.models.implicit import ImplicitReward
 from redviz.models.process import ProcessModel
 from redviz.models.reward_model import RewardModel
+from redviz.models.token_rewards import TokenRewards
 
 Progress = Callable[[int, int], None]
 Checks = Mapping[str, tuple[str, Callable[[Any], Finding]]]
@@ -151,6 +152,11 @@ def check_model(model: RewardModel | FunctionModel, progress: Progress | None = 
         about = checks_of_implicit.subject(model)
         found = _findings(checks_of_implicit.CHECKS, about, progress)
         return _card(model, checks_of_implicit.CHECKS, found, -1, about.encodings[0].pieces[-1])
+    if isinstance(model, TokenRewards):
+        tokens = checks_of_tokens.subject(model)
+        found = _findings(checks_of_tokens.CHECKS, tokens, progress)
+        last = tokens.encodings[0]
+        return _card(model, checks_of_tokens.CHECKS, found, last.read - len(last.ids), last.pieces[last.read])
     if isinstance(model, FunctionModel):
         raise RedvizError(
             f"{model.name} is a function of text and has no weights, template or attention to check; its tests are its own."
@@ -182,7 +188,7 @@ def _findings(checks: Checks, given: Any, progress: Progress | None) -> dict[str
 
 
 def _card(
-    model: RewardModel | ProcessModel | ImplicitReward,
+    model: RewardModel | ProcessModel | TokenRewards | ImplicitReward,
     checks: Checks,
     findings: Mapping[str, Finding],
     column: int,

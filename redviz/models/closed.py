@@ -16,6 +16,7 @@ from transformers.cache_utils import DynamicLayer
 
 from redviz.errors import RedvizError
 from redviz.models.observe import observe
+from redviz.models.pooling import packed
 from redviz.models.reward_model import RewardModel
 from redviz.records import Array, Encoding
 
@@ -58,7 +59,7 @@ def closed_scores(model: RewardModel, encoding: Encoding, *, progress: Progress 
     if model.both_ways or not len(closing):  # a model that looks both ways has no other prefixes than closed ones
         return observe(model, [encoding], attention=False)[0].prefix_scores
     kinds = _windows(model)
-    trunk, columns = _trunk(model, encoding)
+    trunk, columns, means = _trunk(model, encoding)
     tokens = torch.as_tensor(closing, device=model.device)  # [s]
     total = encoding.stop - encoding.start + 1
     rows = max(1, TOKENS_AT_ONCE[model.device.type] // len(closing))
@@ -69,7 +70,7 @@ def closed_scores(model: RewardModel, encoding: Encoding, *, progress: Progress 
             progress(done, total)
         count = min(rows, total - done)
         try:
-            found.append(_chunk(model, trunk, tokens, encoding.start + done, count, kinds))
+            found.append(_chunk(model, trunk, tokens, encoding.start + done, count, kinds, means))
         except torch.OutOfMemoryError:
             if rows == 1:
                 raise RedvizError(
@@ -90,8 +91,8 @@ def closed_scores(model: RewardModel, encoding: Encoding, *, progress: Progress 
 
 
 @torch.inference_mode()
-def _trunk(model: RewardModel, encoding: Encoding) -> tuple[Layers, Array]:
-    """One pass up to the reading column: every layer's keys and values, and the score at every column ``[L]`` float32."""
+def _trunk(model: RewardModel, encoding: Encoding) -> tuple[Layers, Array, Tensor]:
+    """One pass up to the reading column: every layer's keys and values, scores ``[L]`` float32, what the head reads ``[L, D]``."""
     ids = torch.as_tensor(encoding.ids[None, : encoding.read + 1], device=model.device)  # [1, L]
     places = torch.arange(ids.shape[1], device=model.device)[None]  # [1, L]
     # Plain: a cache with the config of a sliding-window model would drop keys that early prefixes need.
@@ -104,12 +105,18 @@ def _trunk(model: RewardModel, encoding: Encoding) -> tuple[Layers, Array]:
     ]
     if len(layers) < len(cache.layers):
         raise RedvizError(f"{model.name} {REFUSAL}")
-    return layers, model.scores(hidden[0]).cpu().numpy()
+    return layers, model.scores(hidden[0]).cpu().numpy(), hidden[0]
 
 
 @torch.inference_mode()
 def _chunk(
-    model: RewardModel, trunk: Layers, closing: Tensor, first: int, count: int, kinds: dict[str, int | None]
+    model: RewardModel,
+    trunk: Layers,
+    closing: Tensor,
+    first: int,
+    count: int,
+    kinds: dict[str, int | None],
+    means: Tensor,
 ) -> Tensor:
     """Scores of the prefixes of ``first .. first + count - 1`` columns, each followed by the closing tokens: ``[C]`` float32."""
     seen = first + count - 1  # columns of the longest prefix here
@@ -124,6 +131,8 @@ def _chunk(
         past_key_values=cache,
         use_cache=True,
     ).last_hidden_state  # [1, C*s, D]
+    if model.pooled:
+        return model.scores(packed(means, hidden[0], lengths, len(closing)))
     return model.scores(hidden[0, len(closing) - 1 :: len(closing)])
 
 

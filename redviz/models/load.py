@@ -25,6 +25,7 @@ from redviz.models.checkpoint import (
 )
 from redviz.models.encode import template_hash
 from redviz.models.families import FAMILIES, KINDS, dpo, family_of, logit, pair_rm, process
+from redviz.models.families import tokens as of_tokens
 from redviz.models.families.build import build
 from redviz.models.families.family import Family
 from redviz.models.files import fingerprint, resolve
@@ -33,6 +34,8 @@ from redviz.models.precision import QUANTISED, keep_gradients, pick_dtype, quant
 from redviz.models.process import ProcessModel
 from redviz.models.reward_model import RewardModel
 from redviz.models.split import split, tried
+from redviz.models.token_rewards import TokenRewards
+from redviz.models.token_rewards import tried as tried_tokens
 from redviz.models.weights import weights_of
 from redviz.records import Source
 
@@ -58,7 +61,7 @@ def load_reward_model(
     allow_pickle: bool = False,
     read: str = "model",
     torch_dtype: str | torch.dtype | None = None,
-) -> RewardModel | ProcessModel | ImplicitReward:
+) -> RewardModel | ProcessModel | TokenRewards | ImplicitReward:
     """Load a causal sequence-classification reward model.
 
     Parameters
@@ -77,7 +80,8 @@ def load_reward_model(
         Which of several labels is the reward: an index, a label's name, or a difference such as ``"1-0"``; of a language model the
         logit of a token at the next generation prompt, ``"logit:0"``, or of one token less another, ``"logit:+|-"``.
         Of a process reward model how step scores make one score, ``"min"`` (the default), ``"product"``, ``"mean"`` or ``"last"``;
-        ``"steps:+|-@ки"`` or ``"turns:+|-"`` reads a language model as one (:mod:`redviz.models.families.process`).
+        ``"steps:+|-@ки"`` or ``"turns:+|-"`` reads a language model as one (:mod:`redviz.models.families.process`). Of a classifier
+        of tokens the label whose logit is every token's reward; with two labels ``"tokens:1-0"``, else it is a process reward model.
     max_length
         Tokens to read at most; by default the model's context.
     quantization
@@ -122,8 +126,12 @@ def load_reward_model(
     if pair_rm.is_pair_scorer(weights):
         raise pair_rm.refusal(name)
     tokens = logit.asked_tokens(head)
-    asked = None if lora else process.asked_for(config, weights, head)
-    family = asked.family if asked else "" if lora or tokens else family_of(config, weights)
+    by_token = not lora and of_tokens.asked_for(config, head)
+    label = of_tokens.label_of(config, head, name) if by_token else head
+    asked = None if lora or by_token else process.asked_for(config, weights, head)
+    family = (
+        asked.family if asked else of_tokens.NAME if by_token else "" if lora or tokens else family_of(config, weights)
+    )
     adapter = FAMILIES.get(family)
     if adapter is None:
         refuse_unknown(config, name, trust_remote_code)
@@ -148,6 +156,8 @@ def load_reward_model(
             tokenizer.chat_template, read = logit.ASK + tokenizer.chat_template, "last"
         elif asked:
             module = process.build(folder, config, weights, asked, tokenizer, kind, options, allow_pickle)
+        elif by_token:
+            module = of_tokens.build(folder, name, kind, options, allow_pickle)
         elif adapter:
             module = build(folder, config, weights, adapter, kind, options, gated=head is None)
         elif lora:
@@ -168,9 +178,11 @@ def load_reward_model(
     module.set_attn_implementation(FAST if module._supports_sdpa else PLAIN)
     if adapter and adapter.template and not tokenizer.chat_template:
         tokenizer.chat_template = adapter.template
-    score_head, first = (module.score, False) if asked else split(module, name)
+    score_head, first = (
+        (module.score, False) if asked else (of_tokens.head_of(module), False) if by_token else split(module, name)
+    )
     labels = tuple(str(module.config.id2label[i]) for i in range(module.config.num_labels))
-    mix = (torch.tensor([1.0, -1.0])[: len(tokens)] if tokens or asked else _mix(head, labels, name, adapter)).to(
+    mix = (torch.tensor([1.0, -1.0])[: len(tokens)] if tokens or asked else _mix(label, labels, name, adapter)).to(
         next(score_head.parameters()).device
     )
     if adapter and adapter.lower_is_better(config):
@@ -194,6 +206,13 @@ def load_reward_model(
     log.info("loaded %s (%s, %s)", name, source.dtype, source.device)
     if asked:
         return process.opened(asked, module, tokenizer, context, source, config.get("redviz_trained_length"))
+    if by_token:
+        return tried_tokens(
+            TokenRewards(
+                name, source=source, device=source.device, max_length=context, module=module, tokenizer=tokenizer,
+                head=score_head, mix=mix, trained_length=config.get("redviz_trained_length"),
+            )
+        )  # fmt: skip
     return tried(
         RewardModel(
             name,
@@ -209,6 +228,7 @@ def load_reward_model(
             appended=adapter.appended(config) if adapter else None,
             gate=getattr(module, "gate", None),
             header=getattr(module, "header", ()),
+            pooled=getattr(module, "pooled", False),
             notices=(adapter.open_means,) if adapter and adapter.open_means else (),
         )
     )
@@ -217,6 +237,8 @@ def load_reward_model(
 def _mix(head: str | int | None, labels: tuple[str, ...], name: str, adapter: Family | None) -> torch.Tensor:
     if adapter and adapter.gate and head is None:
         return torch.ones(len(labels))  # of what the gate makes of each, prompt by prompt
+    if adapter and adapter.mixed and head is None:
+        return head_mix(0, labels, name)
     return head_mix(head, labels, name)
 
 

@@ -50,6 +50,7 @@ def observe(
             raise RedvizError(f"{model.name} looks both ways and counts positions from column 0; pad on the right.")
         options = {"attention": attention, "prefixes": prefixes, "stride": stride, "progress": progress}
         return observe_both_ways(model, encodings, **options)  # type: ignore[arg-type]
+    attention = attention and not model.pooled  # no one row says what a mean was made of
     width = max(len(e.ids) for e in encodings)
     starts = [width - len(e.ids) if side == "left" else 0 for e in encodings]
     ids = np.zeros((len(encodings), width), np.int64)  # [B, L]; padding is masked, so any id may fill it

@@ -12,6 +12,7 @@ from torch import Tensor
 from redviz.errors import RedvizError
 from redviz.models.encode import encode
 from redviz.models.families.family import gate_column
+from redviz.models.pooling import running_mean
 from redviz.records import Encoding, Example, Source
 
 
@@ -46,6 +47,8 @@ class RewardModel:
     gate, header
         Where several objectives are weighed by the prompt: a module from one hidden state ``[D]`` to weights ``[K]``, and the ids of the
         header before the response, at whose last occurrence it reads. ``mix`` is not used then.
+    pooled
+        Whether the head reads the mean of all hidden states up to a column, and not that column's own.
     forwards
         How many forward passes have run, for the engine's counter.
     """
@@ -67,6 +70,7 @@ class RewardModel:
     notices: tuple[str, ...] = ()
     gate: Any = None
     header: tuple[int, ...] = ()
+    pooled: bool = False
 
     @property
     def trunk(self) -> Any:
@@ -105,9 +109,15 @@ class RewardModel:
         return encoding
 
     def run(self, **inputs: Any) -> Any:
-        """One forward pass of the trunk; every pass of redviz goes through here and is counted."""
+        """One forward pass of the trunk; every pass of redviz goes through here and is counted.
+
+        Where the head reads means, these are the hidden states: ``last_hidden_state`` is the running mean over the columns of this pass.
+        """
         self.forwards += 1
-        return self.trunk(**inputs)
+        found = self.trunk(**inputs)
+        if self.pooled:
+            found.last_hidden_state = running_mean(found.last_hidden_state, inputs.get("attention_mask"))
+        return found
 
     def label_scores(self, hidden: Tensor) -> Tensor:
         """The score of every label at every hidden state, in float32: ``[..., D] -> [..., K]``."""

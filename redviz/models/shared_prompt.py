@@ -77,7 +77,9 @@ def common_columns(one: Array, two: Array) -> int:
 
 @torch.inference_mode()
 def begin(model: RewardModel, ids: Array) -> tuple[Array, PromptCache] | None:
-    """Scores ``[n]`` float32 and keys and values of the shared columns; None where the layers have none to reuse."""
+    """Scores ``[n]`` float32 and keys and values of the shared columns; None where the layers have none to reuse, or means are read."""
+    if model.pooled:
+        return None
     places = torch.arange(len(ids), device=model.device)[None]  # [1, n]
     cache = DynamicCache()  # plain: one with the config of a sliding-window model drops what the rest still needs
     given = torch.as_tensor(ids[None], device=model.device)

@@ -63,14 +63,14 @@ def tried(model: RewardModel) -> RewardModel:
         Where the model reads the first token and sees nothing else there, or where its own forward gives another score than its
         head does.
     """
-    model.both_ways = _sees_ahead(model)
+    model.both_ways = sees_ahead(model)
     if model.first and not model.both_ways:
         raise RedvizError(
             f"{model.name} reads its score at the first token, which sees no other; use the checkpoint that was trained as a "
             "reward model."
         )
     model.pairs = model.both_ways and joins_pairs(model.tokenizer)
-    model.max_length = min(model.max_length, _places(model.module))
+    model.max_length = min(model.max_length, places(model.module))
     if model.both_ways:
         _check_head(model)
     model.forwards = 0
@@ -78,7 +78,7 @@ def tried(model: RewardModel) -> RewardModel:
 
 
 @torch.inference_mode()
-def _sees_ahead(model: RewardModel) -> bool:
+def sees_ahead(model: Any) -> bool:
     """Whether other tokens in the second half of a text move hidden states of its first half."""
     ids = torch.as_tensor(model.tokenizer(f"{PROBE} {ANSWER}")["input_ids"], device=model.device)  # [L]
     half = len(ids) // 2
@@ -94,7 +94,7 @@ def _sees_ahead(model: RewardModel) -> bool:
     return bool((one - two)[:half].abs().max() > allowed * one.std())
 
 
-def _places(module: Any) -> int:
+def places(module: Any) -> int:
     """How many positions there are where RoBERTa and its kin count them from the one after the padding's; else a large number."""
     tables = [part for name, part in module.named_modules() if name.endswith("embeddings.position_embeddings")]
     return min((t.num_embeddings - t.padding_idx - 1 for t in tables if t.padding_idx is not None), default=2**31)

@@ -10,20 +10,23 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from redviz.errors import RedvizError
+from redviz.models.pooling import after
 from redviz.models.reward_model import RewardModel
 from redviz.records import Encoding
 
 
 @dataclass(frozen=True)
 class PromptCache:
-    """Keys and values of a conversation's first columns, per layer ``[1, H_kv, n, d]``."""
+    """Keys and values of a conversation's first columns, per layer ``[1, H_kv, n, d]``; of a model that reads means also these."""
 
     layers: tuple[tuple[Tensor, Tensor], ...]
     length: int
+    means: Tensor | None = None  # [1, n, D]
 
     def cropped(self, length: int) -> PromptCache:
         """The first columns of these: views, no copies."""
-        return PromptCache(tuple((k[:, :, :length], v[:, :, :length]) for k, v in self.layers), length)
+        means = None if self.means is None else self.means[:, :length]
+        return PromptCache(tuple((k[:, :, :length], v[:, :, :length]) for k, v in self.layers), length, means)
 
     def expanded(self, batch: int) -> DynamicCache:
         """A fresh cache of expanded views. Fresh, because a cache is changed by use; plain, because one built with the config of a
@@ -43,13 +46,13 @@ def prompt_cache(model: RewardModel, encoding: Encoding, length: int | None = No
     ids = torch.as_tensor(encoding.ids[None, :length], device=model.device)  # [1, n]
     cache = DynamicCache()
     with torch.no_grad():
-        model.run(input_ids=ids, past_key_values=cache, use_cache=True)
+        hidden = model.run(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state  # [1, n, D]
     layers = []
     for layer in cache.layers:
         if not (isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None):
             raise RedvizError(f"{model.name} has layers without keys and values to reuse; use red, abc or truncation.")
         layers.append((layer.keys, layer.values))
-    return PromptCache(tuple(layers), length)
+    return PromptCache(tuple(layers), length, hidden if model.pooled else None)
 
 
 def tail_scores(model: RewardModel, cache: PromptCache, embeddings: Tensor) -> Tensor:
@@ -90,7 +93,7 @@ def _hidden(model: RewardModel, cache: PromptCache, embeddings: Tensor, seen: Te
         attention_mask=mask,
         use_cache=True,
     ).last_hidden_state
-    return hidden
+    return after(cache.means, hidden, mask)
 
 
 def tail_embeddings(model: RewardModel, encoding: Encoding) -> Tensor:

@@ -54,7 +54,7 @@ def rollout(
         raise RedvizError(
             f"residual is {residual}; it is the share that passes a layer by, so give a number from 0 to 1."
         )
-    column = _column(observation.encoding, row)
+    column = _column(model, observation.encoding, row)
     kept = kept_pass(model, observation.encoding)
     depth = model.module.config.get_text_config().num_hidden_layers
     if kept.passed != depth:
@@ -102,7 +102,7 @@ def attention_norm(
     RedvizError
         Where the model shows no attention weights, or its attention has no output projection that redviz knows, or gates its heads.
     """
-    column = _column(observation.encoding, row)
+    column = _column(model, observation.encoding, row)
     if progress is not None:
         progress(0, 1)
     norms = carried_norms(model, observation.encoding, layer, column).cpu().numpy()  # [L]
@@ -175,9 +175,13 @@ def abc_d(
     return _shared(flow, observation, {"policy": policy.name})
 
 
-def _column(encoding: Encoding, row: str) -> int:
+def _column(model: RewardModel, encoding: Encoding, row: str) -> int:
     """The query column of one of the two rows."""
     check_row(row)
+    if model.pooled:
+        raise RedvizError(
+            f"{model.name} scores the mean of all tokens, which no row of attention makes; use red or ig."
+        )
     return encoding.stop - 1 if row == "response" else encoding.read
 
 

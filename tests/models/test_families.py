@@ -125,8 +125,8 @@ def test_open_assistant(tmp_path):
     text = f"<|prompter|>{PROMPT}<|endoftext|><|assistant|>{RESPONSE}<|endoftext|>"
     assert agrees(tmp_path, head(last_hidden(trunk, tok, text))).source.family == "open_assistant"
     config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config | {"pooling": "mean"}))
-    with pytest.raises(RedvizError, match="mean of all tokens"):
+    (tmp_path / "config.json").write_text(json.dumps(config | {"pooling": "max"}))
+    with pytest.raises(RedvizError, match="max of all tokens"):
         load_reward_model(str(tmp_path), device="cpu")
 
 

@@ -321,15 +321,12 @@ def test_the_card_sees_a_model_that_is_read_one_column_off(folder):
     assert redviz.check_model(model)["causality"].verdict == "red"
 
 
-def test_a_token_classifier_that_looks_both_ways_or_has_more_labels_is_refused(tmp_path):
+def test_a_token_classifier_that_looks_both_ways_is_refused(tmp_path):
     tok = tiny_steps.tokenizer()
     sizes = dict(vocab_size=len(tok), hidden_size=48, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4)
     tiny_steps.shaken(BertForTokenClassification(BertConfig(**sizes, num_labels=2))).save_pretrained(tmp_path)
     tok.save_pretrained(tmp_path)
     with pytest.raises(RedvizError, match="sees later steps when it scores an earlier one"):
-        load(tmp_path)
-    BertForTokenClassification(BertConfig(**sizes, num_labels=5)).save_pretrained(tmp_path)
-    with pytest.raises(RedvizError, match="one of 5 labels"):
         load(tmp_path)
 
 

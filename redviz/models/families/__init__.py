@@ -13,8 +13,11 @@ from redviz.models.families import (
     openrlhf,
     pair_rm,
     process,
+    qrm,
     starling,
+    tokens,
     ultra,
+    urm,
     value_heads,
 )
 from redviz.models.families.family import Config, Described, Family
@@ -32,10 +35,13 @@ FAMILIES: dict[str, Family] = {
     "beaver": beaver.FAMILY,
     "mlp_score": mlp_score.FAMILY,
     "armo": armo.FAMILY,
+    "qrm": qrm.FAMILY,
+    "urm": urm.FAMILY,
 }
 ABOUT: dict[str, Described] = {
     **FAMILIES,
     **process.PROCESS,
+    tokens.NAME: tokens.DESCRIBED,
     "logit": logit.DESCRIBED,
     "dpo": dpo.DESCRIBED,
     "pair_rm": pair_rm.DESCRIBED,

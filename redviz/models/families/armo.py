@@ -1,4 +1,4 @@
-"""Several objectives and a gate over them: ArmoRM, whose gate reads the prompt, and URM, whose heads are means and spreads."""
+"""Several objectives and a gate that weighs them by the prompt: ArmoRM."""
 
 from __future__ import annotations
 
@@ -42,18 +42,17 @@ class Gate(nn.Module):
 
     def __init__(self, layers: Sequence[nn.Module], temperature: float, scale: Tensor) -> None:
         super().__init__()
-        self.layers, self.temperature = nn.ModuleList(layers), temperature
+        self.layers, self.temperature = nn.Sequential(*layers), temperature
         self.register_buffer("scale", scale.float())  # [1]
 
     def forward(self, state: Tensor) -> Tensor:
-        for layer in self.layers[:-1]:
-            state = torch.relu(layer(state))
-        weights: Tensor = torch.softmax(self.layers[-1](state) / self.temperature, -1) * self.scale
+        weights: Tensor = torch.softmax(self.layers(state) / self.temperature, -1) * self.scale
         return weights
 
 
 def _recognises(config: Config, weights: Weights) -> bool:
-    return "regression_layer.weight" in weights and bool(weights.starting("gating.layers."))
+    names = weights.starting("gating.layers.")
+    return "regression_layer.weight" in weights and bool(names) and not any(n.endswith("running_mean") for n in names)
 
 
 def _head(config: Config, weights: Weights) -> nn.Module:
@@ -64,7 +63,7 @@ def _head(config: Config, weights: Weights) -> nn.Module:
 
 def _gate(config: Config, weights: Weights) -> nn.Module:
     places = sorted({int(name.split(".")[2]) for name in weights.starting("gating.layers.")})
-    layers = [linear(weights, f"gating.layers.{place}") for place in places]
+    layers = [part for place in places for part in (linear(weights, f"gating.layers.{place}"), nn.ReLU())][:-1]
     scale = weights.read(["gating.logit_scale"])["gating.logit_scale"]
     return Gate(layers, float(config.get("gating_temperature", 10)), scale)
 

@@ -41,9 +41,9 @@ def build(
     RedvizError
         Where weights are missing, or the head does not fit the trunk.
     """
-    if family.pooling(config) != "last":
+    if (pooling := family.pooling(config)) not in ("last", "mean"):
         raise RedvizError(
-            f"{weights.name} scores the {family.pooling(config)} of all tokens; redviz reads only those that score the last one."
+            f"{weights.name} scores the {pooling} of all tokens; redviz reads those that score the last one or their mean."
         )
     own = _config(config, family)
     trunk = (
@@ -58,7 +58,7 @@ def build(
             f"{weights.name} has a head for hidden states of width {width} and a trunk of width {own.hidden_size}; save the model again."
         )
     gate = family.gate(config, weights) if family.gate and gated else None
-    return RewardModule(trunk, head, family.labels(config), gate, family.header(config))
+    return RewardModule(trunk, head, family.labels(config), gate, family.header(config), pooling == "mean")
 
 
 def _config(config: Config, family: Family) -> Any:

@@ -68,9 +68,11 @@ class Family(Described):
     labels
         Names of the head's outputs.
     pooling
-        "last", or what else config.json says, which is then refused.
+        Which hidden state the head reads: "last", "mean" (of all up to there), or what else config.json says, which is refused.
     gate, header
         Of several objectives that the prompt weighs (:class:`redviz.models.reward_model.RewardModel`).
+    mixed
+        Whether the head's first output is the model's own score, made of the others at the same hidden state.
     open_means
         What the score of an open prefix is: "" where the head was trained on any last token of a response, else one sentence.
     """
@@ -87,6 +89,7 @@ class Family(Described):
     pooling: Callable[[Config], str] = lambda config: "last"
     gate: Callable[[Config, Weights], nn.Module] | None = None
     header: Callable[[Config], tuple[int, ...]] = lambda config: ()
+    mixed: bool = False
     open_means: str = ""
 
 
@@ -114,8 +117,8 @@ def gate_column(ids: Sequence[int], pattern: Sequence[int], name: str) -> int:
 class RewardModule(nn.Module):
     """A trunk of Transformers and a head of our own, with the little of a ``PreTrainedModel`` that redviz uses.
 
-    Its forward reads as the families' own do: at the last token that the attention mask shows. With a gate, its logits are every
-    objective's share of the score.
+    Its forward reads as the families' own do: at the last token that the attention mask shows, or the mean of all that it shows. With
+    a gate, its logits are every objective's share of the score.
     """
 
     def __init__(
@@ -125,9 +128,10 @@ class RewardModule(nn.Module):
         labels: tuple[str, ...],
         gate: nn.Module | None = None,
         header: tuple[int, ...] = (),
+        pooled: bool = False,
     ) -> None:
         super().__init__()
-        self.gate, self.header = gate, header
+        self.gate, self.header, self.pooled = gate, header, pooled
         self.base_model, self.score = trunk, head
         self.config = trunk.config
         self.config.num_labels = len(labels)
@@ -152,7 +156,8 @@ class RewardModule(nn.Module):
         mask = hidden.new_ones(hidden.shape[:2]) if attention_mask is None else attention_mask.to(hidden)  # [B, L]
         last = mask.cumsum(1).argmax(1)  # [B], the last token that the mask shows
         rows = torch.arange(len(hidden), device=hidden.device)
-        logits = self.score(hidden[rows, last])  # [B, K]
+        read = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True) if self.pooled else hidden[rows, last]
+        logits = self.score(read)  # [B, K]
         if self.gate is not None and input_ids is not None:
             columns = [gate_column(ids, self.header, "this model") for ids in input_ids.tolist()]
             logits = logits * self.gate(hidden[rows, torch.tensor(columns, device=hidden.device)])

@@ -19,7 +19,7 @@ def _recognises(config: Config, weights: Weights) -> bool:
 FAMILY = Family(
     title="Open-Assistant GPT-NeoX",
     source="LAION-AI/Open-Assistant: model/model_training/models/reward_model.py, GPTNeoXRewardModel",
-    about="A linear head with bias on the hidden state of the last token; one that pools otherwise (config.json) is refused.",
+    about="A linear head with bias on the hidden state of the last token, or on the mean of all (pooling in config.json).",
     recognises=_recognises,
     head=lambda config, weights: linear(weights, "out_proj"),
     kinds=("gpt_neox_reward_model",),

@@ -129,7 +129,7 @@ def asked_for(config: Config, weights: Weights, head: str | int | None) -> Asked
     Raises
     ------
     RedvizError
-        Where a process reward model gets another kind of head, or a token classifier has other than two labels.
+        Where a process reward model gets another kind of head.
     """
     text = "" if head is None else str(head)
     found = GRAMMAR.fullmatch(text)
@@ -149,16 +149,11 @@ def asked_for(config: Config, weights: Weights, head: str | int | None) -> Asked
     )
     if not family:
         return None
-    count = len(config.get("id2label") or LABELS)
-    if family == "token_classification" and count != len(LABELS):
-        raise RedvizError(
-            f"{weights.name} gives every token one of {count} labels; redviz reads classifiers of tokens with two labels, "
-            "as process reward models."
-        )
     if not found or part.get("kind") == "turns":
+        native = "; tokens:1-0 reads every token instead" if family == "token_classification" else ""
         raise RedvizError(
             f"{weights.name} is a process reward model and has no head {text!r}; --head says how step scores make one score: "
-            f"{', '.join(AGGREGATES)}."
+            f"{', '.join(AGGREGATES)}{native}."
         )
     return Asked(family, aggregate, tag)
 
