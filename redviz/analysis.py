@@ -83,13 +83,16 @@ def analyze(
 
 
 def _with_defaults(observation: Observation, wanted: Mapping[str, Recipe]) -> tuple[Observation, Mapping[str, Recipe]]:
-    """Nobody asked for the default methods by name: those that this model refuses are told and left out."""
+    """Nobody asked for the default methods by name: those that this model refuses are told and left out. Where it refuses all of
+    them, its own scores of steps or tokens take their place.
+    """
     refused = {label: why for label, recipe in wanted.items() if (why := why_not(observation, recipe))}
     if not refused:
         return observation, wanted
     notices = (*observation.encoding.notices, *(f"Left out: {why}" for why in refused.values()))
     told = replace(observation, encoding=replace(observation.encoding, notices=notices))
-    return told, {label: recipe for label, recipe in wanted.items() if label not in refused}
+    left = {label: recipe for label, recipe in wanted.items() if label not in refused}
+    return told, left or {label: r for label, r in recipes(("process",)).items() if not why_not(observation, r)}
 
 
 def check_model_given(model: Any) -> None:

@@ -283,11 +283,11 @@ def test_unloading_waits_for_the_jobs_before_it(engine, folders):
 
 
 def test_where_memory_runs_out_the_others_go_and_it_is_tried_once_more(engine, folders, monkeypatch):
-    from redviz.models import load
+    from redviz.models import found
 
     one, two = (ModelSpec(str(folder), device="cpu") for folder in folders)
     engine.observe(one, EXAMPLE).wait(WAIT)
-    whole, held = load.pretrained, []
+    whole, held = found.pretrained, []
 
     def full(*args):
         held.append([state.spec for state in engine.loaded()])
@@ -295,7 +295,7 @@ def test_where_memory_runs_out_the_others_go_and_it_is_tried_once_more(engine, f
             return whole(*args)
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(load, "pretrained", full)
+    monkeypatch.setattr(found, "pretrained", full)
     always = False
     engine.observe(two, EXAMPLE).wait(WAIT)
     assert held == [[one], []]

@@ -13,30 +13,17 @@ from transformers import AutoTokenizer
 from redviz import __version__
 from redviz.errors import RedvizError
 from redviz.models.attention import FAST, PLAIN
-from redviz.models.checkpoint import (
-    OUT_OF_MEMORY,
-    REWARD,
-    first_line,
-    pretrained,
-    read_config,
-    refuse_new_weights,
-    refuse_pickle,
-    refuse_unknown,
-)
+from redviz.models.checkpoint import OUT_OF_MEMORY, first_line
 from redviz.models.encode import template_hash
-from redviz.models.families import FAMILIES, KINDS, dpo, family_of, logit, pair_rm, process
-from redviz.models.families import tokens as of_tokens
-from redviz.models.families.build import build
-from redviz.models.families.family import Family
-from redviz.models.files import fingerprint, resolve
-from redviz.models.lora import is_adapter, merged, open_adapter
+from redviz.models.families import dpo, logit, process, tokens
+from redviz.models.files import fingerprint
+from redviz.models.found import Found, find, mix_of, module_of
 from redviz.models.precision import QUANTISED, keep_gradients, pick_dtype, quantised
 from redviz.models.process import ProcessModel
 from redviz.models.reward_model import RewardModel
 from redviz.models.split import split, tried
 from redviz.models.token_rewards import TokenRewards
 from redviz.models.token_rewards import tried as tried_tokens
-from redviz.models.weights import weights_of
 from redviz.records import Source
 
 if TYPE_CHECKING:
@@ -102,7 +89,9 @@ def load_reward_model(
 
     Examples
     --------
-    >>> model = load_reward_model("embedded:sentiment", device="cpu")  # doctest: +SKIP
+    >>> model = load_reward_model("embedded:sentiment", device="cpu")
+    >>> model.source.dtype, model.source.device, model.source.heads
+    ('float32', 'cpu', ('LABEL_0',))
     """
     if name.startswith(dpo.PREFIX):
         from redviz.models.implicit import load_implicit  # which loads policies, and they load as reward models do
@@ -115,56 +104,24 @@ def load_reward_model(
         raise RedvizError(
             f'read is {read!r}; use "model" (where the model\'s own forward reads) or "last" (the last token).'
         )
-    given = resolve(name, revision, allow_pickle)
-    lora = open_adapter(given, name) if is_adapter(given) else None
-    folder = lora.base if lora else given  # where the whole model is
-    config = read_config(folder, name)
-    refuse_unknown(config, name, trust_remote_code, also=KINDS)
-    if not allow_pickle:
-        refuse_pickle(folder, name)
-    weights = weights_of(folder, name)
-    if pair_rm.is_pair_scorer(weights):
-        raise pair_rm.refusal(name)
-    tokens = logit.asked_tokens(head)
-    by_token = not lora and of_tokens.asked_for(config, head)
-    label = of_tokens.label_of(config, head, name) if by_token else head
-    asked = None if lora or by_token else process.asked_for(config, weights, head)
-    family = (
-        asked.family if asked else of_tokens.NAME if by_token else "" if lora or tokens else family_of(config, weights)
-    )
-    adapter = FAMILIES.get(family)
-    if adapter is None:
-        refuse_unknown(config, name, trust_remote_code)
-    target = pick_device(device)
-    wanted = torch_dtype or dtype
+    found = find(name, revision, head, trust_remote_code, allow_pickle)
+    target, wanted = pick_device(device), torch_dtype or dtype
     if wanted in QUANTISED:
         quantization, wanted = quantization or str(wanted), "auto"
     kind = pick_dtype(wanted, target)
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     if quantization:
         options |= quantised(quantization, target)
-        if lora or (adapter and adapter.trunk):
+        if found.is_put_together:
             raise RedvizError(
                 f"{name} is put together while it is loaded, which needs whole numbers; leave {quantization} out."
             )
     if device_map is not None:
         options["device_map"] = device_map
-    tokenizer = load_tokenizer(given if any(given.glob("tokenizer*")) else folder, name, trust_remote_code)
+    own = any(found.given.glob("tokenizer*"))
+    tokenizer = load_tokenizer(found.given if own else found.folder, name, trust_remote_code)
     try:
-        if tokens:
-            module = logit.build(folder, name, tokenizer, head, kind, options)
-            tokenizer.chat_template, read = logit.ASK + tokenizer.chat_template, "last"
-        elif asked:
-            module = process.build(folder, config, weights, asked, tokenizer, kind, options, allow_pickle)
-        elif by_token:
-            module = of_tokens.build(folder, name, kind, options, allow_pickle)
-        elif adapter:
-            module = build(folder, config, weights, adapter, kind, options, gated=head is None)
-        elif lora:
-            module = merged(lora, kind, options)
-        else:
-            module, report = pretrained(REWARD, folder, name, kind, options, allow_pickle)
-            refuse_new_weights(report, name)
+        module = module_of(found, tokenizer, kind, options, allow_pickle)
         if wanted == "auto" and quantization is None and is_small(module):
             module = module.float()
         if device_map is None and quantization is None:
@@ -176,41 +133,54 @@ def load_reward_model(
     module.eval().requires_grad_(False)
     keep_gradients(module)
     module.set_attn_implementation(FAST if module._supports_sdpa else PLAIN)
-    if adapter and adapter.template and not tokenizer.chat_template:
+    return _opened(found, module, tokenizer, head, max_length, revision, quantization, read)
+
+
+def _opened(
+    found: Found,
+    module: Any,
+    tokenizer: Any,
+    head: str | int | None,
+    max_length: int | None,
+    revision: str | None,
+    quantization: str | None,
+    read: str,
+) -> RewardModel | ProcessModel | TokenRewards:
+    """The model around a module: how it is read, and what identifies it."""
+    name, adapter = found.name, found.adapter
+    if found.family == "logit":
+        tokenizer.chat_template = logit.ASK + tokenizer.chat_template
+    elif adapter and adapter.template and not tokenizer.chat_template:
         tokenizer.chat_template = adapter.template
-    score_head, first = (
-        (module.score, False) if asked else (of_tokens.head_of(module), False) if by_token else split(module, name)
-    )
+    read = "last" if adapter or found.family == "logit" else read
     labels = tuple(str(module.config.id2label[i]) for i in range(module.config.num_labels))
-    mix = (torch.tensor([1.0, -1.0])[: len(tokens)] if tokens or asked else _mix(label, labels, name, adapter)).to(
-        next(score_head.parameters()).device
-    )
-    if adapter and adapter.lower_is_better(config):
-        mix = -mix
-    if adapter:
-        read = "last"
     context = context_length(module.config, tokenizer, max_length, name)
+    trained = found.config.get("redviz_trained_length")
+    hashes = [fingerprint(folder) for folder in dict.fromkeys((found.given, found.folder))]
     source = Source(
         model=name,
         revision=revision or "",
-        fingerprint=fingerprint(given) if given == folder else fingerprint(given)[:16] + fingerprint(folder)[:16],
+        fingerprint=hashes[0] if len(hashes) == 1 else "".join(each[:16] for each in hashes),
         dtype=quantization or str(next(module.parameters()).dtype).removeprefix("torch."),
         device=str(next(module.parameters()).device),
         template_hash=template_hash(tokenizer),
-        heads=("score",) if asked else labels,
+        heads=("score",) if found.steps else labels,
         versions=versions(),
         head="" if head is None else str(head),
         read=read,
-        family="logit" if tokens else family,
+        family=found.family,
     )
     log.info("loaded %s (%s, %s)", name, source.dtype, source.device)
-    if asked:
-        return process.opened(asked, module, tokenizer, context, source, config.get("redviz_trained_length"))
-    if by_token:
+    if found.steps:
+        return process.opened(found.steps, module, tokenizer, context, source, trained)
+    of_tokens = found.family == tokens.NAME
+    score_head, first = (tokens.head_of(module), False) if of_tokens else split(module, name)
+    mix = mix_of(found, labels).to(next(score_head.parameters()).device)
+    if of_tokens:
         return tried_tokens(
             TokenRewards(
                 name, source=source, device=source.device, max_length=context, module=module, tokenizer=tokenizer,
-                head=score_head, mix=mix, trained_length=config.get("redviz_trained_length"),
+                head=score_head, mix=mix, trained_length=trained,
             )
         )  # fmt: skip
     return tried(
@@ -222,51 +192,16 @@ def load_reward_model(
             mix,
             context,
             source,
-            trained_length=config.get("redviz_trained_length"),
+            trained_length=trained,
             read=read,
             first=first,
-            appended=adapter.appended(config) if adapter else None,
+            appended=adapter.appended(found.config) if adapter else None,
             gate=getattr(module, "gate", None),
             header=getattr(module, "header", ()),
             pooled=getattr(module, "pooled", False),
             notices=(adapter.open_means,) if adapter and adapter.open_means else (),
         )
     )
-
-
-def _mix(head: str | int | None, labels: tuple[str, ...], name: str, adapter: Family | None) -> torch.Tensor:
-    if adapter and adapter.gate and head is None:
-        return torch.ones(len(labels))  # of what the gate makes of each, prompt by prompt
-    if adapter and adapter.mixed and head is None:
-        return head_mix(0, labels, name)
-    return head_mix(head, labels, name)
-
-
-def head_mix(head: str | int | None, labels: tuple[str, ...], name: str) -> torch.Tensor:
-    """How the labels make one reward: ``[K]`` float32, one-hot or a difference.
-
-    >>> head_mix("1-0", ("neg", "pos"), "m").tolist()
-    [-1.0, 1.0]
-    """
-    mix = torch.zeros(len(labels))
-    listed = ", ".join(f"{i} {label}" for i, label in enumerate(labels[:8])) + (" …" if len(labels) > 8 else "")
-    if head is None:
-        if len(labels) != 1:
-            raise RedvizError(
-                f"{name} has {len(labels)} labels ({listed}), not one score; choose with --head, e.g. --head 0 or --head 1-0."
-            )
-        return torch.ones(1)
-    text = str(head)
-    names = {**{label: i for i, label in enumerate(labels)}, **{str(i): i for i in range(len(labels))}}
-    if text in names:
-        mix[names[text]] = 1.0
-        return mix
-    plus, dash, minus = text.partition("-")
-    if dash and plus.strip() in names and minus.strip() in names:
-        mix[names[plus.strip()]] += 1.0
-        mix[names[minus.strip()]] -= 1.0
-        return mix
-    raise RedvizError(f"{name} has no head {text!r}; use an index, a name or a difference of two of: {listed}.")
 
 
 def pick_device(device: str) -> torch.device:

@@ -15,6 +15,14 @@ from redviz.errors import RedvizError
 from redviz.models import load
 from redviz.models.alignment import check_same_tokens
 from redviz.models.attention import FAST, PLAIN
+from redviz.models.checkpoint import (
+    OUT_OF_MEMORY,
+    pretrained,
+    read_config,
+    refuse_new_weights,
+    refuse_pickle,
+    refuse_unknown,
+)
 from redviz.models.encode import encode, template_hash
 from redviz.models.files import fingerprint, resolve
 from redviz.models.lora import base_of, is_adapter
@@ -118,25 +126,25 @@ def load_policy(
             f"{name} is a LoRA adapter of {base_of(folder, name)}, and policies are read whole; merge it (peft: merge_and_unload, "
             "then save_pretrained with the tokenizer) and give the merged folder."
         )
-    config = load.read_config(folder, name)
-    load.refuse_unknown(config, name, trust_remote_code)
+    config = read_config(folder, name)
+    refuse_unknown(config, name, trust_remote_code)
     kinds = [kind for kind in config.get("architectures") or [] if kind.endswith("ForSequenceClassification")]
     if kinds:
         raise _is_reward_model(name, kinds[0])
     if not allow_pickle:
-        load.refuse_pickle(folder, name)
+        refuse_pickle(folder, name)
     target = load.pick_device(device)
     bits, dtype = (str(dtype), "auto") if dtype in QUANTISED else ("", dtype)
     options = {"trust_remote_code": trust_remote_code, **(quantised(bits, target) if bits else {})}
     try:
         kind = pick_dtype(dtype, target)
-        module, report = load.pretrained(AutoModelForCausalLM, folder, name, kind, options, allow_pickle)
+        module, report = pretrained(AutoModelForCausalLM, folder, name, kind, options, allow_pickle)
         if "score.weight" in report["unexpected_keys"]:
             raise _is_reward_model(name, "score.weight")
-        load.refuse_new_weights(report, name, AutoModelForCausalLM)
+        refuse_new_weights(report, name, AutoModelForCausalLM)
         if not bits:
             module = (module.float() if dtype == "auto" and load.is_small(module) else module).to(target)
-    except load.OUT_OF_MEMORY as error:
+    except OUT_OF_MEMORY as error:
         raise RedvizError(
             f"Memory ran out while {name} was loaded on {target}; use --dtype bfloat16, another --device or a smaller model."
         ) from error

@@ -276,6 +276,8 @@ def test_a_lora_without_a_head_or_a_base_is_refused(lora, tmp_path):
     made(tmp_path / "headless", modules_to_save=None)
     with pytest.raises(RedvizError, match="modules_to_save"):
         load_reward_model(str(tmp_path / "headless"), device="cpu")
+    with pytest.raises(RedvizError, match="a logit is read from a whole language model; merge it"):
+        load_reward_model(str(tmp_path / "headless"), device="cpu", head="logit:0")
     base.rename(tmp_path / "elsewhere")
     with pytest.raises(RedvizError, match="its base is missing: .* is no folder on this machine"):
         load_reward_model(str(tmp_path / "headless"), device="cpu")

@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from redviz.errors import RedvizError
 from redviz.models.files import embedded_models, fingerprint, resolve
-from redviz.models.load import head_mix, load_reward_model, pick_device
+from redviz.models.found import head_mix
+from redviz.models.load import load_reward_model, pick_device
 from redviz.models.observe import observe
 from redviz.models.precision import pick_dtype
 from redviz.records import Example
