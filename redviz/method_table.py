@@ -92,10 +92,10 @@ METHODS: dict[str, MethodInfo] = {
         identity="sum; the model's own score of every cut", black_box=True,
     ),
     "process": MethodInfo(
-        "Step scores", "Lightman et al. 2023, Let's Verify Step by Step, arXiv 2305.20050", "1 F", "steps", "nothing", True,
+        "Own scores", "Lightman et al. 2023, Let's Verify Step by Step, arXiv 2305.20050", "1 F", "steps", "nothing", True,
         process, {},
-        family="prefix", formula="p_k, the score that a process reward model gives step k", shift_invariant=False,
-        identity="the published recipe computed by hand", steps=True,
+        family="prefix", formula="p_k, the score that the model itself gives step k (process reward models) or token k (token rewards)",
+        shift_invariant=False, identity="the published recipe computed by hand", steps=True,
     ),
     "abc": MethodInfo(
         "ABC", ABC, "1 F", "attention", "R", False, abc,

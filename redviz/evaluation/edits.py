@@ -257,7 +257,7 @@ def _by_function(
         columns = np.full(len(encoding.ids), np.nan, np.float32)  # [T+1]
         columns[0] = original.column_scores[0]
         try:
-            if original.step_scores is not None:  # a process reward model: one pass, as for the original
+            if type(model) is not FunctionModel:  # it scores steps or tokens itself: one pass, as for the original
                 made[i] = model.observe(encoding), 0
                 continue
             columns[encoding.read] = model.score_texts(encoding.example.prompt, [encoding.example.response])[0]

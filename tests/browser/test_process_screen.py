@@ -20,7 +20,7 @@ def test_steps_are_drawn_as_steps(app, tmp_path):
     opened.get_by_role("button", name="Load this model").click()
     expect(opened.get_by_test_id("stMetric").filter(has_text="Steps")).to_contain_text("2")
     expect(opened.locator(".rv .card")).to_have_count(2)
-    assert [card.split("\n")[1] for card in opened.locator(".rv .card").all_inner_texts()] == ["Step scores", "RED"]
+    assert [card.split("\n")[1] for card in opened.locator(".rv .card").all_inner_texts()] == ["Own scores", "RED"]
     expect(opened.locator(".rv .text .u")).to_have_count(2)
     opened.get_by_text(re.compile("abc looks inside a model, and this one is read after each step")).first.wait_for()
     opened.get_by_text(re.compile("The score is the product of the step scores")).first.wait_for()

@@ -70,6 +70,12 @@ def test_default_methods_that_it_refuses_are_told_and_left_out(model):
         redviz.analyze(model, PROMPT, RESPONSE, {"red": {}, "abc": {"layer": 0}, "ig": {}})
 
 
+def test_what_if_splits_the_edited_response_too(model):
+    (found,) = redviz.what_if(model, redviz.analyze(model, PROMPT, RESPONSE, ["red"]), ["Dull."])
+    fresh = redviz.analyze(model, PROMPT, "Dull.", ["red"])
+    np.testing.assert_allclose(found.after.credits["red"].values, fresh.credits["red"].values, atol=1e-5)
+
+
 def test_pairs_and_the_card(model, tmp_path):
     found = redviz.compare(model, PROMPT, [RESPONSE, "Dull."], ["red"])
     assert found.margin(0, 1) == pytest.approx(

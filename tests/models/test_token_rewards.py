@@ -130,7 +130,8 @@ def test_a_model_that_looks_both_ways_scores_tokens_but_no_prefix(tmp_path, kind
             RedvizError, match="scores every token with the whole response in view; use one of .*process"
         ):
             redviz.analyze(model, PROMPT, RESPONSE, [method])
-    assert list(redviz.analyze(model, PROMPT, RESPONSE).credits) == ["process"]  # in place of the three that are refused
+    in_their_place = redviz.analyze(model, PROMPT, RESPONSE).credits
+    assert list(in_their_place) == ["process"]
 
 
 def test_what_looks_inside_is_refused(tmp_path):
