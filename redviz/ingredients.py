@@ -174,7 +174,7 @@ def why_not(observation: Observation, recipe: Recipe) -> str:
     except RedvizError as error:
         return str(error)
     if recipe.info.needs == "attention" and observation.response_row is None:
-        return f"{recipe.method} needs attention weights, and this model shows none."
+        return f"{recipe.method} needs attention weights of one token that reads the score, and this model shows none."
     return ""
 
 

@@ -49,6 +49,7 @@ class ModelState:
     layers: int
     heads: int
     free_bytes: int  # memory left on its device after loading
+    text_only: bool = False  # it is given texts, so there are no embeddings to put something else into
 
 
 def load(spec: ModelSpec) -> Any:
@@ -90,11 +91,14 @@ def device_of(spec: ModelSpec) -> str:
 def state_of(spec: ModelSpec, model: Any) -> ModelState:
     """What screens may know of a model that was just loaded."""
     if spec.name.startswith("rule:"):
-        return ModelState(spec, model.source, 0, model.max_length, 0, 0, free_memory("cpu"))
+        return ModelState(spec, model.source, 0, model.max_length, 0, 0, free_memory("cpu"), text_only=True)
+    from redviz.models.function import FunctionModel
+
     config = model.module.config.get_text_config()
     size = sum(p.numel() * p.element_size() for p in model.module.parameters())
     sizes = config.num_hidden_layers, config.num_attention_heads
-    return ModelState(spec, model.source, size, model.max_length, *sizes, free_memory(model.device))
+    free = free_memory(model.device)
+    return ModelState(spec, model.source, size, model.max_length, *sizes, free, isinstance(model, FunctionModel))
 
 
 def bytes_on_disk(spec: ModelSpec) -> int:

@@ -246,9 +246,10 @@ def _with_faithfulness(
     from dataclasses import replace
 
     from redviz.evaluation.faithfulness_report import faithfulness_over
+    from redviz.models.function import FunctionModel
 
     asked = found.options
-    removal = operator or ("delete" if model.source.model.startswith("rule:") else "pad")
+    removal = operator or ("delete" if isinstance(model, FunctionModel) else "pad")
     with _bar("faithfulness", len(items)) as tell:
         report = faithfulness_over(
             model, [item.example for item in items], wanted, operator=removal, granularity=asked["granularity"],

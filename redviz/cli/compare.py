@@ -118,6 +118,9 @@ def compare(
             "--option": option,
             "--head": head,
             "--read": read != "model",
+            "--granularity": granularity != "word",
+            "--trust-remote-code": trust_remote_code,
+            "--allow-pickle": allow_pickle,
         }
         flags |= {"--policy": policy, "--reference": reference, "--cost-model": cost_model}
         scorer = open_pair_scorer(

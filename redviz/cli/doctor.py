@@ -141,8 +141,12 @@ def card_text(card: ConformanceCard, colour: bool) -> str:
     lines = [
         f"{card.model}  {card.dtype} on {card.device}",
         f"weights {card.fingerprint}  template {card.template_hash or '(none)'}",
-        f"score read at column {card.reading_column} of the text ({shown(card.reading_token)!r}); "
-        f"prefix scores verified up to {card.verified_length} of {card.max_length} tokens",
+        f"last read at column {card.reading_column} of the text ({shown(card.reading_token)!r})"
+        + (
+            f"; prefix scores verified up to {card.verified_length} of {card.max_length} tokens"
+            if card.verified_length
+            else ""
+        ),
         "",
     ]
     for check in card.checks:

@@ -106,8 +106,12 @@ def what_if(
         return
     from redviz.analysis import analyze
     from redviz.evaluation import edits as evaluation
+    from redviz.methods import recipes
 
-    analysis = analyze(loaded, asked, answer, [] if model.startswith("rule:") else ["red"])
+    analysis = analyze(loaded, asked, answer, [])
+    assert analysis.observation is not None
+    if evaluation.is_split(loaded, analysis.observation, recipes(["red"])["red"]):
+        analysis = analyze(loaded, asked, answer, ["red"])
     found = evaluation.what_if(loaded, analysis, chosen)
     told = {"before": analysis.to_dict(), "edits": [one.to_dict() for one in found]}
     typer.echo(jsonlib.dumps(told, ensure_ascii=False) if json else edits_text(found))

@@ -59,7 +59,8 @@ def response_attention(
     rows = observation.response_row if row == "response" else observation.pooling_row  # [layer, head, L]
     if rows is None:
         raise RedvizError(
-            "This model shows no attention weights, so attention-based credit is not defined for it; use red or ig."
+            "This model shows no attention weights of one token that reads its score, so attention-based credit is not defined for it; "
+            "use red or ig."
         )
     if not -len(rows) <= layer < len(rows):
         raise RedvizError(f"layer is {layer}; this model has layers 0 to {len(rows) - 1} (or -1 for the last).")

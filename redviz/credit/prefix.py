@@ -126,10 +126,8 @@ def _cost_scores(observation: Observation, cost: Observation | None) -> tuple[Ar
         raise RedvizError(
             "alpha weighs a second reward model whose score is a cost, and there is none; pass cost_model, or alpha 0."
         )
-    if cost.black_box:
-        raise RedvizError(
-            "The cost model is a function of text, which has no prefix scores; give a reward model, or alpha 0."
-        )
+    if not np.isfinite(cost.prefix_scores).all():
+        raise RedvizError("The cost model has no score of every prefix; give a causal reward model, or alpha 0.")
     if cost.encoding.truncated or observation.encoding.truncated:
         ends = [max(end for _, end in seen.encoding.offsets) for seen in (cost, observation)]
         if ends[0] != ends[1]:

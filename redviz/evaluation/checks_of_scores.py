@@ -26,6 +26,7 @@ from redviz.ingredients import credit_of
 from redviz.methods import Recipe, recipes
 from redviz.models.both_ways import Row, prefix_row, rows_scores
 from redviz.models.observe import observe
+from redviz.models.precision import EIGHT_BITS, QUANTISED
 from redviz.models.reward_model import RewardModel
 from redviz.probe.choices import STEP_CAP
 from redviz.records import Array, Encoding, Observation
@@ -105,7 +106,7 @@ def causality(given: Subject) -> Finding:
             f"in 8 bits tokens share outlier columns: a change of the last one moves earlier hidden states by {float(moved):.2g} "
             "of their spread"
         )
-        return Finding("red", figure, "Load it with --dtype 4bit, or bfloat16 where memory allows.")
+        return Finding("red", figure, EIGHT_BITS)
     return Finding(
         "red",
         f"both ways: a change of the last token moves earlier hidden states by {float(moved):.2g} of their spread",
@@ -269,6 +270,9 @@ def _reads_natively(given: Subject) -> bool:
 def rounding(given: Subject) -> Finding:
     """How far the steps between prefix scores move when the trunk is run in float32."""
     model = given.model
+    if model.source.dtype in QUANTISED:
+        remedy = "Compare a few scores with those of the whole weights, at --dtype bfloat16."
+        return Finding("amber", f"loaded in {model.source.dtype}; not compared with the whole weights", remedy)
     if model.dtype == torch.float32:
         return Finding("green", "the model runs in float32")
     name = str(model.dtype).removeprefix("torch.")

@@ -71,6 +71,9 @@ def pad_is_eos(given: Subject) -> Finding:
     if model.first:
         figure = f"the score is read at the first token {given.encodings[0].pieces[0]!r}, which is never padding"
         return Finding("green", figure, title="The score is read at the first token")
+    if model.pooled:
+        figure = "the score is read from the mean of all tokens that are not padding"
+        return Finding("green", figure, title="The score is read from the mean of all tokens")
     last = [len(e.ids) - 1 for e in given.encodings]
     own = [native_column(model, e.ids) for e in given.encodings]
     same = "" if model.pad_id is None or model.pad_id != model.tokenizer.eos_token_id else "; pad and eos are one token"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -24,11 +24,13 @@ from redviz.evaluation.checks_of_scores import (
 from redviz.evaluation.checks_of_text import bos_tokens, closing_tokens, family, pad_is_eos, trained_length, weights
 from redviz.models.function import FunctionModel
 from redviz.models.implicit import ImplicitReward
+from redviz.models.precision import EIGHT_BITS
 from redviz.models.process import ProcessModel
 from redviz.models.reward_model import RewardModel
 from redviz.models.token_rewards import TokenRewards
 
 Progress = Callable[[int, int], None]
+NOT_IN_8_BITS = ("own_score", "causality", "batching", "padding", "prefix_consistency")  # rows that LLM.int8 breaks
 Checks = Mapping[str, tuple[str, Callable[[Any], Finding]]]
 
 CHECKS: dict[str, tuple[str, Callable[[Subject], Finding]]] = {
@@ -181,7 +183,9 @@ def _findings(checks: Checks, given: Any, progress: Progress | None) -> dict[str
     for done, (name, (_, check)) in enumerate(checks.items()):
         if progress is not None:
             progress(done, len(checks))
-        found[name] = _guarded(check, given)
+        finding = _guarded(check, given)
+        mixed = given.model.source.dtype == "8bit" and name in NOT_IN_8_BITS and finding.verdict != "green"
+        found[name] = replace(finding, remedy=EIGHT_BITS) if mixed else finding
     if progress is not None:
         progress(len(checks), len(checks))
     return found

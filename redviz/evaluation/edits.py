@@ -12,7 +12,7 @@ import numpy as np
 
 from redviz.errors import Cancelled, RedvizError
 from redviz.evaluation.text_edits import READY_EDITS, Edit, rewrite
-from redviz.ingredients import Progress, credit_of
+from redviz.ingredients import Progress, credit_of, why_not
 from redviz.methods import Recipe, recipes
 from redviz.models.function import FunctionModel
 from redviz.records import Analysis, Credit, Encoding, Example, Observation
@@ -88,6 +88,11 @@ class WhatIf:
             "error": self.error,
             "after": self.after.to_dict(),
         }
+
+
+def is_split(model: RewardModel | FunctionModel, observation: Observation, recipe: Recipe) -> bool:
+    """Whether a method can split edited responses as it splits this one: not where a plain function of text scores them."""
+    return type(model) is not FunctionModel and not why_not(observation, recipe)
 
 
 def what_if(

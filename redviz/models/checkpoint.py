@@ -72,14 +72,15 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
     return found
 
 
-def refuse_pickle(folder: Path, name: str) -> None:
+def refuse_pickle(folder: Path, name: str, or_allow: bool = True) -> None:
     """Refuse a folder whose only weights are pickles, and one without weights."""
     if any(folder.glob("*.safetensors")) or any(folder.glob("*.safetensors.index.json")):
         return
     if any(folder.glob("*.bin")) or any(folder.glob("*.pt")) or any(folder.glob("*.pth")):
+        allowing = ", or pass --allow-pickle if you trust their source" if or_allow else ""
         raise RedvizError(
             f"{name} has only pickled weights, which can run code when read; convert them to safetensors "
-            "(load and save_pretrained), or pass --allow-pickle if you trust their source."
+            f"(load and save_pretrained){allowing}."
         )
     raise RedvizError(
         f"{name} has no weights (*.safetensors); save the model again, download all of its files, or pass --allow-pickle "

@@ -16,6 +16,7 @@ from redviz.models.attention import FAST, PLAIN
 from redviz.models.checkpoint import OUT_OF_MEMORY, first_line
 from redviz.models.encode import template_hash
 from redviz.models.families import dpo, logit, process, tokens
+from redviz.models.families.family import RewardModule
 from redviz.models.files import fingerprint
 from redviz.models.found import Found, find, mix_of, module_of
 from redviz.models.precision import QUANTISED, keep_gradients, pick_dtype, quantised
@@ -96,8 +97,10 @@ def load_reward_model(
     if name.startswith(dpo.PREFIX):
         from redviz.models.implicit import load_implicit  # which loads policies, and they load as reward models do
 
+        if head is not None or revision or read != "model":
+            raise RedvizError(f"{name} is read from a policy and a reference; leave --head, --revision and --read out.")
         return load_implicit(
-            name, device=device, dtype=torch_dtype or dtype, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle,
+            name, device=device, dtype=quantization or torch_dtype or dtype, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle,
             max_length=max_length,
         )  # fmt: skip
     if read not in ("model", "last"):
@@ -126,6 +129,8 @@ def load_reward_model(
             module = module.float()
         if device_map is None and quantization is None:
             module = module.to(target)
+        elif isinstance(module, RewardModule):
+            module.join_trunk()
     except OUT_OF_MEMORY as error:
         raise RedvizError(
             f"Memory ran out while {name} was loaded on {target}; use --dtype bfloat16, another --device or a smaller model."

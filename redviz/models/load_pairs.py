@@ -51,7 +51,7 @@ def load_pair_scorer(
     """
     folder = resolve(name, revision)
     config = read_config(folder, name)
-    refuse_pickle(folder, name)
+    refuse_pickle(folder, name, or_allow=False)
     weights = weights_of(folder, name)
     if not pair_rm.is_pair_scorer(weights):
         raise RedvizError(f"{name} is no model that scores pairs; load it with redviz.load_reward_model.")

@@ -49,6 +49,10 @@ def open_adapter(folder: Path, name: str) -> Adapter:
     config = read_json(folder / CONFIG, name)
     base = str(config.get("base_model_name_or_path") or "")
     merge = "or merge it (peft: merge_and_unload, then save_pretrained with the tokenizer) and give the merged folder"
+    if str(config.get("task_type")) == "TOKEN_CLS":
+        raise RedvizError(
+            f"{name} is an adapter of a classifier of tokens, which is read whole; {merge.removeprefix('or ')}."
+        )
     if not base:
         raise RedvizError(f"{name} is an adapter that does not name its base model; write it into {CONFIG}, {merge}.")
     if importlib.util.find_spec("peft") is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
+import warnings
 from typing import Any
 
 import torch
@@ -12,6 +14,11 @@ from redviz.errors import RedvizError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 QUANTISED = ("8bit", "4bit")
+WHOLE = r"(.*\.)?(score|classifier|pooler|lm_head|embed_out)"  # names of heads, which keep all their bits
+MIXED = (
+    0.3  # of the spread of hidden states: what other tokens move in 8 bits, where they share outlier columns (LLM.int8)
+)
+EIGHT_BITS = "In 8 bits tokens share outlier columns; load it with --dtype 4bit, or bfloat16 where memory allows."
 
 
 def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype | str:
@@ -39,7 +46,9 @@ def quantised(kind: str, device: torch.device) -> dict[str, Any]:
         raise RedvizError(f"Loading in {kind} needs the package bitsandbytes; install it, or choose another --dtype.")
     from transformers import BitsAndBytesConfig
 
-    bits = BitsAndBytesConfig(load_in_8bit=kind == "8bit", load_in_4bit=kind == "4bit")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on a CPU it tells of kernels that it does without
+    warnings.filterwarnings("ignore", message="MatMul8bitLt")
+    bits = BitsAndBytesConfig(load_in_8bit=kind == "8bit", load_in_4bit=kind == "4bit", llm_int8_skip_modules=[WHOLE])
     return {"quantization_config": bits, "device_map": {"": device}}
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from redviz.errors import RedvizError
 from redviz.models.encode import LONE_SURROGATE, messages_of, special_notices
 from redviz.models.function import FunctionModel, RewardFunction
+from redviz.models.precision import MIXED
 from redviz.models.steps import Marked, StepFormat
 from redviz.records import Array, Encoding, Example, Observation, Prompt
 
@@ -250,7 +251,8 @@ def causal(model: ProcessModel) -> ProcessModel:
             model.hidden(ids := torch.as_tensor(text.ids)[None], torch.ones_like(ids))[0, int(text.columns[0])].float()
             for text in (both, one)
         ]  # 2 x [D]
-    allowed = max(MOVES, 16 * torch.finfo(next(model.module.parameters()).dtype).eps)
+    rounding = 16 * torch.finfo(next(model.module.parameters()).dtype).eps
+    allowed = max(MOVES, MIXED if model.source.dtype == "8bit" else rounding)
     if not float((pair[0] - pair[1]).abs().max()) <= allowed * float(pair[0].std()):
         raise RedvizError(
             f"{model.name} sees later steps when it scores an earlier one; redviz reads causal process reward models only."

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from redviz.errors import RedvizError
 from redviz.models.both_ways import Row, embedded, rows_scores
 from redviz.models.pairs import joins_pairs
+from redviz.models.precision import MIXED
 from redviz.models.reward_model import RewardModel
 from redviz.records import Example
 
@@ -20,7 +21,6 @@ KNOWN = (
     "redviz reads heads called score, at the last token, and those of BERT, DeBERTa, ELECTRA and RoBERTa, at the first"
 )
 MOVES = 1e-5  # of the spread of the hidden states; in a causal model it is rounding alone
-MIXED = 0.3  # the same in 8 bits: which columns are kept whole (LLM.int8) depends on all tokens of a pass
 
 
 class FirstTokenHead(nn.Module):

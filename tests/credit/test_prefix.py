@@ -135,8 +135,9 @@ def test_what_a_penalty_and_a_cost_need_is_named():
         red(observation(P), alpha=-1.0)
     with pytest.raises(RedvizError, match="of 4 tokens and the response has 2"):
         red(observation(P[:3]), kl_coef=0.1, log_probs=LOG_PROBS)
-    with pytest.raises(RedvizError, match="has no prefix scores"):
-        red(observation(P), alpha=1.0, cost=replace(observation(P), black_box=True))
+    unknown = np.full_like(observation(P).column_scores, np.nan)  # such as a function of text
+    with pytest.raises(RedvizError, match="has no score of every prefix; give a causal reward model"):
+        red(observation(P), alpha=1.0, cost=replace(observation(P), column_scores=unknown))
 
 
 # ---------------------------------------------------------------- with a cost model

@@ -278,6 +278,11 @@ def test_a_lora_without_a_head_or_a_base_is_refused(lora, tmp_path):
         load_reward_model(str(tmp_path / "headless"), device="cpu")
     with pytest.raises(RedvizError, match="a logit is read from a whole language model; merge it"):
         load_reward_model(str(tmp_path / "headless"), device="cpu", head="logit:0")
+    config = json.loads((tmp_path / "headless" / "adapter_config.json").read_text())
+    (tmp_path / "headless" / "adapter_config.json").write_text(json.dumps({**config, "task_type": "TOKEN_CLS"}))
+    with pytest.raises(RedvizError, match="is an adapter of a classifier of tokens, which is read whole; merge it"):
+        load_reward_model(str(tmp_path / "headless"), device="cpu", head="0")
+    (tmp_path / "headless" / "adapter_config.json").write_text(json.dumps(config))
     base.rename(tmp_path / "elsewhere")
     with pytest.raises(RedvizError, match="its base is missing: .* is no folder on this machine"):
         load_reward_model(str(tmp_path / "headless"), device="cpu")

@@ -76,6 +76,13 @@ def test_what_if_splits_the_edited_response_too(model):
     np.testing.assert_allclose(found.after.credits["red"].values, fresh.credits["red"].values, atol=1e-5)
 
 
+def test_options_that_two_language_models_have_not_are_refused():
+    for given in ({"head": "1"}, {"revision": "v2"}, {"read": "last"}):
+        with pytest.raises(RedvizError, match="leave --head, --revision and --read out"):
+            redviz.load_reward_model(NAME, device="cpu", **given)
+    assert redviz.load_reward_model(NAME, device="cpu", quantization="4bit").source.dtype == "4bit"
+
+
 def test_pairs_and_the_card(model, tmp_path):
     found = redviz.compare(model, PROMPT, [RESPONSE, "Dull."], ["red"])
     assert found.margin(0, 1) == pytest.approx(

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import tiny
+import tiny_both_ways
 import tiny_families
+import tiny_steps
 import torch
 
 import redviz
@@ -38,7 +40,25 @@ def test_gradients_in_four_bits_are_those_of_the_score(four):
     """A packed form of the weights that gradients do not know leaves almost all of the score unexplained."""
     found = redviz.analyze(four, EXAMPLES[0].prompt, EXAMPLES[0].response, methods={"ig": {"steps": 32}}).credits["ig"]
     assert abs(found.residual) < 0.05 * abs(found.total - found.reference)
-    assert check_model(four).verdict == "green"
+    verdicts = {check.name: check.verdict for check in check_model(four).checks}
+    assert verdicts.pop("rounding") == "amber" and set(verdicts.values()) == {"green"}
+
+
+@pytest.mark.parametrize("bits", ["8bit", "4bit"])
+@pytest.mark.parametrize("architecture", ["Bert", "Electra", "DebertaV2"])
+def test_a_head_with_a_bias_keeps_all_its_bits(architecture, bits, tmp_path):
+    folder = tiny_both_ways.save(tmp_path, architecture)
+    loaded = redviz.load_reward_model(str(folder), device="cpu", dtype=bits)
+    kept = [p for name, p in loaded.module.named_parameters() if "classifier" in name or "pooler" in name]
+    assert kept and all(p.dtype is torch.float32 for p in kept)
+    assert any(p.dtype in (torch.uint8, torch.int8) for p in loaded.module.parameters())
+    assert loaded.both_ways
+
+
+def test_a_process_model_in_eight_bits_is_not_taken_for_one_that_sees_ahead(tmp_path):
+    tiny_steps.qwen(tmp_path)
+    loaded = redviz.load_reward_model(str(tmp_path), device="cpu", dtype="8bit")
+    assert loaded.source.dtype == "8bit" and type(loaded).__name__ == "ProcessModel"
 
 
 def test_in_eight_bits_the_card_says_that_tokens_are_mixed():
@@ -48,7 +68,10 @@ def test_in_eight_bits_the_card_says_that_tokens_are_mixed():
     assert not loaded.both_ways and 0 < np.abs(scores[0] - scores[1]).max() < 0.1 * np.ptp(scores[1])
     card = check_model(loaded)
     assert card.dtype == "8bit" and card["causality"].verdict == "red" and "outlier" in card["causality"].figure
-    assert card["causality"].remedy == "Load it with --dtype 4bit, or bfloat16 where memory allows."
+    told = {check.remedy for check in card.checks if check.verdict == "red"}
+    assert told == {
+        "In 8 bits tokens share outlier columns; load it with --dtype 4bit, or bfloat16 where memory allows."
+    }
 
 
 def test_a_policy_in_four_bits():

@@ -130,6 +130,10 @@ def test_a_model_that_looks_both_ways_scores_tokens_but_no_prefix(tmp_path, kind
             RedvizError, match="scores every token with the whole response in view; use one of .*process"
         ):
             redviz.analyze(model, PROMPT, RESPONSE, [method])
+    asked = ["--head", head] if head else []
+    texts = ["--prompt", PROMPT, "--response", RESPONSE, "--new-response", "Dull ."]
+    told = CliRunner().invoke(cli, ["what-if", "--model", str(tmp_path), "--device", "cpu", *texts, *asked])
+    assert told.exit_code == 0 and "looks inside" not in told.output, told.output
     in_their_place = redviz.analyze(model, PROMPT, RESPONSE).credits
     assert list(in_their_place) == ["process"]
 

@@ -163,6 +163,13 @@ class RewardModule(nn.Module):
             logits = logits * self.gate(hidden[rows, torch.tensor(columns, device=hidden.device)])
         return SimpleNamespace(logits=logits)
 
+    def join_trunk(self) -> None:
+        """Move the head and the gate to where the trunk's hidden states come out."""
+        device = list(self.base_model.parameters())[-1].device
+        for part in (self.score, self.gate):
+            if part is not None:
+                part.to(device)
+
     @property
     def _supports_sdpa(self) -> bool:
         return bool(self.base_model._supports_sdpa)

@@ -17,7 +17,7 @@ from redviz.view.screens.agreement_people import interval
 from redviz.view.screens.agreement_state import Labels, report_of, units_choice
 from redviz.view.screens.dataset_state import kept_choice
 from redviz.view.screens.methods_bar import method_names
-from redviz.view.session import remembered, theme, view
+from redviz.view.session import engine, remembered, spec_of, theme, view
 
 OPERATORS = {
     "pad": "turn them into pad tokens",
@@ -58,13 +58,14 @@ def faithfulness_part(labels: Labels) -> None:
         "Units are taken out of each response in the order of its credits, the highest first, and the model scores what is left. "
         "A method is only worth as much as it beats random orders of the same response; its reversed order should do worse than random."
     )
-    rule = view().model.startswith("rule:")
+    state = engine().state(spec_of(view()))
+    text_only = state.text_only if state else view().model.startswith(("rule:", "dpo:"))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         granularity = units_choice()
         operator = kept_choice(
             "To take units out",
             "agreement.operator",
-            ["delete"] if rule else list(OPERATORS),
+            ["delete"] if text_only else list(OPERATORS),
             format_func=OPERATORS.__getitem__,
             width=240,
             help="Part of the result: figures under two operators are not comparable.",

@@ -46,7 +46,8 @@ def causal_panel(analysis: Analysis, spec: ModelSpec, names: Mapping[str, str], 
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         scope = remembered("Over", "causal.scope", SCOPES)
-        possible = [o for o in OPERATORS if not (spec.name.startswith("rule:") and o == "pad")]
+        state = engine().state(spec)
+        possible = [o for o in OPERATORS if not (state and state.text_only and o == "pad")]
         operator = st.selectbox("What happens to a span", possible, format_func=WORDS.__getitem__, width=240)
         top = int(st.number_input("Spans per method", 1, 30, 8, width=140))
         text = st.text_input("Other text", " thing", width=160) if operator == "replace" else ""

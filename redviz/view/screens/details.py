@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PANELS = ("Causal check", "What-if", "Attention map", "What the model read", "Token table", "Export and link")
 OBJECTIVES = "Objectives"  # where the model has several
+SUMMED = dict.fromkeys(("token_rewards", "dpo"), "The score is the sum over the response's tokens.")
 LARGEST_ROWS = 150_000  # layers x heads x tokens
 LARGEST_MAP = 400  # tokens; beyond it a map has more cells than a screen has pixels
 
@@ -56,7 +57,7 @@ def details(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe], m
 def _attention(analysis: Analysis, spec: ModelSpec, state: ModelState | None) -> None:
     observation = analysis.observation
     if observation is None or observation.response_row is None:
-        st.info("This model shows no attention weights.")
+        st.info("This model shows no attention weights of one token that reads its score.")
         return
     from redviz.view.figures import attention_matrix_figure, attention_rows_figure
 
@@ -122,11 +123,12 @@ def _read(analysis: Analysis) -> None:
     observation = analysis.observation
     assert observation is not None
     encoding = observation.encoding
+    place = SUMMED.get(analysis.source.family, f"The score is read at column {encoding.read}.")
     st.caption(
         f"A mark follows each of the {encoding.stop - encoding.start} steps, and the score of a step is read there."
         if analysis.unit == "step"
         else f"{len(encoding.ids)} tokens: {encoding.start} before the response, {encoding.stop - encoding.start} of the response, "
-        f"{len(encoding.ids) - encoding.stop} after it. The score is read at column {encoding.read}."
+        f"{len(encoding.ids) - encoding.stop} after it. {place}"
     )
     st.text(encoding.rendered)
     before, own, after = encoding.start, encoding.stop - encoding.start, len(encoding.ids) - encoding.stop

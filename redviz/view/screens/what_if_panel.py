@@ -15,7 +15,7 @@ from redviz.data.dataset import open_dataset
 from redviz.data.rows import without_formulas
 from redviz.errors import RedvizError
 from redviz.evaluation.edit_effects import EditEffects, edit_effects
-from redviz.evaluation.edits import WhatIf, what_if
+from redviz.evaluation.edits import WhatIf, is_split, what_if
 from redviz.evaluation.text_edits import READY_EDITS, Edit, rewrite
 from redviz.ingredients import Partners
 from redviz.methods import Recipe, recipes
@@ -91,7 +91,7 @@ def _scored(
 ) -> list[WhatIf] | None:
     def work(model: RewardModel | FunctionModel, job: Job) -> list[WhatIf]:
         assert analysis.observation is not None
-        own = {} if isinstance(model, FunctionModel) else {label: red}
+        own = {label: red} if is_split(model, analysis.observation, red) else {}
         before = with_credits(model, analysis.example, analysis.observation, own, Partners())
         return [_light(one) for one in what_if(model, before, edits, progress=job.progress)]
 
