@@ -1,9 +1,8 @@
 // The annotation pad: a response as cells that a person grades. What is pressed is an entry with a number; entries are
 // kept in this browser until the server says that they are committed, and sent again until it does.
 const pads = new WeakMap();
-const places = new Map(); // where the cursor of each assignment stands: a pad that is built anew (a server that came back) goes on there
 const SEND_MS = 80, AGAIN_MS = 3000, LATE_MS = 6000, HEAL_MS = 30000;
-const KEPT = 'redviz.pad.', HEALED = 'redviz.pad.healed';
+const KEPT = 'redviz.pad.', HEALED = 'redviz.pad.healed', STANDS = 'redviz.pad.stands.';
 const RIGHT_TO_LEFT = /^\P{L}*[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
 
 export default function ({ data, parentElement, setStateValue }) {
@@ -50,7 +49,7 @@ function mount(parent) {
 
 // A new item: an own client number, and whatever an earlier page of this browser could not get acknowledged.
 function begin(pad) {
-  Object.assign(pad, { client: crypto.getRandomValues(new Uint32Array(4)).join('-'), seq: 0, anchor: 0, at: 0, dragging: false, ...places.get(pad.data.assignment) });
+  Object.assign(pad, { client: crypto.getRandomValues(new Uint32Array(4)).join('-'), seq: 0, anchor: 0, at: 0, dragging: false, ...stood(pad) });
   pad.mine = `${pad.data.assignment}/${pad.client}`;
   for (const name of pad.data.keep ? Object.keys(localStorage) : []) {
     if (!name.startsWith(place(pad, ''))) continue;
@@ -61,6 +60,20 @@ function begin(pad) {
   pad.drawn = null;
   if (pad.waiting.size) later(pad);
   if (document.activeElement === document.body) setTimeout(() => pad.text.focus({ preventScroll: true }));
+}
+
+// Where the cursor stands, for as long as the tab is open: a pad that is built anew (a server that came back, a page that was opened
+// again) goes on there, and who types without looking marks no other words.
+function stood(pad) {
+  try {
+    return JSON.parse(sessionStorage.getItem(STANDS + pad.data.assignment));
+  } catch { return null; }
+}
+
+function stand(pad) {
+  try {
+    sessionStorage.setItem(STANDS + pad.data.assignment, JSON.stringify({ anchor: pad.anchor, at: pad.at }));
+  } catch { /* a forbidden storage: the cursor then begins at the first word */ }
 }
 
 function add(pad, entry) {
@@ -149,7 +162,7 @@ function show(pad) {
   if (pad.drawn !== pad.data.signature) draw(pad);
   const [grades, marks, count] = fold(pad);
   const [low, high] = [Math.min(pad.anchor, pad.at), Math.max(pad.anchor, pad.at)];
-  places.set(pad.data.assignment, { anchor: pad.anchor, at: pad.at });
+  stand(pad);
   pad.nodes.forEach((node, c) => {
     const grade = grades[c];
     node.style.backgroundColor = grade ? tint(grade / pad.data.grades.at(-1)) : '';
