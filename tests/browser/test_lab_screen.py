@@ -169,6 +169,7 @@ def test_a_run_grows_outlives_its_page_pauses_stops_and_goes_on(page, served, mo
     opened.get_by_role("radio", name="Experiments", exact=True).click()
     box = opened.locator("[class*='st-key-redviz-lab-list']").filter(has_text="500 steps")
     box.get_by_role("button", name="Open", exact=True).click()
+    box.wait_for(state="detached")  # the list has a button of this name too
     press(opened, "Resume")
     grows(opened, stopped)
     opened.get_by_role("radio", name="Experiments", exact=True).click()

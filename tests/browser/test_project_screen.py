@@ -61,7 +61,8 @@ def test_from_a_file_of_responses_to_a_judgement(address, store, page, tmp_path)
     annotator.locator(".pad .text").focus()
     for key in ("Home", "ArrowRight", "5", "Control+Enter"):
         annotator.keyboard.press(key)
-    expect(annotator.locator(".pad .text")).to_contain_text("dull", timeout=SLOW)
+    expect(annotator.locator(".pad .text").filter(has_text="dull")).to_be_visible(timeout=SLOW)
+    expect(annotator.locator(".pad .text")).to_have_count(1, timeout=SLOW)  # the one before is gone
     opened.get_by_role("radio", name="Progress").click()
     opened.get_by_text("Items done").wait_for()
     project = list_projects(store)[0]
