@@ -81,7 +81,11 @@ def shows(opened, words):
 
 
 def go(opened, screen):
-    opened.get_by_test_id("stSidebarNav").get_by_role("link", name=screen, exact=True).click()
+    link = opened.get_by_test_id("stSidebarNav").get_by_role("link", name=screen, exact=True)
+    link.click()
+    opened.wait_for_function(
+        "href => location.href.split('?')[0] === new URL(href, location.href).href", arg=link.get_attribute("href")
+    )
     opened.wait_for_function(QUIET)
 
 
@@ -149,6 +153,7 @@ def test_a_text_that_is_too_long_is_refused_and_stays_where_it_was_written(app):
     refused.wait_for()
     assert field.input_value() == long
     go(opened, "Compare")
+    opened.get_by_role("radio", name="Two models", exact=True).wait_for()  # Inspect has a row with Paste too
     choose(opened, "Paste")
     opened.get_by_role("button", name="Compare them").wait_for()
     opened.wait_for_function(QUIET)
