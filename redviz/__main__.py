@@ -2,6 +2,6 @@
 
 import sys
 
-from redviz.cli import main
+from redviz.cli.main import main
 
 sys.exit(main())

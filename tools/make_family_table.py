@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # a checkout need not be installed
 
-from redviz.models.families import ABOUT  # noqa: E402
+from redviz.models.families.table import ABOUT  # noqa: E402
 
 PAGE = ROOT / "docs" / "families.md"
 BAR = "\\|"

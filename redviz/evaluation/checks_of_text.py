@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from redviz.evaluation.checks import Finding, Subject, native_column
-from redviz.models.families import ABOUT
+from redviz.models.families.table import ABOUT
 
 
 def weights(given: Subject) -> Finding:

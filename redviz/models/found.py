@@ -10,9 +10,10 @@ import torch
 
 from redviz.errors import RedvizError
 from redviz.models.checkpoint import REWARD, pretrained, read_config, refuse_new_weights, refuse_pickle, refuse_unknown
-from redviz.models.families import FAMILIES, KINDS, family_of, logit, pair_rm, process, tokens
+from redviz.models.families import logit, pair_rm, process, tokens
 from redviz.models.families.build import build
 from redviz.models.families.family import Config, Family
+from redviz.models.families.table import FAMILIES, KINDS, family_of
 from redviz.models.files import resolve
 from redviz.models.lora import Adapter, is_adapter, merged, open_adapter
 from redviz.models.weights import Weights, weights_of

@@ -11,7 +11,7 @@ from redviz.annotation.projects import create_project
 from redviz.annotation.queue import next_assignment
 from redviz.annotation.store import open_store
 from redviz.annotation.tables import Item
-from redviz.cli import main
+from redviz.cli.main import main
 from redviz.data.label_sets import open_labels, to_lines
 from redviz.data.labels import Annotation, LabelledItem, LabelSet, Mark
 from redviz.evaluation.against_people import against_people

@@ -21,7 +21,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
 import redviz
 from redviz import settings
-from redviz.cli import main
+from redviz.cli.main import main
 from redviz.cli.analyze import analysis_text
 from redviz.cli.options import methods_with_options
 from redviz.cli.terminal import bars, column, has_colour, shown, table
@@ -66,7 +66,7 @@ def sentence(result: "tuple[int, str, str]", code: int = 2) -> str:
 
 
 def test_help_and_methods_come_without_torch():
-    code = "import sys; from redviz.cli import main; main(['--help']); main(['methods']); print(*sys.modules)"
+    code = "import sys; from redviz.cli.main import main; main(['--help']); main(['methods']); print(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "analyze" in out and "doctor" in out and "serve" in out
     assert {"torch", "transformers", "pandas", "streamlit"} & set(out.splitlines()[-1].split()) == set()
@@ -466,7 +466,7 @@ def test_serve_serves_the_app_that_ships(tmp_path):
         port = free.getsockname()[1]
     (tmp_path / "app.py").write_text("import streamlit as st\nst.write('here')\n")
     code = (
-        "import sys, pathlib, redviz.settings as s; from redviz.cli import main;"
+        "import sys, pathlib, redviz.settings as s; from redviz.cli.main import main;"
         f"s.PACKAGE = pathlib.Path({str(tmp_path / 'redviz')!r}); sys.exit(main(['serve', '--port', '{port}']))"
     )
     options = ["STREAMLIT_SERVER_HEADLESS=true", "STREAMLIT_BROWSER_GATHER_USAGE_STATS=false"]

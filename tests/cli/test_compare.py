@@ -9,7 +9,7 @@ import tiny
 import torch
 from safetensors.torch import load_file
 
-from redviz.cli import main
+from redviz.cli.main import main
 from redviz.cli.comparison_text import comparison_text, models_text
 from redviz.comparison import compare, compare_models
 

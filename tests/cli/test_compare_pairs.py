@@ -6,7 +6,7 @@ import pytest
 import tiny_pairs
 
 import redviz
-from redviz.cli import main
+from redviz.cli.main import main
 
 PROMPT = "Review the film."
 ONE, TWO, THREE = "A superb film.", "A dull film, it drags on.", "Fine."

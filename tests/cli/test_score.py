@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from redviz.batch import local
 from redviz.batch.runs import list_runs
-from redviz.cli import main
+from redviz.cli.main import main
 from redviz.data.row_files import read_rows
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import pytest
 import tiny
 
 import redviz
-from redviz.cli import main
+from redviz.cli.main import main
 from redviz.data.dataset import Dataset
 from redviz.evaluation import edit_effects
 from redviz.evaluation.text_edits import PRAISE, READY_EDITS

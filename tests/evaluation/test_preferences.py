@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from redviz.batches import analyze_batch
-from redviz.cli import main
+from redviz.cli.main import main
 from redviz.data.dataset import open_dataset
 from redviz.data.items import Candidate, DataItem
 from redviz.data.result_files import Where, open_results

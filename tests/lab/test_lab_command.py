@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from redviz.cli import main
+from redviz.cli.main import main
 from redviz.lab.config import LabConfig
 from redviz.lab.runs import list_lab_runs
 from redviz.lab.steps import Step

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from redviz.cli import main
+from redviz.cli.main import main
 from redviz.errors import RedvizError
 from redviz.lab import queue as queueing
 from redviz.lab.config import LabConfig

@@ -23,9 +23,9 @@ from transformers import (
 from typer.testing import CliRunner
 
 import redviz
-from redviz.cli import app as cli
+from redviz.cli.main import app as cli
 from redviz.errors import RedvizError
-from redviz.models.families import ABOUT, FAMILIES
+from redviz.models.families.table import ABOUT, FAMILIES
 from redviz.models.families.family import NOT_RUN
 from redviz.models.load import load_reward_model
 from redviz.models.observe import observe

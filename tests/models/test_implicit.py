@@ -8,7 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 import redviz
-from redviz.cli import app as cli
+from redviz.cli.main import app as cli
 from redviz.errors import RedvizError
 from redviz.records import Example
 

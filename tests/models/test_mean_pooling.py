@@ -11,7 +11,7 @@ from transformers import GPTNeoXConfig
 from typer.testing import CliRunner
 
 import redviz
-from redviz.cli import app as cli
+from redviz.cli.main import app as cli
 from redviz.errors import RedvizError
 from redviz.evaluation.edits import what_if
 from redviz.methods import METHODS

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import redviz
 from redviz.batch import local
-from redviz.cli import app as cli
+from redviz.cli.main import app as cli
 from redviz.data.archive import load_analysis, save_analysis
 from redviz.errors import RedvizError
 from redviz.evaluation.edits import what_if

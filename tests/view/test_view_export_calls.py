@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import redviz
-from redviz.cli import app
+from redviz.cli.main import app
 from redviz.methods import recipes
 from redviz.view.screens.export_panel import as_cli, as_python
 from redviz.view.state import ViewState

@@ -11,7 +11,7 @@ import tiny_pairs
 from streamlit.testing.v1 import AppTest
 
 import redviz
-from redviz.cli import main
+from redviz.cli.main import main
 from redviz.engine import Engine
 from redviz.models.pair_scores import CAUTION
 from redviz.records import Example

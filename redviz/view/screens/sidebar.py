@@ -9,7 +9,7 @@ import psutil
 import streamlit as st
 
 from redviz.engine import Engine
-from redviz.models.families import ABOUT
+from redviz.models.families.table import ABOUT
 from redviz.models.files import embedded_models, embedded_reward_models
 from redviz.models.rules import RULES
 from redviz.specs import ModelSpec, ModelState
