@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from redviz.view.access import ANNOTATOR, MASTER, role
-from redviz.view.demonstration import watch_idle
-from redviz.view.screens.sidebar import STYLE, sidebar
-from redviz.view.session import back_to_page
+from redviz.app.access import ANNOTATOR, MASTER, role
+from redviz.app.demonstration import watch_idle
+from redviz.app.parts.sidebar import STYLE, sidebar
+from redviz.app.session import back_to_page
 
 st.set_page_config(page_title="redviz", page_icon="🟥", layout="wide")
 who = role()

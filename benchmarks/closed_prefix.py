@@ -28,9 +28,9 @@ import torch
 from one_pass import MALLOC, resident
 from side_by_side import build, encoding, in_turn, ratio, seconds, set_kernel
 
-from redviz.models import closed
-from redviz.models.attention import FAST
-from redviz.models.reward_model import RewardModel
+from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.running import closed
+from redviz.models.running.attention import FAST
 from redviz.records import Encoding
 
 MEMORY_LENGTHS = (512, 1024, 2048)

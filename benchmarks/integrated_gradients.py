@@ -20,10 +20,10 @@ import torch
 from captum.attr import LayerIntegratedGradients
 from side_by_side import build, encoding, in_turn, ratio, set_kernel
 
-from redviz.models.attention import FAST
-from redviz.models.observe import observe
-from redviz.models.reward_model import RewardModel
-from redviz.probe.integrated_gradients import TOKENS_AT_ONCE, ig
+from redviz.credit.from_models.integrated_gradients import TOKENS_AT_ONCE, ig
+from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.running.attention import FAST
+from redviz.models.running.observe import observe
 from redviz.records import Encoding
 
 

@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/leaderboard.py --data DATA
 
-``redviz/embedded/texts.py`` says where to get the data (``sst/`` and ``movies/``). About 25 minutes of one CPU core; credits are kept in
+``training/texts.py`` says where to get the data (``sst/`` and ``movies/``). About 25 minutes of one CPU core; credits are kept in
 ``--cache``, so that a second run makes the tables alone, and one that was stopped goes on. ``--sentences`` and ``--reviews`` take fewer.
 """
 
@@ -28,10 +28,10 @@ from leaderboard_texts import (
     words_seen_alone,
 )
 
-from redviz.data.labels import LabelledItem
-from redviz.evaluation.against_people import against_people
-from redviz.evaluation.intervals import Estimate
-from redviz.evaluation.labelled_units import unit_grades
+from redviz.data.labels.labels import LabelledItem
+from redviz.evaluation.agreement.against_people import against_people
+from redviz.evaluation.agreement.labelled_units import unit_grades
+from redviz.evaluation.statistics.intervals import Estimate
 from redviz.records import Analysis, Array
 from redviz.settings import home
 from redviz.text import pool, units

@@ -16,8 +16,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))  # a checkout need not be installed
 
 import redviz
-from redviz.data.labels import LabelledItem
-from redviz.evaluation.faithfulness import Asked, faithfulness
+from redviz.data.labels.labels import LabelledItem
+from redviz.evaluation.faithfulness.faithfulness import Asked, faithfulness
 from redviz.records import Analysis, Credit
 
 Options = Mapping[str, Mapping[str, Any]]  # label -> method and options

@@ -20,10 +20,10 @@ from leaderboard_tables import (
     shown,
 )
 
-from redviz.evaluation.against_people import MethodsReport
-from redviz.evaluation.intervals import Estimate
-from redviz.evaluation.ranking_figures import BLIND, FIGURE_NAMES
-from redviz.methods import recipes
+from redviz.credit.recipes import recipes
+from redviz.evaluation.agreement.against_people import MethodsReport
+from redviz.evaluation.agreement.ranking_figures import BLIND, FIGURE_NAMES
+from redviz.evaluation.statistics.intervals import Estimate
 from redviz.records import Source
 
 
@@ -156,7 +156,7 @@ Sentences whose words are all neutral have nothing to find and are left out."""
 
 _ALONE = """\
 The reward model was trained on the phrases of {trees:,} SST training sentences with people's grades, phrases of one
-word included: `redviz/embedded/examples.py` puts every node below a root into the pool that it draws from, and reads
+word included: `training/examples.py` puts every node below a root into the pool that it draws from, and reads
 each open and closed. So for most words the very label that is asked for here could be learned by heart. Of all words
 of the sentences above {exact[0]:.1%}, and of those with a grade other than 0 {exact[1]:.1%}, are one-word training
 phrases as the treebank spells them; counting the other spellings that the training makes (lower case, a capital

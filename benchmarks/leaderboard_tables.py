@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from redviz.evaluation.against_people import MethodsReport
-from redviz.evaluation.intervals import Estimate, mean, resampling
-from redviz.evaluation.paired_differences import Difference, paired_differences
-from redviz.evaluation.ranking_figures import FIGURE_NAMES, FIGURES, spearman
+from redviz.evaluation.agreement.against_people import MethodsReport
+from redviz.evaluation.agreement.ranking_figures import FIGURE_NAMES, FIGURES, spearman
+from redviz.evaluation.statistics.intervals import Estimate, mean, resampling
+from redviz.evaluation.statistics.paired_differences import Difference, paired_differences
 from redviz.records import Array
 
 SHOWN = ("average_precision", "auprc", "auroc", "token_f1", "iou_f1", "spearman")

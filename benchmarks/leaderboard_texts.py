@@ -9,9 +9,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from redviz.data.label_sets import open_labels
-from redviz.data.labels import Annotation, LabelledItem, Mark
-from redviz.embedded.texts import (
+from redviz.data.labels.label_sets import open_labels
+from redviz.data.labels.labels import Annotation, LabelledItem, Mark
+from redviz.records import Array
+from redviz.text import Unit
+from training.texts import (
     SEED,
     Review,
     Tree,
@@ -23,8 +25,6 @@ from redviz.embedded.texts import (
     split_reviews,
     split_trees,
 )
-from redviz.records import Array
-from redviz.text import Unit
 
 REQUEST = "Write a film review."
 QUOTES = "\"'`"
@@ -100,7 +100,7 @@ def words_seen_alone(trees: Sequence[Tree], every_spelling: bool = True) -> froz
 
     Examples
     --------
-    >>> from redviz.embedded.texts import parse_tree
+    >>> from training.texts import parse_tree
     >>> sorted(words_seen_alone([parse_tree("(3 (2 A) (3 (4 Fine) (2 film)))")], every_spelling=False))
     ['A', 'Fine', 'film']
     """
@@ -121,7 +121,7 @@ def seen_units(item: LabelledItem, units: Sequence[Unit], seen: frozenset[str]) 
 
 
 def leave_out_seen(seen: frozenset[str]) -> Callable[[LabelledItem, Sequence[Unit]], Array]:
-    """For :func:`redviz.evaluation.against_people.against_people`: words that were seen alone are not compared."""
+    """For :func:`redviz.evaluation.agreement.against_people.against_people`: words that were seen alone are not compared."""
     return lambda item, units: seen_units(item, units, seen)
 
 

@@ -13,9 +13,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from redviz.engine import Engine
-from redviz.view.scenes.scene import Bench, Drawn, Knob, Scene, Waiting
-from redviz.view.scenes.table import SCENES
+from redviz.app.engine import Engine
+from redviz.app.learn.scenes.scene import Bench, Drawn, Knob, Scene, Waiting
+from redviz.app.learn.scenes.table import SCENES
 
 
 def drawn(bench: Bench, scene: Scene, values: Mapping[str, Any]) -> Drawn:

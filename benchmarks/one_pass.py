@@ -24,11 +24,11 @@ from statistics import median
 import torch
 from side_by_side import build, encoding, in_turn, ratio, seconds, set_kernel
 
-from redviz.credit.attention import abc
-from redviz.credit.prefix import red
-from redviz.models.attention import FAST
-from redviz.models.observe import observe
-from redviz.models.reward_model import RewardModel
+from redviz.credit.from_records.abc import abc
+from redviz.credit.from_records.prefix import red
+from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.running.attention import FAST
+from redviz.models.running.observe import observe
 from redviz.records import Encoding
 
 ALL = 129  # up to T = 128 every prefix is run

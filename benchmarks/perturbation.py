@@ -24,10 +24,10 @@ import torch
 from captum.attr import FeatureAblation, ShapleyValueSampling
 from side_by_side import build, encoding, in_turn, ratio
 
-from redviz.models.observe import observe
-from redviz.models.reward_model import RewardModel, positions
-from redviz.probe import perturbation, shapley
-from redviz.probe.coalitions import TOKENS_AT_ONCE
+from redviz.credit.from_models import perturbation, shapley
+from redviz.credit.from_models.coalitions import TOKENS_AT_ONCE
+from redviz.models.kinds.reward_model import RewardModel, positions
+from redviz.models.running.observe import observe
 from redviz.records import Example, Observation
 
 

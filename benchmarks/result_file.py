@@ -1,6 +1,6 @@
 """A result file of a million rows: does it open, sort, filter and page without being loaded?
 
-The file is synthetic but in the true schema (`redviz/data/rows.py`): pairs, two method labels, 72 tokens a row with ids, offsets,
+The file is synthetic but in the true schema (`redviz/data/results/rows.py`): pairs, two method labels, 72 tokens a row with ids, offsets,
 prefix scores and credits; more than 1 GB, written a row group at a time into a temporary folder that is deleted at the end. Writing
 runs in a process of its own, so that the peak memory printed is that of a process that only reads. Target: below 2 GB.
 """
@@ -30,7 +30,7 @@ RARE = "a needle in the hay"
 
 def write(path: Path, count: int, tokens: int, group: int) -> None:
     """Rows 0 .. count - 1: row i is label i % 2 of response (i // 2) % 2 of example i // 4."""
-    from redviz.data.rows import schema
+    from redviz.data.results.rows import schema
 
     random = np.random.default_rng(0)
     with pq.ParquetWriter(path, schema()) as writer:
@@ -97,7 +97,7 @@ def _steps(count: int, width: int) -> pa.Array:
 
 def times(path: Path) -> None:
     """Every figure once, in the order in which a person would cause it; the first open builds the index of keys."""
-    from redviz.data.result_files import Where, open_results
+    from redviz.data.results.result_files import Where, open_results
 
     def timed(title: str, call: Callable[[], object]) -> None:
         start = time.perf_counter()

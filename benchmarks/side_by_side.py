@@ -16,8 +16,8 @@ from transformers import LlamaConfig, LlamaForSequenceClassification
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # a checkout need not be installed
 
-from redviz.models.attention import FAST
-from redviz.models.reward_model import RewardModel
+from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.running.attention import FAST
 from redviz.records import Encoding, Source
 
 VOCABULARY = 2000

@@ -28,15 +28,15 @@ from side_by_side import ratio, seconds, set_kernel
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
 import redviz
-from redviz.batch.local import CHUNK, asked_of
-from redviz.batch.parts import ALONE, Asked, score_chunk
 from redviz.batches import TOKENS_AT_ONCE
-from redviz.data.dataset import open_dataset
+from redviz.credit.recipes import recipes
 from redviz.data.gallery import load_gallery
-from redviz.methods import recipes
-from redviz.models.attention import FAST
-from redviz.models.reward_model import RewardModel
+from redviz.data.sets.dataset import open_dataset
+from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.running.attention import FAST
 from redviz.records import Example, Source
+from redviz.runs.local import CHUNK, asked_of
+from redviz.runs.parts import ALONE, Asked, score_chunk
 
 WANTED = recipes(["red", "abc"])
 

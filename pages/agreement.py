@@ -2,17 +2,17 @@
 
 import streamlit as st
 
+from redviz.app.agreement.between import between_part
+from redviz.app.agreement.downloads import downloads
+from redviz.app.agreement.faithfulness import faithfulness_part
+from redviz.app.agreement.methods import methods_part
+from redviz.app.agreement.people import people_part
+from redviz.app.agreement.preferences import preferences_part
+from redviz.app.agreement.source import chosen_labels
+from redviz.app.agreement.state import PART, PARTS, begin_with
+from redviz.app.session import NOTICE, remembered, through_app, view, write_link
 from redviz.errors import RedvizError
 from redviz.view.markdown import plain
-from redviz.view.screens.agreement_between import between_part
-from redviz.view.screens.agreement_downloads import downloads
-from redviz.view.screens.agreement_faithfulness import faithfulness_part
-from redviz.view.screens.agreement_methods import methods_part
-from redviz.view.screens.agreement_people import people_part
-from redviz.view.screens.agreement_preferences import preferences_part
-from redviz.view.screens.agreement_source import chosen_labels
-from redviz.view.screens.agreement_state import PART, PARTS, begin_with
-from redviz.view.session import NOTICE, remembered, through_app, view, write_link
 
 
 def page() -> None:

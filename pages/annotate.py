@@ -6,13 +6,13 @@ from redviz.annotation.people import annotator_of
 from redviz.annotation.progress import judged_by
 from redviz.annotation.projects import get_project
 from redviz.annotation.queue import next_assignment
+from redviz.app.access import code
+from redviz.app.annotate.maps import maps_part
+from redviz.app.annotate.state import ENDED, SUBMITTED, store
+from redviz.app.annotate.task import problem, revealed_part, spans_part
+from redviz.app.session import through_app
 from redviz.errors import RedvizError
-from redviz.view.access import code
 from redviz.view.markdown import plain
-from redviz.view.screens.annotate_maps import maps_part
-from redviz.view.screens.annotate_state import ENDED, SUBMITTED, store
-from redviz.view.screens.annotate_task import problem, revealed_part, spans_part
-from redviz.view.session import through_app
 
 
 def page() -> None:

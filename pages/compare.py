@@ -2,12 +2,12 @@
 
 import streamlit as st
 
+from redviz.app.compare.models import models_part
+from redviz.app.compare.pick import pool, to_paste
+from redviz.app.compare.responses import responses_part
+from redviz.app.session import NOTICE, allowed, confirmed, engine, remembered, spec_of, through_app, view, write_link
 from redviz.errors import RedvizError
 from redviz.view.markdown import plain
-from redviz.view.screens.compare_models import models_part
-from redviz.view.screens.compare_pick import pool, to_paste
-from redviz.view.screens.compare_responses import responses_part
-from redviz.view.session import NOTICE, allowed, confirmed, engine, remembered, spec_of, through_app, view, write_link
 
 MODES = ("Responses", "Two models")
 

@@ -2,13 +2,13 @@
 
 import streamlit as st
 
+from redviz.app.dataset.open import open_part
+from redviz.app.dataset.results import results_part
+from redviz.app.dataset.state import PARTS, chosen_part
+from redviz.app.runs.list import runs_part
+from redviz.app.session import NOTICE, through_app, view, write_link
 from redviz.errors import RedvizError
 from redviz.view.markdown import plain
-from redviz.view.screens.dataset_open import open_part
-from redviz.view.screens.dataset_results import results_part
-from redviz.view.screens.dataset_state import PARTS, chosen_part
-from redviz.view.screens.runs_list import runs_part
-from redviz.view.session import NOTICE, through_app, view, write_link
 
 
 def page() -> None:

@@ -2,15 +2,12 @@
 
 import streamlit as st
 
-from redviz.errors import RedvizError
-from redviz.methods import stride_of
-from redviz.view.markdown import plain
-from redviz.view.screens.inspect_head import headline, missing_credits
-from redviz.view.screens.methods_bar import methods_bar
-from redviz.view.screens.picker import picker
-from redviz.view.screens.waiting import wait_for
-from redviz.view.screens.workspace import workspace
-from redviz.view.session import (
+from redviz.app.inspect.head import headline, missing_credits
+from redviz.app.inspect.workspace import workspace
+from redviz.app.parts.methods_bar import methods_bar
+from redviz.app.parts.picker import picker
+from redviz.app.parts.waiting import wait_for
+from redviz.app.session import (
     NOTICE,
     allowed,
     asked,
@@ -25,6 +22,9 @@ from redviz.view.session import (
     view,
     write_link,
 )
+from redviz.credit.recipes import stride_of
+from redviz.errors import RedvizError
+from redviz.view.markdown import plain
 
 
 def page() -> None:

@@ -2,13 +2,13 @@
 
 import streamlit as st
 
+from redviz.app.lab.curves import curves_part
+from redviz.app.lab.form import form_part
+from redviz.app.lab.list import list_part
+from redviz.app.lab.state import PARTS, chosen_part
+from redviz.app.session import NOTICE, through_app, view, write_link
 from redviz.errors import RedvizError
 from redviz.view.markdown import plain
-from redviz.view.screens.lab_curves import curves_part
-from redviz.view.screens.lab_form import form_part
-from redviz.view.screens.lab_list import list_part
-from redviz.view.screens.lab_state import PARTS, chosen_part
-from redviz.view.session import NOTICE, through_app, view, write_link
 
 
 def page() -> None:

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
+from redviz.app.learn.scene import scene_part
+from redviz.app.learn.scenes import scenes_bar
+from redviz.app.learn.state import read_link, wrong
+from redviz.app.session import through_app, view
 from redviz.view.markdown import plain
-from redviz.view.screens.learn_scene import scene_part
-from redviz.view.screens.learn_scenes import scenes_bar
-from redviz.view.screens.learn_state import read_link, wrong
-from redviz.view.session import through_app, view
 
 through_app("pages/learn.py")
 view()

@@ -3,17 +3,17 @@
 import streamlit as st
 
 from redviz.annotation.projects import list_projects
+from redviz.app.annotate.state import store
+from redviz.app.project.disagreements import disagreements_part
+from redviz.app.project.export import export_part
+from redviz.app.project.new import new_part
+from redviz.app.project.people import people_part
+from redviz.app.project.progress import progress_part
+from redviz.app.project.settings import settings_part
+from redviz.app.project.state import NEW, PARTS, chosen_project
+from redviz.app.session import remembered, through_app, view, write_link
 from redviz.errors import RedvizError
 from redviz.view.markdown import plain
-from redviz.view.screens.annotate_state import store
-from redviz.view.screens.project_disagreements import disagreements_part
-from redviz.view.screens.project_export import export_part
-from redviz.view.screens.project_new import new_part
-from redviz.view.screens.project_people import people_part
-from redviz.view.screens.project_progress import progress_part
-from redviz.view.screens.project_settings import settings_part
-from redviz.view.screens.project_state import NEW, PARTS, chosen_project
-from redviz.view.session import remembered, through_app, view, write_link
 
 
 def page() -> None:

@@ -3,9 +3,9 @@
 import streamlit as st
 
 from redviz import settings
-from redviz.view.access import enter, login_configured, not_listed
+from redviz.app.access import enter, login_configured, not_listed
+from redviz.app.session import through_app
 from redviz.view.markdown import plain
-from redviz.view.session import through_app
 
 
 def page() -> None:

@@ -4,22 +4,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from redviz import returns
+from redviz.credit.recipes import methods
 from redviz.errors import RedvizError
-from redviz.methods import methods
 from redviz.records import Analysis, Credit, Example
 
 if TYPE_CHECKING:
-    from redviz.advantages import return_curves
     from redviz.analysis import analyze
     from redviz.batches import analyze_batch
     from redviz.comparison import compare, compare_models
-    from redviz.evaluation.conformance import check_model
-    from redviz.evaluation.edits import what_if
-    from redviz.models.function import reward_function
-    from redviz.models.load import load_reward_model
-    from redviz.models.load_pairs import load_pair_scorer
-    from redviz.models.policy import load_policy
-    from redviz.models.value_head import critic_values, load_value_model
+    from redviz.credit.advantages import return_curves
+    from redviz.evaluation.conformance.conformance import check_model
+    from redviz.evaluation.edits.edits import what_if
+    from redviz.models.kinds.function import reward_function
+    from redviz.models.kinds.policy import load_policy
+    from redviz.models.kinds.value_head import critic_values, load_value_model
+    from redviz.models.loading.load import load_reward_model
+    from redviz.models.loading.load_pairs import load_pair_scorer
     from redviz.trainer import token_rewards
 
 __version__ = "0.1.0"
@@ -51,18 +51,18 @@ __all__ = [
 _LATER = {
     "analyze": "redviz.analysis",
     "analyze_batch": "redviz.batches",
-    "check_model": "redviz.evaluation.conformance",
+    "check_model": "redviz.evaluation.conformance.conformance",
     "compare": "redviz.comparison",
     "compare_models": "redviz.comparison",
-    "critic_values": "redviz.models.value_head",
-    "load_pair_scorer": "redviz.models.load_pairs",
-    "load_policy": "redviz.models.policy",
-    "load_reward_model": "redviz.models.load",
-    "load_value_model": "redviz.models.value_head",
-    "return_curves": "redviz.advantages",
-    "reward_function": "redviz.models.function",
+    "critic_values": "redviz.models.kinds.value_head",
+    "load_pair_scorer": "redviz.models.loading.load_pairs",
+    "load_policy": "redviz.models.kinds.policy",
+    "load_reward_model": "redviz.models.loading.load",
+    "load_value_model": "redviz.models.kinds.value_head",
+    "return_curves": "redviz.credit.advantages",
+    "reward_function": "redviz.models.kinds.function",
     "token_rewards": "redviz.trainer",
-    "what_if": "redviz.evaluation.edits",
+    "what_if": "redviz.evaluation.edits.edits",
 }
 
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from redviz.credit.ingredients import Partners, Progress, check_partners, credit_of, gather, why_not
+from redviz.credit.recipes import Recipe, recipes, stride_of
 from redviz.errors import RedvizError
-from redviz.ingredients import Partners, Progress, check_partners, credit_of, gather, why_not
-from redviz.methods import Recipe, recipes, stride_of
-from redviz.models.function import FunctionModel
+from redviz.models.kinds.function import FunctionModel
 from redviz.records import Analysis, Encoding, Example, Message, Observation, Prompt
 
 if TYPE_CHECKING:
-    from redviz.models.policy import Policy
-    from redviz.models.reward_model import RewardModel
+    from redviz.models.kinds.policy import Policy
+    from redviz.models.kinds.reward_model import RewardModel
 
 Methods = Sequence[str] | Mapping[str, Mapping[str, Any]]
 
@@ -152,7 +152,7 @@ def observe_examples(
         return model.observe_all(encodings)
     import torch
 
-    from redviz.models.observe import observe
+    from redviz.models.running.observe import observe
 
     try:
         return observe(model, encodings, prefixes=prefixes, stride=stride, progress=progress)

@@ -7,15 +7,15 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from redviz.analysis import DEFAULT_METHODS, Methods, as_example, check_model_given, observe_examples, observe_one
+from redviz.credit.ingredients import Partners, check_partners, credit_of, gather
+from redviz.credit.recipes import Recipe, recipes, stride_of
 from redviz.errors import Cancelled, RedvizError
-from redviz.ingredients import Partners, check_partners, credit_of, gather
-from redviz.methods import Recipe, recipes, stride_of
 from redviz.records import Analysis, Credit, Encoding, Example, Observation
 
 if TYPE_CHECKING:
-    from redviz.models.function import FunctionModel
-    from redviz.models.policy import Policy
-    from redviz.models.reward_model import RewardModel
+    from redviz.models.kinds.function import FunctionModel
+    from redviz.models.kinds.policy import Policy
+    from redviz.models.kinds.reward_model import RewardModel
 
     Model = RewardModel | FunctionModel
 

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from redviz.analysis import DEFAULT_METHODS, Methods, analyze, as_example, observe_examples, observe_one
-from redviz.credit.margin import Shares, margin_shares, shared_tokens
-from redviz.credit.two_models import ModelComparison
+from redviz.credit.from_records.margin import Shares, margin_shares, shared_tokens
+from redviz.credit.from_records.two_models import ModelComparison
+from redviz.credit.ingredients import Partners, Progress, credit_of, gather
+from redviz.credit.recipes import recipes, stride_of
 from redviz.errors import RedvizError
-from redviz.ingredients import Partners, Progress, credit_of, gather
-from redviz.methods import recipes, stride_of
-from redviz.models.function import FunctionModel
-from redviz.models.pair_scorer import PairScorer
-from redviz.models.pair_scores import PairScores
+from redviz.models.kinds.function import FunctionModel
+from redviz.models.kinds.pair_scorer import PairScorer
+from redviz.models.kinds.pair_scores import PairScores
 from redviz.records import Analysis, Array, Credit, Encoding, Message, Observation
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from redviz.models.policy import Policy
-    from redviz.models.reward_model import RewardModel
+    from redviz.models.kinds.policy import Policy
+    from redviz.models.kinds.reward_model import RewardModel
 
 MOST = 6  # responses on one screen that can still be told apart
 FAR_APART = 1.5  # the longest has so many times the tokens of the shortest: worth a remark in any case
@@ -71,7 +71,7 @@ class Comparison:
         return 0.5 * (1.0 + math.tanh(self.margin(i, j) / 2))
 
     def shares(self, i: int, j: int, label: str = "red", granularity: str = "word") -> Shares:
-        """How much of the margin of response i over response j each span earns; see :func:`redviz.credit.margin.margin_shares`.
+        """How much of the margin of response i over response j each span earns (:func:`.margin_shares`).
 
         Raises
         ------
@@ -200,7 +200,7 @@ def compare(
     -------
     Comparison
         With an analysis for each response, in order; margins, probabilities and shares are in the model's own unit of score.
-        Of a model that scores pairs, a :class:`redviz.models.pair_scores.PairScores`: margins in both orders and a ranking.
+        Of a model that scores pairs, a :class:`redviz.models.kinds.pair_scores.PairScores`: margins in both orders and a ranking.
 
     Raises
     ------
@@ -277,7 +277,7 @@ def observe_together(
         return observe_examples(model, encodings, stride=stride, progress=progress)
     import torch
 
-    from redviz.models.shared_prompt import observe_responses
+    from redviz.models.running.shared_prompt import observe_responses
 
     model = model.for_prompt(encodings[0])
     try:

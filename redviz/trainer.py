@@ -11,14 +11,14 @@ import numpy as np
 import torch
 
 from redviz.analysis import as_prompt
-from redviz.credit.segments import segmented
+from redviz.credit.from_records.segments import segmented
+from redviz.credit.ingredients import credit_of
+from redviz.credit.recipes import METHODS, SEGMENTS, Recipe, recipes, stride_of
 from redviz.errors import RedvizError
-from redviz.ingredients import credit_of
-from redviz.methods import METHODS, SEGMENTS, Recipe, recipes, stride_of
-from redviz.models.function import FunctionModel
-from redviz.models.observe import observe
-from redviz.models.reward_model import RewardModel
-from redviz.models.rollouts import from_ids, from_text, prompt_text, response_run, same_ids
+from redviz.models.kinds.function import FunctionModel
+from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.reading.rollouts import from_ids, from_text, prompt_text, response_run, same_ids
+from redviz.models.running.observe import observe
 from redviz.records import Array, Credit, Encoding, Message, Observation, Prompt
 
 log = logging.getLogger("redviz")

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from redviz.models.reward_model import RewardModel
+from redviz.models.kinds.reward_model import RewardModel
 from redviz.records import Array, Encoding, Example, Observation, Source
 
 PAD, EOS = 0, 1

@@ -14,10 +14,10 @@ import redviz
 from redviz import batches
 from redviz.analysis import analyze, as_example, as_prompt
 from redviz.batches import analyze_batch
+from redviz.credit.ingredients import credit_of
+from redviz.credit.recipes import METHODS, methods, recipes
 from redviz.errors import RedvizError
-from redviz.ingredients import credit_of
-from redviz.methods import METHODS, methods, recipes
-from redviz.models import observe as observing
+from redviz.models.running import observe as observing
 from redviz.records import Example
 
 FAST = ["red", "abc", "sparse", "uniform"]

@@ -6,15 +6,15 @@ import tiny
 import tiny_both_ways as both
 
 import redviz
-from redviz.data.archive import load_analysis, save_analysis
+from redviz.credit.recipes import recipes, stride_of
+from redviz.data.results.archive import load_analysis, save_analysis
 from redviz.errors import RedvizError
-from redviz.evaluation.causal import causal_checks
-from redviz.evaluation.text_edits import delete_span
-from redviz.methods import recipes, stride_of
-from redviz.models import both_ways
-from redviz.models.load import load_reward_model
-from redviz.models.observe import observe
-from redviz.models.shared_prompt import observe_responses
+from redviz.evaluation.edits.text_edits import delete_span
+from redviz.evaluation.faithfulness.causal import causal_checks
+from redviz.models.loading.load import load_reward_model
+from redviz.models.running import both_ways
+from redviz.models.running.observe import observe
+from redviz.models.running.shared_prompt import observe_responses
 from redviz.records import Example
 from redviz.text import units
 

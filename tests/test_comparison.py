@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 import redviz
 from redviz.analysis import analyze
 from redviz.comparison import Comparison, compare, compare_models, observe_together
-from redviz.credit.margin import shared_tokens, spans_after
-from redviz.credit.prefix import red
-from redviz.credit.two_models import ModelComparison
+from redviz.credit.from_records.margin import shared_tokens, spans_after
+from redviz.credit.from_records.prefix import red
+from redviz.credit.from_records.two_models import ModelComparison
 from redviz.errors import RedvizError
-from redviz.models import shared_prompt
-from redviz.models.function import reward_function
+from redviz.models.kinds.function import reward_function
+from redviz.models.running import shared_prompt
 from redviz.records import Analysis, Source
 
 PROMPT = "Write a short review of the film you saw last night, please."

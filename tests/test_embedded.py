@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import redviz
-from redviz.models.files import EMBEDDED, embedded_models, embedded_reward_models
+from redviz.models.loading.files import EMBEDDED, embedded_models, embedded_reward_models
 
 MOST_BYTES = 8_000_000
 PAIRS = [

@@ -14,8 +14,8 @@ import torch
 
 import redviz
 from redviz import returns
-from redviz.models.load import load_reward_model
-from redviz.models.policy import load_policy
+from redviz.models.kinds.policy import load_policy
+from redviz.models.loading.load import load_reward_model
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PROMPT = [{"role": "user", "content": "Write a film review."}]

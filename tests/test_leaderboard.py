@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks.leaderboard_texts import as_item, carried, drawn, seen_units, words_seen_alone
-from redviz.data.labels import Annotation, LabelledItem, Mark
-from redviz.embedded.texts import Review, parse_tree
+from redviz.data.labels.labels import Annotation, LabelledItem, Mark
 from redviz.text import Unit
+from training.texts import Review, parse_tree
 
 PUBLISHED = (
     'i ca n\'t say " good " or " bad " ; it is . . . well , dull ( i think ) . '

@@ -12,11 +12,11 @@ from transformers import PreTrainedTokenizerFast
 
 from redviz import trainer
 from redviz.analysis import analyze
+from redviz.credit.recipes import METHODS
 from redviz.errors import RedvizError
-from redviz.methods import METHODS
-from redviz.models.function import reward_function
-from redviz.models.load import load_reward_model
-from redviz.models.observe import observe
+from redviz.models.kinds.function import reward_function
+from redviz.models.loading.load import load_reward_model
+from redviz.models.running.observe import observe
 from redviz.records import Credit, Example
 from redviz.trainer import token_rewards
 from tests import tiny
@@ -249,7 +249,7 @@ def mapped_brute(model, tok, prompt, response, eos):
 
 def tiny_bytes(tok, token_id):
     """Bytes of one token through the alphabet of the tokenizers library itself, one character at a time."""
-    from redviz.models.token_bytes import BYTE_OF
+    from redviz.models.reading.token_bytes import BYTE_OF
 
     return bytes(BYTE_OF[c] for c in tok.convert_ids_to_tokens(int(token_id)))
 

@@ -17,8 +17,8 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from redviz.models.load import load_reward_model
-from redviz.models.reward_model import RewardModel
+from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.loading.load import load_reward_model
 from redviz.records import Array, Encoding
 
 transformers.utils.logging.disable_progress_bar()  # else it lands in what a test of the command line captures

@@ -15,8 +15,8 @@ import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from redviz.models.load import load_reward_model
-from redviz.models.reward_model import RewardModel
+from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.loading.load import load_reward_model
 from redviz.records import Array, Encoding
 
 DEBERTA = {

@@ -15,7 +15,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from redviz.models.policy import Policy, load_policy
+from redviz.models.kinds.policy import Policy, load_policy
 from redviz.records import Array
 
 CLASSES = {"GPT2": "GPT2LMHeadModel"}

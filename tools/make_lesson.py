@@ -12,9 +12,9 @@ sys.path.insert(0, str(ROOT))
 
 import plotly.graph_objects as go  # noqa: E402
 
-from redviz.engine import Engine  # noqa: E402
-from redviz.view.scenes.scene import Bench, Drawn, Scene, Value, Waiting, values_of  # noqa: E402
-from redviz.view.scenes.table import SCENES  # noqa: E402
+from redviz.app.engine import Engine  # noqa: E402
+from redviz.app.learn.scenes.scene import Bench, Drawn, Scene, Value, Waiting, values_of  # noqa: E402
+from redviz.app.learn.scenes.table import SCENES  # noqa: E402
 
 FOLDER = ROOT / "docs" / "lesson"
 WIDTH = 760  # px

@@ -11,9 +11,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import redviz  # noqa: E402
-from redviz.data.archive import save_analysis  # noqa: E402
-from redviz.view.session import example_of  # noqa: E402
-from redviz.view.state import DEFAULT  # noqa: E402
+from redviz.app.session import example_of  # noqa: E402
+from redviz.app.state import DEFAULT  # noqa: E402
+from redviz.data.results.archive import save_analysis  # noqa: E402
 
 
 def make() -> redviz.Analysis:

@@ -16,9 +16,9 @@ from redviz.annotation.judgements import GRADES
 from redviz.annotation.queue import marks_in
 from redviz.annotation.store import Store, living
 from redviz.annotation.tables import Annotator, Assignment, Item, Project
-from redviz.data.labels import SCALES, Mark, graded
+from redviz.data.labels.labels import SCALES, Mark, graded
 from redviz.errors import RedvizError
-from redviz.evaluation.labelled_units import unit_grades
+from redviz.evaluation.agreement.labelled_units import unit_grades
 from redviz.records import Array, Prompt
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import regex
 
 from redviz.annotation.tables import UNITS
-from redviz.data.labels import Mark, graded
+from redviz.data.labels.labels import Mark, graded
 from redviz.errors import RedvizError
 
 WORD = regex.compile(r"[\p{L}\p{M}\p{N}_\u200c\u200d]")

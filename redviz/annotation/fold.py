@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from redviz.data.labels import Mark
+from redviz.data.labels.labels import Mark
 
 
 @dataclass(frozen=True)

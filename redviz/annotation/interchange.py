@@ -23,7 +23,7 @@ from redviz.annotation.items import prompt_of, prompt_text
 from redviz.annotation.queue import marks_in
 from redviz.annotation.store import Store, living
 from redviz.annotation.tables import Annotator, Assignment, Item, Project
-from redviz.data.rows import without_formulas
+from redviz.data.results.rows import without_formulas
 from redviz.errors import RedvizError
 
 UNREADABLE = re.compile(

@@ -32,8 +32,8 @@ from redviz.annotation.tables import (
     Judgement,
     Project,
 )
-from redviz.data.labels import SCALES
-from redviz.data.values import BadValue
+from redviz.data.labels.labels import SCALES
+from redviz.data.sets.values import BadValue
 from redviz.errors import RedvizError
 
 FORMAT = 1

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from redviz.annotation.cells import cells_of
 from redviz.annotation.store import Store, living, locked_project, milliseconds
 from redviz.annotation.tables import Annotator, Assignment, Gold, Item, Judgement, Project
-from redviz.data.labels import Annotation, LabelledItem, LabelSet, Mark, graded
+from redviz.data.labels.labels import Annotation, LabelledItem, LabelSet, Mark, graded
 from redviz.errors import RedvizError
 from redviz.records import Example, Prompt
 

@@ -12,7 +12,7 @@ from redviz.annotation.maps import MapInfo, map_info
 from redviz.annotation.queue import Assigned, Held, assigned, hold, locked_assignment, marks_in
 from redviz.annotation.store import Store, milliseconds
 from redviz.annotation.tables import OPS, Assignment, CreditMap, Item, Judgement
-from redviz.data.labels import Mark
+from redviz.data.labels.labels import Mark
 from redviz.errors import RedvizError
 
 GRADES = {"graded": (-2, -1, 0, 1, 2), "binary": (-1, 0, 1)}

@@ -8,7 +8,7 @@ from redviz.annotation.items import gold_of, prompt_of
 from redviz.annotation.queue import marks_in
 from redviz.annotation.store import Store, living
 from redviz.annotation.tables import Annotator, Assignment, Item, Project
-from redviz.data.labels import Annotation, LabelledItem, LabelSet
+from redviz.data.labels.labels import Annotation, LabelledItem, LabelSet
 
 
 def labelled_items(store: Store, project_id: int) -> LabelSet:

@@ -13,9 +13,9 @@ from redviz.annotation.map_pairs import add_maps, cells_values, provenance_of
 from redviz.annotation.store import Store, StoreError
 from redviz.annotation.tables import CreditMap, Item
 from redviz.batches import analyze_batch
+from redviz.credit.ingredients import Partners
+from redviz.credit.recipes import Recipe
 from redviz.errors import RedvizError
-from redviz.ingredients import Partners
-from redviz.methods import Recipe
 from redviz.records import Example
 
 if TYPE_CHECKING:

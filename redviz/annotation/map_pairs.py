@@ -18,9 +18,9 @@ from redviz.annotation.maps import MapInfo, Pair, map_info, put_map
 from redviz.annotation.queue import hold, locked_assignment
 from redviz.annotation.store import Store, living, milliseconds
 from redviz.annotation.tables import CHOICES, Annotator, Assignment, Choice, CreditMap, Item, Project
-from redviz.data.labels import Preference
+from redviz.credit.recipes import Recipe
+from redviz.data.labels.labels import Preference
 from redviz.errors import RedvizError
-from redviz.methods import Recipe
 from redviz.records import Analysis, Array
 
 Two = tuple[str, str]  # labels, in alphabetical order
@@ -165,7 +165,7 @@ def choose_pair(store: Store, assignment_id: int, left: int, right: int, choice:
 
 
 def preferences(store: Store, project_id: int) -> list[Preference]:
-    """What was submitted, for :func:`redviz.evaluation.bradley_terry.bradley_terry`: ``label_a`` stood left, ``label_b`` right.
+    """What was submitted, for :func:`redviz.evaluation.statistics.bradley_terry.bradley_terry`: ``label_a`` stood left, ``label_b`` right.
 
     Of an assignment's answers to one pair the latest counts. Raises RedvizError where there is no such project.
     """

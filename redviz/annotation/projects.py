@@ -12,7 +12,7 @@ from redviz.annotation.items import insert_items
 from redviz.annotation.people import insert_annotators, named
 from redviz.annotation.store import Store, living, locked_project, milliseconds
 from redviz.annotation.tables import TASKS, UNITS, Guidelines, Item, Project
-from redviz.data.labels import SCALES, LabelledItem
+from redviz.data.labels.labels import SCALES, LabelledItem
 from redviz.errors import RedvizError
 from redviz.records import Example
 

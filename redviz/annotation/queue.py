@@ -14,7 +14,7 @@ from redviz.annotation.items import gold_of, in_batches, prompt_of, qualificatio
 from redviz.annotation.projects import latest_guidelines
 from redviz.annotation.store import Store, locked_project, milliseconds
 from redviz.annotation.tables import Annotator, Assignment, CreditMap, Item, Judgement, Project
-from redviz.data.labels import Mark
+from redviz.data.labels.labels import Mark
 from redviz.errors import RedvizError
 from redviz.records import Prompt
 

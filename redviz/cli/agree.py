@@ -31,14 +31,14 @@ from redviz.cli.loading import (
 )
 from redviz.cli.options import methods_with_options
 from redviz.cli.terminal import shown
+from redviz.credit.ingredients import Partners, check_partners
+from redviz.credit.recipes import recipes
 from redviz.errors import RedvizError
-from redviz.ingredients import Partners, check_partners
-from redviz.methods import recipes
 from redviz.text import GRANULARITIES
 
 if TYPE_CHECKING:
-    from redviz.data.labels import LabelledItem, LabelSet
-    from redviz.evaluation.agreement import Agreement
+    from redviz.data.labels.labels import LabelledItem, LabelSet
+    from redviz.evaluation.agreement.agreement import Agreement
 
 
 def agree(
@@ -120,7 +120,7 @@ def agree(
         "methods": {label: {"method": r.method, **r.options} for label, r in recipes(wanted).items()},
     }  # fmt: skip
     labels, ranking = labels_of(project, dataset, kind, seed)
-    from redviz.evaluation.agreement import Agreement, judged
+    from redviz.evaluation.agreement.agreement import Agreement, judged
 
     if ranking is not None:
         name, sentence = labels.name, labels.sentence
@@ -166,8 +166,8 @@ def _check(
     seed: int,
     output: Path | None,
 ) -> None:
-    from redviz.evaluation.coincidences import LEVELS
-    from redviz.evaluation.ranking_figures import FIGURES
+    from redviz.evaluation.agreement.ranking_figures import FIGURES
+    from redviz.evaluation.statistics.coincidences import LEVELS
 
     if (project is None) == (dataset is None):
         raise RedvizError("Give the labels once: --project NAME, an annotation project, or --dataset FILE.")
@@ -196,8 +196,8 @@ def _check(
 def _people(
     items: Sequence[LabelledItem], level: str, granularity: str, seed: int, labels: LabelSet, alone: bool
 ) -> tuple[Any, tuple[str, ...]]:
-    from redviz.evaluation.agreement import judged_twice
-    from redviz.evaluation.people import among_people
+    from redviz.evaluation.agreement.agreement import judged_twice
+    from redviz.evaluation.agreement.people import among_people
 
     if judged_twice(items):
         return among_people(items, level, granularity, seed=seed), ()
@@ -212,9 +212,9 @@ def _with_methods(
 ) -> Agreement:
     from dataclasses import replace
 
-    from redviz.evaluation.against_people import against_people
-    from redviz.evaluation.agreement import score_labelled
-    from redviz.evaluation.between_methods import between_methods
+    from redviz.evaluation.agreement.against_people import against_people
+    from redviz.evaluation.agreement.agreement import score_labelled
+    from redviz.evaluation.agreement.between_methods import between_methods
 
     asked = found.options
     with _bar("credits", len(items)) as tell:
@@ -245,8 +245,8 @@ def _with_faithfulness(
 ) -> Agreement:
     from dataclasses import replace
 
-    from redviz.evaluation.faithfulness_report import faithfulness_over
-    from redviz.models.function import FunctionModel
+    from redviz.evaluation.faithfulness.faithfulness_report import faithfulness_over
+    from redviz.models.kinds.function import FunctionModel
 
     asked = found.options
     removal = operator or ("delete" if isinstance(model, FunctionModel) else "pad")

@@ -13,17 +13,17 @@ from redviz.errors import RedvizError
 
 if TYPE_CHECKING:
     from redviz.annotation.projects import ProjectInfo
-    from redviz.data.labels import LabelSet
-    from redviz.evaluation.bradley_terry import Ranking
+    from redviz.data.labels.labels import LabelSet
+    from redviz.evaluation.statistics.bradley_terry import Ranking
 
 
 def labels_of(project: str | None, dataset: str | None, kind: str | None, seed: int) -> tuple[LabelSet, Ranking | None]:
     """The labels, and the ranking instead where the project asked people to choose between maps."""
-    from redviz.evaluation.agreement import judged
+    from redviz.evaluation.agreement.agreement import judged
 
     if project is not None:
         return _of_project(project, seed)
-    from redviz.data.label_sets import open_labels
+    from redviz.data.labels.label_sets import open_labels
 
     assert dataset is not None
     labels = open_labels(dataset, kind=kind)
@@ -43,7 +43,7 @@ def _of_project(wanted: str, seed: int) -> tuple[LabelSet, Ranking | None]:
     from redviz.annotation.map_pairs import preferences
     from redviz.annotation.projects import list_projects
     from redviz.annotation.store import open_store
-    from redviz.evaluation.bradley_terry import bradley_terry
+    from redviz.evaluation.statistics.bradley_terry import bradley_terry
 
     store = open_store()
     try:

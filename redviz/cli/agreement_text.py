@@ -12,12 +12,12 @@ import numpy as np
 from redviz.cli.terminal import column, shown, table
 
 if TYPE_CHECKING:
-    from redviz.evaluation.against_people import MethodAgreement, MethodsReport
-    from redviz.evaluation.between_methods import BetweenReport
-    from redviz.evaluation.bradley_terry import Ranking
-    from redviz.evaluation.faithfulness_report import FaithfulnessReport, MethodFaithfulness
-    from redviz.evaluation.intervals import Estimate
-    from redviz.evaluation.people import PeopleReport
+    from redviz.evaluation.agreement.against_people import MethodAgreement, MethodsReport
+    from redviz.evaluation.agreement.between_methods import BetweenReport
+    from redviz.evaluation.agreement.people import PeopleReport
+    from redviz.evaluation.faithfulness.faithfulness_report import FaithfulnessReport, MethodFaithfulness
+    from redviz.evaluation.statistics.bradley_terry import Ranking
+    from redviz.evaluation.statistics.intervals import Estimate
 
 WIDTH = 96
 NAME = 28  # columns of a method's, a person's or a response's name
@@ -66,7 +66,7 @@ def people_text(report: PeopleReport) -> str:
 
 def methods_text(report: MethodsReport) -> str:
     """The leaderboard, best first in the figure asked for, people and baselines below; which differences are larger than chance."""
-    from redviz.evaluation.ranking_figures import FIGURE_NAMES, FIGURES
+    from redviz.evaluation.agreement.ranking_figures import FIGURE_NAMES, FIGURES
 
     rows = leaderboard(report)
     others = [name for name in FIGURES if name != report.metric]
@@ -132,7 +132,7 @@ def between_text(report: BetweenReport) -> str:
 
 def faithfulness_text(report: FaithfulnessReport) -> str:
     """Each measure by decreasing credit, in random order and by increasing credit; then the figures that know no order."""
-    from redviz.evaluation.removal import MEASURES
+    from redviz.evaluation.faithfulness.removal import MEASURES
 
     failed = f", {report.failed:,} left out" if report.failed else ""
     blocks = [
@@ -172,7 +172,7 @@ def faithfulness_text(report: FaithfulnessReport) -> str:
                 ]
             ),
         ]
-    from redviz.evaluation.faithfulness import NOTES
+    from redviz.evaluation.faithfulness.faithfulness import NOTES
 
     return "\n\n".join([*blocks, *map(_wrapped, NOTES.values())])
 

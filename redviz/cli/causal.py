@@ -27,9 +27,9 @@ from redviz.cli.loading import (
 )
 from redviz.cli.options import methods_with_options
 from redviz.cli.terminal import column, table
+from redviz.credit.ingredients import Partners, check_partners
+from redviz.credit.recipes import recipes
 from redviz.errors import RedvizError
-from redviz.ingredients import Partners, check_partners
-from redviz.methods import recipes
 from redviz.text import GRANULARITIES
 
 
@@ -67,7 +67,7 @@ def causal(
     if output is not None and not output.parent.is_dir():
         raise RedvizError(f"There is no folder {output.parent} to write {output.name} into; make it first.")
     wanted = methods_with_options(methods, option or [])
-    from redviz.data.readers import read_examples
+    from redviz.data.sets.readers import read_examples
 
     examples, problems = read_examples(dataset, dataset.name)
     for problem in problems:
@@ -96,7 +96,7 @@ def causal(
         allow_pickle=allow_pickle,
     )
     check_partners(recipes(wanted), Partners(**partners))
-    from redviz.evaluation.causal_agreement import causal_agreement, causal_over
+    from redviz.evaluation.faithfulness.causal_agreement import causal_agreement, causal_over
 
     with typer.progressbar(length=len(examples), label="responses", file=typer.get_text_stream("stderr")) as bar:
         points, failed = causal_over(

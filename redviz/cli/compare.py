@@ -37,8 +37,8 @@ from redviz.text import GRANULARITIES
 METHODS = "red,abc"
 
 if TYPE_CHECKING:
-    from redviz.models.function import FunctionModel
-    from redviz.models.reward_model import RewardModel
+    from redviz.models.kinds.function import FunctionModel
+    from redviz.models.kinds.reward_model import RewardModel
 
 
 def compare(

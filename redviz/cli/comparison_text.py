@@ -9,8 +9,8 @@ from redviz.cli.terminal import column, numbers, shown, table
 
 if TYPE_CHECKING:
     from redviz.comparison import Comparison
-    from redviz.credit.margin import Share, Shares
-    from redviz.credit.two_models import ModelComparison
+    from redviz.credit.from_records.margin import Share, Shares
+    from redviz.credit.from_records.two_models import ModelComparison
 
 KINDS = {"end": "(end)", "shared": "(shared beginning)", "reference": "(reference)", "residual": "(residual)"}
 

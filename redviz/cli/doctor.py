@@ -31,11 +31,11 @@ from redviz.cli.terminal import VERDICT_COLOURS, has_colour, shown
 from redviz.errors import RedvizError
 
 if TYPE_CHECKING:
-    from redviz.data.dataset import DataItem, Dataset
-    from redviz.evaluation.conformance import ConformanceCard
-    from redviz.evaluation.splitting import SplitReport
-    from redviz.models.function import FunctionModel
-    from redviz.models.reward_model import RewardModel
+    from redviz.data.sets.dataset import DataItem, Dataset
+    from redviz.evaluation.conformance.conformance import ConformanceCard
+    from redviz.evaluation.statistics.splitting import SplitReport
+    from redviz.models.kinds.function import FunctionModel
+    from redviz.models.kinds.reward_model import RewardModel
 
 WIDTH = 96
 
@@ -68,7 +68,7 @@ def doctor(
         raise RedvizError("--column is given without --dataset; name a file of preference pairs.")
     opened = None
     if dataset is not None:  # before the model, which takes longer
-        from redviz.data.dataset import open_dataset
+        from redviz.data.sets.dataset import open_dataset
 
         opened = open_dataset(dataset, mapping=mapping_of(column or []), limit=limit)
     loaded = open_model(
@@ -82,7 +82,7 @@ def doctor(
         trust_remote_code=trust_remote_code,
         allow_pickle=allow_pickle,
     )
-    from redviz.evaluation.conformance import check_model
+    from redviz.evaluation.conformance.conformance import check_model
 
     card = check_model(loaded)
     report, unstated = (None, 0) if opened is None else _split_report(loaded, opened)
@@ -101,8 +101,8 @@ def doctor(
 
 def _split_report(model: RewardModel | FunctionModel, dataset: Dataset) -> tuple[SplitReport, int]:
     """The report, and how many items stated no preference; what is left out is told on stderr."""
-    from redviz.evaluation.preferences import analyzed_pairs, stated_pair
-    from redviz.evaluation.splitting import split_report
+    from redviz.evaluation.agreement.preferences import analyzed_pairs, stated_pair
+    from redviz.evaluation.statistics.splitting import split_report
 
     if not any(stated_pair(item) for item in dataset.items()):
         raise RedvizError(

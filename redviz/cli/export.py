@@ -23,7 +23,7 @@ def export(
     ] = "token",
 ) -> None:
     """Convert result rows between Parquet, JSONL and CSV, or draw them as one HTML page that needs no network."""
-    from redviz.data.row_files import check_can_write, provenance_of, read_rows, write_rows
+    from redviz.data.results.row_files import check_can_write, provenance_of, read_rows, write_rows
 
     if source.absolute() == output.absolute():
         raise RedvizError(f"{output} is the input; give the output another name.")
@@ -39,8 +39,8 @@ def export(
 
 def _gallery(source: Path, output: Path, limit: int | None, granularity: str) -> None:
     from redviz.cli.files import write_text
-    from redviz.data.from_rows import analyses_of
-    from redviz.data.row_files import read_rows
+    from redviz.data.results.from_rows import analyses_of
+    from redviz.data.results.row_files import read_rows
     from redviz.text import GRANULARITIES
     from redviz.view.report import reports
 

@@ -12,10 +12,10 @@ from redviz.cli.terminal import shown
 from redviz.errors import RedvizError
 
 if TYPE_CHECKING:
-    from redviz.data.dataset import Dataset
-    from redviz.models.function import FunctionModel
-    from redviz.models.pair_scorer import PairScorer
-    from redviz.models.reward_model import RewardModel
+    from redviz.data.sets.dataset import Dataset
+    from redviz.models.kinds.function import FunctionModel
+    from redviz.models.kinds.pair_scorer import PairScorer
+    from redviz.models.kinds.reward_model import RewardModel
 
 Model = Annotated[
     str,
@@ -83,12 +83,12 @@ def open_model(
     if name.startswith("rule:"):
         if head is not None or max_length is not None or revision is not None:
             raise RedvizError(f"{name} is a function of text; leave --head, --max-length and --revision out.")
-        from redviz.models.rules import load_rule
+        from redviz.models.rules.rules import load_rule
 
         return load_rule(name)
     _quiet()
 
-    from redviz.models.load import load_reward_model
+    from redviz.models.loading.load import load_reward_model
 
     return load_reward_model(
         name,
@@ -111,7 +111,7 @@ def open_pair_scorer(
         raise RedvizError(
             f"{name} judges pairs and gives no credits to tokens; leave {told} out (--methods occlusion shows words)."
         )
-    from redviz.models.load_pairs import load_pair_scorer
+    from redviz.models.loading.load_pairs import load_pair_scorer
 
     return load_pair_scorer(name, device=device, dtype=dtype, revision=revision, max_length=max_length)
 
@@ -131,8 +131,8 @@ def open_partners(
     if not any(named.values()):
         return {}
     _quiet()
-    from redviz.models.load import load_reward_model
-    from redviz.models.policy import load_policy
+    from redviz.models.kinds.policy import load_policy
+    from redviz.models.loading.load import load_reward_model
 
     if cost_model and cost_model.startswith("rule:"):
         raise RedvizError(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from redviz.cli.terminal import column, table
-from redviz.methods import SEGMENTS, Option
-from redviz.methods import methods as known
+from redviz.credit.recipes import SEGMENTS, Option
+from redviz.credit.recipes import methods as known
 
 
 def _meaning(option: Option) -> str:

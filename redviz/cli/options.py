@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from redviz.credit.recipes import METHODS, Option, recipes
 from redviz.errors import RedvizError
-from redviz.methods import METHODS, Option, recipes
 
 
 def methods_with_options(listed: str, given: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from redviz.cli.terminal import column, numbers, shown, table
 
 if TYPE_CHECKING:
-    from redviz.models.pair_scores import PairScores, PairWords
+    from redviz.models.kinds.pair_scores import PairScores, PairWords
 
 
 def pairs_text(found: PairScores, names: Sequence[str], top: int) -> str:
     """The pairs in rows, the better placed response first; the responses by mean margin; the words, where they were asked for."""
-    from redviz.models.pair_scores import CAUTION
+    from redviz.models.kinds.pair_scores import CAUTION
 
     pairs = found.pairs
     margins = [

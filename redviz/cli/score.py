@@ -31,7 +31,7 @@ from redviz.cli.terminal import shown
 from redviz.errors import Cancelled, RedvizError
 
 if TYPE_CHECKING:
-    from redviz.batch.runs import Run, State
+    from redviz.runs.runs import Run, State
 
 ENGINES = ("local", "ray")
 AGAIN = "the same command goes on where it stopped"
@@ -71,15 +71,15 @@ def score(
     size = _batch_size(batch_size)
     wanted = methods_with_options(methods, option or [])
     mapping = mapping_of(column or [])
-    from redviz.batch.local import run_parts, start_run
-    from redviz.batch.parts import put_together
-    from redviz.batch.ray_engine import check_ray, run_parts_on_ray
-    from redviz.batch.ray_worker import Loading
-    from redviz.batch.runs import refuse_in_demo
-    from redviz.data.dataset import open_dataset
-    from redviz.data.row_files import check_can_write
-    from redviz.ingredients import Partners
-    from redviz.methods import recipes
+    from redviz.credit.ingredients import Partners
+    from redviz.credit.recipes import recipes
+    from redviz.data.results.row_files import check_can_write
+    from redviz.data.sets.dataset import open_dataset
+    from redviz.runs.local import run_parts, start_run
+    from redviz.runs.parts import put_together
+    from redviz.runs.ray_engine import check_ray, run_parts_on_ray
+    from redviz.runs.ray_worker import Loading
+    from redviz.runs.runs import refuse_in_demo
 
     refuse_in_demo()
     if engine == "ray":

@@ -62,7 +62,7 @@ def serve(
 
 def _check(models: str) -> None:
     """Refuse a list without a name, and embedded models that are not there."""
-    from redviz.models.files import embedded_models
+    from redviz.models.loading.files import embedded_models
 
     names = [name.strip() for name in models.split(",") if name.strip()]
     if not names:

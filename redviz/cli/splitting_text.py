@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from redviz.cli.terminal import column, shown, table
 
 if TYPE_CHECKING:
-    from redviz.evaluation.intervals import Estimate
-    from redviz.evaluation.splitting import SplitReport
+    from redviz.evaluation.statistics.intervals import Estimate
+    from redviz.evaluation.statistics.splitting import SplitReport
 
 WIDTH = 96
 

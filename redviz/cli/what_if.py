@@ -31,11 +31,11 @@ from redviz.cli.terminal import column, numbers, shown, table
 from redviz.errors import RedvizError
 
 if TYPE_CHECKING:
-    from redviz.evaluation.edit_effects import EditEffects
-    from redviz.evaluation.edits import WhatIf
-    from redviz.evaluation.text_edits import Edit
-    from redviz.models.function import FunctionModel
-    from redviz.models.reward_model import RewardModel
+    from redviz.evaluation.edits.edit_effects import EditEffects
+    from redviz.evaluation.edits.edits import WhatIf
+    from redviz.evaluation.edits.text_edits import Edit
+    from redviz.models.kinds.function import FunctionModel
+    from redviz.models.kinds.reward_model import RewardModel
     from redviz.records import Example
 
 
@@ -105,8 +105,8 @@ def what_if(
         typer.echo(jsonlib.dumps(effects.to_dict(), ensure_ascii=False) if json else effects_text(effects))
         return
     from redviz.analysis import analyze
-    from redviz.evaluation import edits as evaluation
-    from redviz.methods import recipes
+    from redviz.credit.recipes import recipes
+    from redviz.evaluation.edits import edits as evaluation
 
     analysis = analyze(loaded, asked, answer, [])
     assert analysis.observation is not None
@@ -119,7 +119,7 @@ def what_if(
 
 def _chosen(listed: str | None, texts: Sequence[str]) -> list[Edit]:
     """New texts first, then the ready edits that were named; all ready edits where neither was given."""
-    from redviz.evaluation.text_edits import READY_EDITS, rewrite
+    from redviz.evaluation.edits.text_edits import READY_EDITS, rewrite
 
     own = [replace(rewrite(text), title=f"new response {i}") for i, text in enumerate(texts, 1)]
     if listed is None:
@@ -136,7 +136,7 @@ class _Examples:
     """The responses of a data set: counted once, for the bar, and then read as they are scored."""
 
     def __init__(self, dataset: str, mapping: dict[str, str], limit: int | None) -> None:
-        from redviz.data.dataset import open_dataset
+        from redviz.data.sets.dataset import open_dataset
 
         self._opened, self._limit = open_dataset(dataset, mapping=mapping), limit
         self.count = sum(1 for _ in self)
@@ -149,7 +149,7 @@ class _Examples:
 
 
 def _over(model: RewardModel | FunctionModel, examples: _Examples, chosen: Sequence[Edit]) -> EditEffects:
-    from redviz.evaluation.edit_effects import edit_effects
+    from redviz.evaluation.edits.edit_effects import edit_effects
 
     with typer.progressbar(length=examples.count, label="responses", file=typer.get_text_stream("stderr")) as bar:
         effects = edit_effects(

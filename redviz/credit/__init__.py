@@ -1,1 +1,1 @@
-"""Credits that are arithmetic on an Observation: no model, no state."""
+"""The maths: how a score is split over tokens, and what methods there are."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from redviz.data.schemas import BadValue, parsed, prompt_of, text_of
+from redviz.data.sets.schemas import BadValue, parsed, prompt_of, text_of
 from redviz.errors import RedvizError
 from redviz.records import Prompt
 from redviz.settings import project_file

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from redviz.credit.recipes import recipes
 from redviz.errors import RedvizError
 from redviz.lab.requests import REQUESTS
-from redviz.methods import recipes
 
 ALGORITHMS = ("reinforce", "rloo", "grpo", "ppo")
 METHODS = ("sparse", "uniform", "red", "abc", "ig", "random")

@@ -13,7 +13,7 @@ from redviz.records import Array, Example
 from redviz.returns import kl_penalty
 
 if TYPE_CHECKING:
-    from redviz.models.policy import Policy
+    from redviz.models.kinds.policy import Policy
 
 ESTIMATORS = ("k1", "k2", "k3")
 
@@ -48,7 +48,7 @@ def kl_states(policy: Policy, reference: Policy, example: Example) -> KLStates:
     """
     import torch
 
-    from redviz.models.policy import closes
+    from redviz.models.kinds.policy import closes
 
     own, other = policy.encode(example), reference.encode(example)
     if own.ids.tolist() != other.ids.tolist():

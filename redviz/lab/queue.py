@@ -14,12 +14,12 @@ from pathlib import Path
 
 import torch
 
-from redviz.batch.lock import is_held
 from redviz.errors import RedvizError
 from redviz.lab.config import LabConfig
 from redviz.lab.runs import LabRun, create_lab_run, open_lab_run
 from redviz.lab.steps import Evaluation, Step
 from redviz.lab.working import LabThread
+from redviz.runs.lock import is_held
 
 KEPT_IN_MEMORY = 40  # ended runs of which no folder tells all
 KEPT_READ = 100  # folders as they were last read

@@ -14,10 +14,10 @@ from transformers import DynamicCache
 from redviz import returns
 from redviz.errors import RedvizError
 from redviz.lab.config import LabConfig
-from redviz.models.function import FunctionModel
-from redviz.models.policy import Policy
-from redviz.models.reward_model import RewardModel, positions
-from redviz.models.rollouts import same_ids
+from redviz.models.kinds.function import FunctionModel
+from redviz.models.kinds.policy import Policy
+from redviz.models.kinds.reward_model import RewardModel, positions
+from redviz.models.reading.rollouts import same_ids
 from redviz.records import Array
 from redviz.trainer import token_rewards
 

@@ -17,13 +17,13 @@ from uuid import uuid4
 
 import torch
 
-from redviz.batch.lock import held, is_held
-from redviz.batch.runs import refuse_in_demo
-from redviz.batch.whole_files import replace_file, sweep
 from redviz.errors import RedvizError
 from redviz.lab.config import LabConfig
 from redviz.lab.steps import Evaluation, Sample, Step
 from redviz.lab.training import Lab
+from redviz.runs.lock import held, is_held
+from redviz.runs.runs import refuse_in_demo
+from redviz.runs.whole_files import replace_file, sweep
 from redviz.settings import home
 
 

@@ -19,11 +19,11 @@ from redviz.lab.config import CLIPPED, LabConfig
 from redviz.lab.gradients import GradientMean, policy_loss
 from redviz.lab.requests import HELD_OUT
 from redviz.lab.steps import Evaluation, Sample, Step
-from redviz.models.attention import FAST
-from redviz.models.function import FunctionModel
-from redviz.models.load import load_reward_model
-from redviz.models.policy import Policy, load_policy
-from redviz.models.reward_model import RewardModel
+from redviz.models.kinds.function import FunctionModel
+from redviz.models.kinds.policy import Policy, load_policy
+from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.loading.load import load_reward_model
+from redviz.models.running.attention import FAST
 
 REQUEST_DRAW, TOKEN_DRAW, CREDIT_DRAW, EVALUATION_DRAW = range(4)  # random streams of one step
 EVALUATION_SEED = 20260101

@@ -12,9 +12,9 @@ from redviz.lab.config import LabConfig
 from redviz.lab.runs import LabRun
 from redviz.lab.steps import Evaluation, Step
 from redviz.lab.training import Lab
-from redviz.models.function import FunctionModel
-from redviz.models.policy import Policy
-from redviz.models.reward_model import RewardModel
+from redviz.models.kinds.function import FunctionModel
+from redviz.models.kinds.policy import Policy
+from redviz.models.kinds.reward_model import RewardModel
 
 log = logging.getLogger("redviz")
 

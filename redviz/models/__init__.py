@@ -1,1 +1,1 @@
-"""Reward models: load, encode, observe, check."""
+"""Which model, how it is loaded, and how it is read."""

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from redviz.credit.recipes import METHODS
 from redviz.errors import RedvizError
-from redviz.methods import METHODS
 from redviz.records import Analysis, Array
 from redviz.text import Unit, pool, units
 from redviz.view import colour

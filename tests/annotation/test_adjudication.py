@@ -13,7 +13,7 @@ from redviz.annotation.people import add_annotators, delete_annotator, list_anno
 from redviz.annotation.projects import create_project
 from redviz.annotation.queue import next_assignment
 from redviz.annotation.tables import Gold, Item
-from redviz.data.labels import Annotation, LabelledItem, Mark
+from redviz.data.labels.labels import Annotation, LabelledItem, Mark
 from redviz.errors import RedvizError
 
 CELLS = [(0, 4), (5, 9), (10, 14)]

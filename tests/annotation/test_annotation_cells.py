@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redviz.annotation.cells import cells_of, signs, token_f1
-from redviz.data.labels import Mark
+from redviz.data.labels.labels import Mark
 from redviz.errors import RedvizError
 
 

@@ -30,7 +30,7 @@ from redviz.annotation.projects import (
 )
 from redviz.annotation.queue import next_assignment
 from redviz.annotation.tables import Gold, Item, Judgement
-from redviz.data.labels import Annotation, LabelledItem, LabelSet, Mark
+from redviz.data.labels.labels import Annotation, LabelledItem, LabelSet, Mark
 from redviz.errors import RedvizError
 from redviz.records import Example
 

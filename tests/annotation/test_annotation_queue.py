@@ -10,7 +10,7 @@ from redviz.annotation.people import add_annotators, delete_annotator, list_anno
 from redviz.annotation.projects import close_project, create_project, update_project
 from redviz.annotation.queue import LEASE, next_assignment, renew
 from redviz.annotation.tables import Annotator, Assignment, Item, Project
-from redviz.data.labels import LabelledItem, Mark
+from redviz.data.labels.labels import LabelledItem, Mark
 from redviz.errors import RedvizError
 from redviz.records import Example
 

@@ -19,7 +19,7 @@ from redviz.annotation.people import add_annotators, set_annotator_state
 from redviz.annotation.projects import close_project, create_project, reopen_project, update_project
 from redviz.annotation.queue import next_assignment
 from redviz.annotation.tables import Assignment, Judgement
-from redviz.data.labels import LabelSet, Mark
+from redviz.data.labels.labels import LabelSet, Mark
 from redviz.errors import RedvizError
 from redviz.records import Example
 

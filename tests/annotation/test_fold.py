@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redviz.annotation.fold import Event, fold
-from redviz.data.labels import Mark
+from redviz.data.labels.labels import Mark
 
 LENGTH = 12
 GRADES = st.sampled_from([None, -2.0, 0.0, 1.0])

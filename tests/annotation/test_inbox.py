@@ -8,7 +8,7 @@ from redviz.annotation.judgements import get_assignment, marks_of
 from redviz.annotation.people import add_annotators, set_annotator_state
 from redviz.annotation.queue import next_assignment
 from redviz.annotation.store import StoreError
-from redviz.data.labels import Mark
+from redviz.data.labels.labels import Mark
 
 SENT = [
     {"seq": 1, "first": 0, "last": 0, "grade": 2, "op": "mark", "at": 5},

@@ -17,7 +17,7 @@ from redviz.annotation.projects import create_project, delete_project, list_proj
 from redviz.annotation.queue import next_assignment
 from redviz.annotation.store import open_store
 from redviz.annotation.tables import Annotator, Assignment, Choice, CreditMap, Item, Judgement, Project, Table
-from redviz.data.labels import Annotation, LabelledItem, Mark
+from redviz.data.labels.labels import Annotation, LabelledItem, Mark
 from redviz.errors import RedvizError
 
 TALK = ({"role": "user", "content": "Et alors ?\n\u2028"}, {"role": "assistant", "content": "…"})

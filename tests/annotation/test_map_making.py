@@ -9,8 +9,8 @@ from redviz.annotation.maps import maps_of
 from redviz.annotation.projects import create_project
 from redviz.annotation.store import StoreError, open_store
 from redviz.annotation.tables import CreditMap, Item
-from redviz.ingredients import Partners
-from redviz.methods import recipes
+from redviz.credit.ingredients import Partners
+from redviz.credit.recipes import recipes
 from redviz.records import Example
 
 WANTED = recipes(["red", "uniform"])

@@ -27,9 +27,9 @@ from redviz.annotation.people import add_annotators, delete_annotator, set_annot
 from redviz.annotation.projects import close_project, create_project
 from redviz.annotation.queue import LEASE, next_assignment
 from redviz.annotation.tables import Assignment, Choice, Item
+from redviz.credit.recipes import recipes
 from redviz.errors import RedvizError
-from redviz.evaluation.bradley_terry import bradley_terry
-from redviz.methods import recipes
+from redviz.evaluation.statistics.bradley_terry import bradley_terry
 from redviz.records import Example
 
 LABELS = ("red", "abc", "uniform", "sparse")

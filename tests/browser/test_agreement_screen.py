@@ -16,11 +16,11 @@ from redviz.annotation.projects import create_project
 from redviz.annotation.queue import next_assignment
 from redviz.annotation.store import open_store
 from redviz.annotation.tables import Item
-from redviz.data.labels import Annotation, LabelledItem, Mark
-from redviz.evaluation.against_people import against_people
-from redviz.evaluation.bradley_terry import bradley_terry
-from redviz.evaluation.people import among_people
-from redviz.methods import recipes
+from redviz.credit.recipes import recipes
+from redviz.data.labels.labels import Annotation, LabelledItem, Mark
+from redviz.evaluation.agreement.against_people import against_people
+from redviz.evaluation.agreement.people import among_people
+from redviz.evaluation.statistics.bradley_terry import bradley_terry
 from redviz.records import Example
 
 pytestmark = pytest.mark.browser

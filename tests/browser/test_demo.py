@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import expect
 from serve import serving
 
+from redviz.app.demonstration import NO_FILES
 from redviz.data.gallery import load_gallery
-from redviz.view.demonstration import NO_FILES
 
 pytestmark = pytest.mark.browser
 

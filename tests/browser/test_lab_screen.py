@@ -184,7 +184,7 @@ def tuned_is_another_policy(folder: Path, runs: list[LabRun]) -> None:
     """The folder loads, and its weights are those of the kept state, not those of the policy that it began as."""
     import torch
 
-    from redviz.models.policy import load_policy
+    from redviz.models.kinds.policy import load_policy
 
     found = load_policy(str(folder), device="cpu").module.state_dict()
     kept = torch.load(next(run for run in runs if run.config.method == "sparse").folder / "checkpoint")["policy"]

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from redviz.view.scenes.table import SCENES
-from redviz.view.scenes.texts import UMBRELLA, gallery_example
+from redviz.app.learn.scenes.table import SCENES
+from redviz.app.learn.scenes.texts import UMBRELLA, gallery_example
 
 pytestmark = pytest.mark.browser
 

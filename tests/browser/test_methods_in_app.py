@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import expect
 
+from redviz.credit.recipes import METHODS
 from redviz.data.gallery import load_gallery
-from redviz.methods import METHODS
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=180_000)

@@ -14,7 +14,7 @@ from redviz.annotation.labels import labelled_items
 from redviz.annotation.projects import create_project, list_projects
 from redviz.annotation.store import open_store
 from redviz.annotation.tables import Gold
-from redviz.data.labels import Annotation, LabelledItem, Mark
+from redviz.data.labels.labels import Annotation, LabelledItem, Mark
 
 ROOT = Path(__file__).parents[2]
 SLOW = 180_000

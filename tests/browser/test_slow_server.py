@@ -7,7 +7,7 @@ import pytest
 from serve import serving
 from test_learn_screen import SLOW, done, link, settled, turned
 
-from redviz.view.scenes.table import SCENES
+from redviz.app.learn.scenes.table import SCENES
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

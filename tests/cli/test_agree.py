@@ -12,14 +12,14 @@ from redviz.annotation.queue import next_assignment
 from redviz.annotation.store import open_store
 from redviz.annotation.tables import Item
 from redviz.cli.main import main
-from redviz.data.label_sets import open_labels, to_lines
-from redviz.data.labels import Annotation, LabelledItem, LabelSet, Mark
-from redviz.evaluation.against_people import against_people
-from redviz.evaluation.between_methods import between_methods
-from redviz.evaluation.bradley_terry import bradley_terry
-from redviz.evaluation.faithfulness_report import faithfulness_over
-from redviz.evaluation.people import among_people
-from redviz.methods import recipes
+from redviz.credit.recipes import recipes
+from redviz.data.labels.label_sets import open_labels, to_lines
+from redviz.data.labels.labels import Annotation, LabelledItem, LabelSet, Mark
+from redviz.evaluation.agreement.against_people import against_people
+from redviz.evaluation.agreement.between_methods import between_methods
+from redviz.evaluation.agreement.people import among_people
+from redviz.evaluation.faithfulness.faithfulness_report import faithfulness_over
+from redviz.evaluation.statistics.bradley_terry import bradley_terry
 from redviz.records import Example
 
 TEXTS = (

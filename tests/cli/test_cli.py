@@ -21,12 +21,12 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
 import redviz
 from redviz import settings
-from redviz.cli.main import main
 from redviz.cli.analyze import analysis_text
+from redviz.cli.main import main
 from redviz.cli.options import methods_with_options
 from redviz.cli.terminal import bars, column, has_colour, shown, table
 from redviz.errors import RedvizError
-from redviz.models.attention import FAST
+from redviz.models.running.attention import FAST
 
 PROMPT, RESPONSE = "Review the film.", "A superb film. I did not like it."
 ASK = ("--prompt", PROMPT, "--response", RESPONSE, "--device", "cpu")
@@ -194,7 +194,7 @@ def test_a_gated_repository_and_a_missing_package_are_one_sentence(run, monkeypa
     asked = ASK if command == "analyze" else ("--device", "cpu")
     monkeypatch.setattr("huggingface_hub.snapshot_download", gated)
     assert "owner/model is gated; accept its licence" in sentence(run(command, "--model", "owner/model", *asked))
-    monkeypatch.setattr("redviz.models.precision.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("redviz.models.loading.precision.importlib.util.find_spec", lambda name: None)
     told = sentence(run(command, "--model", checkpoint(), "--dtype", "4bit", *asked))
     assert "needs the package bitsandbytes; install it, or choose another --dtype" in told
 

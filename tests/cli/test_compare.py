@@ -9,8 +9,8 @@ import tiny
 import torch
 from safetensors.torch import load_file
 
-from redviz.cli.main import main
 from redviz.cli.comparison_text import comparison_text, models_text
+from redviz.cli.main import main
 from redviz.comparison import compare, compare_models
 
 PROMPT = "Review the film."

@@ -16,10 +16,10 @@ import tiny
 import torch
 from safetensors.torch import load_file
 
-from redviz.batch import local
-from redviz.batch.runs import list_runs
 from redviz.cli.main import main
-from redviz.data.row_files import read_rows
+from redviz.data.results.row_files import read_rows
+from redviz.runs import local
+from redviz.runs.runs import list_runs
 
 ROOT = Path(__file__).parents[2]
 LINE = "the lead is superb but a dull and tedious plot moves slowly toward one glorious, funny and moving end"

@@ -7,9 +7,9 @@ import tiny
 
 import redviz
 from redviz.cli.main import main
-from redviz.data.dataset import Dataset
-from redviz.evaluation import edit_effects
-from redviz.evaluation.text_edits import PRAISE, READY_EDITS
+from redviz.data.sets.dataset import Dataset
+from redviz.evaluation.edits import edit_effects
+from redviz.evaluation.edits.text_edits import PRAISE, READY_EDITS
 
 PROMPT, RESPONSE = "Review the film.", "A superb film. I did not like it."
 ASK = ("--prompt", PROMPT, "--response", RESPONSE, "--device", "cpu")

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from redviz.data.archive import load_analysis, save_analysis
-from redviz.data.rows import rows, to_csv, to_parquet
+from redviz.data.results.archive import load_analysis, save_analysis
+from redviz.data.results.rows import rows, to_csv, to_parquet
 from redviz.errors import RedvizError
 from redviz.records import Analysis, Credit, Encoding, Example, Observation, Source
 

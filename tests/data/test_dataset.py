@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from redviz.data.dataset import Candidate, RowProblem, open_dataset
+from redviz.data.sets.dataset import Candidate, RowProblem, open_dataset
 from redviz.errors import RedvizError
 
 
@@ -219,7 +219,7 @@ def test_the_formats_give_the_same_items(tmp_path):
 
 STREAM = """
 import sys
-from redviz.data.dataset import open_dataset
+from redviz.data.sets.dataset import open_dataset
 dataset = open_dataset(sys.argv[1])
 print(dataset.rows, sum(len(c.response) for item in dataset.items() for c in item.candidates))
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from redviz.data.dataset import open_dataset
-from redviz.data.formats import Content, rows_of
+from redviz.data.sets.dataset import open_dataset
+from redviz.data.sets.formats import Content, rows_of
 from redviz.errors import RedvizError
 
 GOOD = b'{"prompt": "Q", "chosen": "A", "rejected": "B"}\n'
@@ -78,7 +78,7 @@ def test_a_gzip_bomb_is_refused_before_it_is_expanded(bomb, tmp_path):
 
 def test_an_upload_may_not_expand_without_end_whatever_its_ratio(monkeypatch, tmp_path):
     content = gzip.compress(b'{"prompt": "Q", "response": "' + os.urandom(2 * MB).hex().encode() + b'"}', 1)
-    monkeypatch.setattr("redviz.data.formats.MAX_EXPANDED_UPLOAD", 3 * MB)
+    monkeypatch.setattr("redviz.data.sets.formats.MAX_EXPANDED_UPLOAD", 3 * MB)
     assert "a.jsonl.gz expands to more than 3 MB, the most" in refused(content, "a.jsonl.gz")
     (tmp_path / "a.jsonl.gz").write_bytes(content)
     assert len(list(open_dataset(tmp_path / "a.jsonl.gz").items())) == 1
@@ -240,8 +240,8 @@ def one_list_of_nulls(length):
 
 LIMITED = """
 import resource, sys
-from redviz.data.dataset import open_dataset
-from redviz.data.formats import Content, rows_of
+from redviz.data.sets.dataset import open_dataset
+from redviz.data.sets.formats import Content, rows_of
 from redviz.errors import RedvizError
 import pyarrow.parquet
 resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30, 3 * 2**30))

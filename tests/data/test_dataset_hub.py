@@ -12,7 +12,7 @@ import pytest
 from huggingface_hub import constants, errors
 from huggingface_hub.utils import filter_repo_objects
 
-from redviz.data.dataset import open_dataset
+from redviz.data.sets.dataset import open_dataset
 from redviz.errors import RedvizError
 
 SHA = "a" * 40

@@ -10,7 +10,7 @@ import pytest
 
 from redviz.data.gallery import GalleryItem, GalleryResponse, load_gallery
 from redviz.errors import RedvizError
-from redviz.models.rules import RULES, load_rule
+from redviz.models.rules.rules import RULES, load_rule
 
 OUTSIDE = "outside what this model was trained on"
 RULED = "outside what the embedded model was trained on: scored by a rule that "

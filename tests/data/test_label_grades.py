@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from redviz.data.label_sets import open_labels
+from redviz.data.labels.label_sets import open_labels
 from redviz.errors import RedvizError
 
 TEXT = "Ann won it twice."

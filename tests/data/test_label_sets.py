@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from redviz.data.items import RowProblem
-from redviz.data.label_sets import open_labels, to_lines
-from redviz.data.labels import Annotation, LabelledItem, LabelSet, Mark
+from redviz.data.labels.label_sets import open_labels, to_lines
+from redviz.data.labels.labels import Annotation, LabelledItem, LabelSet, Mark
+from redviz.data.sets.items import RowProblem
 from redviz.errors import RedvizError
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from redviz.data.readers import MAX_BYTES, RowProblem, read_examples
+from redviz.data.sets.readers import MAX_BYTES, RowProblem, read_examples
 from redviz.errors import RedvizError
 from redviz.records import Example
 

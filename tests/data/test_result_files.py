@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import redviz.data.result_index as result_index
-from redviz.data.result_files import ANY_ROW, Where, open_results
-from redviz.data.result_index import KEYS
-from redviz.data.rows import schema
+import redviz.data.results.result_index as result_index
+from redviz.data.results.result_files import ANY_ROW, Where, open_results
+from redviz.data.results.result_index import KEYS
+from redviz.data.results.rows import schema
 from redviz.errors import RedvizError
 
 COUNT = 600
@@ -388,7 +388,7 @@ def test_reading_stays_within_its_memory(tmp_path, rows, monkeypatch):
 
 
 def test_importing_redviz_leaves_duckdb_alone():
-    code = "import sys, redviz, redviz.data.result_files; sys.exit('duckdb' in sys.modules)"
+    code = "import sys, redviz, redviz.data.results.result_files; sys.exit('duckdb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

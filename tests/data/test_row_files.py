@@ -10,12 +10,12 @@ import pytest
 import tiny
 
 import redviz
-from redviz.batch.parts import rows_of
-from redviz.data import row_files
-from redviz.data.from_rows import analyses_of
-from redviz.data.row_files import check_can_write, provenance_of, read_rows, wide_schema, write_rows
+from redviz.credit.recipes import recipes
+from redviz.data.results import row_files
+from redviz.data.results.from_rows import analyses_of
+from redviz.data.results.row_files import check_can_write, provenance_of, read_rows, wide_schema, write_rows
 from redviz.errors import RedvizError
-from redviz.methods import recipes
+from redviz.runs.parts import rows_of
 from redviz.view.report import reports
 
 TEXTS = ["A superb film.", "=HYPERLINK('x')", "'=kept", "''@kept", "-1 dull\r\n\tmess", "🎬 日本 \u2028 \x00 end", "+1"]

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from redviz.data.dataset import Candidate, HumanSpan, RowProblem, open_dataset
-from redviz.data.schemas import SCHEMAS
+from redviz.data.sets.dataset import Candidate, HumanSpan, RowProblem, open_dataset
+from redviz.data.sets.schemas import SCHEMAS
 
 
 def user(text):

@@ -12,11 +12,11 @@ from scipy.stats import spearmanr
 from sklearn.metrics import auc, average_precision_score, f1_score, precision_recall_curve, roc_auc_score
 
 import redviz
-from redviz.data.labels import Annotation, LabelledItem, Mark
+from redviz.data.labels.labels import Annotation, LabelledItem, Mark
 from redviz.errors import RedvizError
-from redviz.evaluation.against_people import against_people, report_of_table
-from redviz.evaluation.agreement_table import agreement_table
-from redviz.evaluation.ranking_figures import FIGURES, auroc, chance_figures, ranking_figures, spearman
+from redviz.evaluation.agreement.against_people import against_people, report_of_table
+from redviz.evaluation.agreement.agreement_table import agreement_table
+from redviz.evaluation.agreement.ranking_figures import FIGURES, auroc, chance_figures, ranking_figures, spearman
 from redviz.records import Analysis, Credit, Encoding, Example, Observation, Source
 
 TEXT = "aa bb cc dd ee ff gg hh ii jj"

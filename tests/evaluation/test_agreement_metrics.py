@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from redviz.errors import RedvizError
-from redviz.evaluation.erasure import comprehensiveness, sufficiency
-from redviz.evaluation.rationales import auprc, average_precision, iou_f1, token_f1
-from redviz.evaluation.reliability import krippendorff_alpha
+from redviz.evaluation.agreement.rationales import auprc, average_precision, iou_f1, token_f1
+from redviz.evaluation.faithfulness.erasure import comprehensiveness, sufficiency
+from redviz.evaluation.statistics.reliability import krippendorff_alpha
 
 CODERS = ["*****34121133*3", "1*213343*******", "**21344*21133*4"]  # Krippendorff's example of three coders
 

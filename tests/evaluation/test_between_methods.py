@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 import redviz
 from redviz.errors import RedvizError
-from redviz.evaluation.between_methods import between_methods, chance_overlap
+from redviz.evaluation.agreement.between_methods import between_methods, chance_overlap
 from redviz.records import Analysis, Credit, Encoding, Example, Observation, Source
 
 WORDS = ["aa", "bb", "cc", "dd", "ee", "ff", "gg", "hh", "ii", "jj"]

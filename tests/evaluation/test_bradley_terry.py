@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from redviz.errors import RedvizError
-from redviz.evaluation.bradley_terry import PRIOR, bradley_terry, log_strengths
+from redviz.evaluation.statistics.bradley_terry import PRIOR, bradley_terry, log_strengths
 
 METHODS = ("abc", "ig", "red", "uniform")
 TRUE = np.array([0.3, 0.0, 0.9, -1.2])

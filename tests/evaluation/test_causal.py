@@ -6,8 +6,8 @@ import tiny
 
 import redviz
 from redviz.errors import RedvizError
-from redviz.evaluation.causal import CausalCheck, causal_checks
-from redviz.evaluation.causal_agreement import top_units
+from redviz.evaluation.faithfulness.causal import CausalCheck, causal_checks
+from redviz.evaluation.faithfulness.causal_agreement import top_units
 from redviz.records import Credit, Example
 from redviz.text import Unit, units
 

@@ -8,12 +8,12 @@ from scipy import stats
 
 import redviz
 from redviz.analysis import with_credits
+from redviz.credit.ingredients import Partners
+from redviz.credit.recipes import recipes
 from redviz.errors import RedvizError
-from redviz.evaluation import causal_agreement as agreement
-from redviz.evaluation.causal_agreement import CausalPoint, causal_over, causal_points, top_units
-from redviz.ingredients import Partners
-from redviz.methods import recipes
-from redviz.models.observe import observe
+from redviz.evaluation.faithfulness import causal_agreement as agreement
+from redviz.evaluation.faithfulness.causal_agreement import CausalPoint, causal_over, causal_points, top_units
+from redviz.models.running.observe import observe
 from redviz.records import Example
 from redviz.text import units
 

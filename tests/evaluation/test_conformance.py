@@ -11,12 +11,12 @@ from tokenizers.processors import TemplateProcessing
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
 import redviz
+from redviz.credit.recipes import METHODS
 from redviz.errors import Cancelled
-from redviz.evaluation import checks_of_scores
-from redviz.evaluation.checks import RESPONSES, native_attention, native_score, subject
-from redviz.evaluation.conformance import CHECKS, ConformanceCard, check_model
-from redviz.methods import METHODS
-from redviz.models.attention import FAST
+from redviz.evaluation.conformance import checks_of_scores
+from redviz.evaluation.conformance.checks import RESPONSES, native_attention, native_score, subject
+from redviz.evaluation.conformance.conformance import CHECKS, ConformanceCard, check_model
+from redviz.models.running.attention import FAST
 
 EXACT = ("sparse", "uniform", "red", "abc")
 ROPE = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0] * 6, "long_factor": [4.0] * 6}
@@ -47,8 +47,8 @@ def no_masks(monkeypatch):
 @pytest.fixture
 def few_steps(monkeypatch):
     """Integrated gradients that give up after one step."""
-    monkeypatch.setattr("redviz.probe.integrated_gradients.STEP_CAP", 1)
-    monkeypatch.setattr("redviz.probe.integrated_gradients.FIRST_STEPS", 1)
+    monkeypatch.setattr("redviz.credit.from_models.integrated_gradients.STEP_CAP", 1)
+    monkeypatch.setattr("redviz.credit.from_models.integrated_gradients.FIRST_STEPS", 1)
 
 
 # ---------------------------------------------------------------- sound models
@@ -126,7 +126,7 @@ def test_a_missing_mask_breaks_the_sliding_window(no_masks):
 
 def test_positions_that_ignore_the_mask_break_left_padding(monkeypatch):
     wrong = lambda mask: torch.arange(mask.shape[1]).expand(mask.shape)  # noqa: E731
-    monkeypatch.setattr("redviz.models.observe.positions", wrong)
+    monkeypatch.setattr("redviz.models.running.observe.positions", wrong)
     assert row("padding", tiny.model("GPT2"))[0] == "red"
     assert row("batching", tiny.model("GPT2"))[0] == "green"
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 import redviz
 from redviz.analysis import analyze
 from redviz.errors import Cancelled, RedvizError
-from redviz.evaluation.edit_effects import edit_effects
-from redviz.evaluation.edits import repeatable, what_if
-from redviz.evaluation.text_edits import (
+from redviz.evaluation.edits.edit_effects import edit_effects
+from redviz.evaluation.edits.edits import repeatable, what_if
+from redviz.evaluation.edits.text_edits import (
     APOLOGY,
     FILLER,
     FLATTERY,

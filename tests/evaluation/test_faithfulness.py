@@ -12,11 +12,11 @@ from captum.metrics import sensitivity_max
 
 import redviz
 from redviz.errors import Cancelled, RedvizError
-from redviz.evaluation.faithfulness import faithfulness
-from redviz.evaluation.faithfulness_report import faithfulness_over
-from redviz.evaluation.infidelity import infidelity
-from redviz.evaluation.sensitivity import max_sensitivity
-from redviz.models.observe import observe
+from redviz.evaluation.faithfulness.faithfulness import faithfulness
+from redviz.evaluation.faithfulness.faithfulness_report import faithfulness_over
+from redviz.evaluation.faithfulness.infidelity import infidelity
+from redviz.evaluation.faithfulness.sensitivity import max_sensitivity
+from redviz.models.running.observe import observe
 from redviz.records import Analysis, Credit, Example
 from redviz.text import pool
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redviz.evaluation.paired_differences import differences_in_words, holm, paired_differences
+from redviz.evaluation.statistics.paired_differences import differences_in_words, holm, paired_differences
 
 
 def test_differences_are_paired():

@@ -8,8 +8,8 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 
 from redviz.errors import RedvizError
-from redviz.evaluation.intervals import correlation, correlation_sums, mean, resampling, share
-from redviz.evaluation.pairs import (
+from redviz.evaluation.statistics.intervals import correlation, correlation_sums, mean, resampling, share
+from redviz.evaluation.statistics.pairs import (
     Pairs,
     calibration,
     credits_of_rows,

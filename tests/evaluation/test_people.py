@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from redviz.data.labels import Annotation, LabelledItem, Mark
+from redviz.data.labels.labels import Annotation, LabelledItem, Mark
 from redviz.errors import RedvizError
-from redviz.evaluation.coincidences import LEVELS, alpha_of, coincidences
-from redviz.evaluation.intervals import resampling
-from redviz.evaluation.labelled_units import runs, text_spans, top_places, truth_of_units, unit_grades
-from redviz.evaluation.people import among_people
+from redviz.evaluation.agreement.labelled_units import runs, text_spans, top_places, truth_of_units, unit_grades
+from redviz.evaluation.agreement.people import among_people
+from redviz.evaluation.statistics.coincidences import LEVELS, alpha_of, coincidences
+from redviz.evaluation.statistics.intervals import resampling
 from redviz.text import units
 
 PEOPLE = ("ada", "bob", "cyd", "dan")

@@ -10,13 +10,19 @@ import tiny
 
 from redviz.batches import analyze_batch
 from redviz.cli.main import main
-from redviz.data.dataset import open_dataset
-from redviz.data.items import Candidate, DataItem
-from redviz.data.result_files import Where, open_results
-from redviz.data.rows import rows, schema
-from redviz.evaluation.pairs import credits_of_rows, disagreement, pair_report, pairs_of_analyses, pairs_of_frame
-from redviz.evaluation.preferences import analyzed_pairs, stated_pair
-from redviz.evaluation.splitting import split_report, split_report_of_rows
+from redviz.data.results.result_files import Where, open_results
+from redviz.data.results.rows import rows, schema
+from redviz.data.sets.dataset import open_dataset
+from redviz.data.sets.items import Candidate, DataItem
+from redviz.evaluation.agreement.preferences import analyzed_pairs, stated_pair
+from redviz.evaluation.statistics.pairs import (
+    credits_of_rows,
+    disagreement,
+    pair_report,
+    pairs_of_analyses,
+    pairs_of_frame,
+)
+from redviz.evaluation.statistics.splitting import split_report, split_report_of_rows
 
 SUBJECTS = ("film", "book", "song", "play", "show", "story")
 PAIRS = [

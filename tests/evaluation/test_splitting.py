@@ -7,14 +7,9 @@ import pytest
 
 from redviz.batches import analyze_batch
 from redviz.errors import RedvizError
-from redviz.evaluation.splitting import (
-    FRACTIONS,
-    split_report,
-    split_report_of_rows,
-    split_report_of_sides,
-)
-from redviz.models.function import reward_function
-from redviz.models.observe import observe
+from redviz.evaluation.statistics.splitting import FRACTIONS, split_report, split_report_of_rows, split_report_of_sides
+from redviz.models.kinds.function import reward_function
+from redviz.models.running.observe import observe
 from redviz.records import Analysis, Example, Source
 from tests.bag import bag, encoding
 

@@ -10,10 +10,10 @@ import torch
 
 from redviz.analysis import analyze
 from redviz.batches import analyze_batch
-from redviz.methods import METHODS as TABLE
-from redviz.models.load import load_reward_model
-from redviz.models.observe import attention_matrix
-from redviz.models.policy import load_policy
+from redviz.credit.recipes import METHODS as TABLE
+from redviz.models.kinds.policy import load_policy
+from redviz.models.loading.load import load_reward_model
+from redviz.models.running.observe import attention_matrix
 
 pytestmark = pytest.mark.gpu
 

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from redviz.credit.prefix import red
+from redviz.credit.from_records.prefix import red
 from redviz.errors import RedvizError
 from redviz.lab.exact import (
     Estimate,

@@ -7,7 +7,7 @@ import pytest
 
 import redviz
 from redviz.lab.kl_states import ESTIMATORS, kl_states
-from redviz.models.policy import load_policy
+from redviz.models.kinds.policy import load_policy
 from redviz.records import Example
 
 

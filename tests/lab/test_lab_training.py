@@ -23,8 +23,8 @@ from redviz.lab.forms import advantages
 from redviz.lab.steps import Step
 from redviz.lab.training import Lab
 from redviz.lab.working import LabThread, work
-from redviz.models.load import load_reward_model
-from redviz.models.policy import load_policy
+from redviz.models.kinds.policy import load_policy
+from redviz.models.loading.load import load_reward_model
 
 TINY = LabConfig(
     method="red", batch=8, group=2, micro_batches=2, max_new_tokens=8, steps=3, learning_rate=1e-3, device="cpu", seed=5

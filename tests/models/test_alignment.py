@@ -6,7 +6,7 @@ import pytest
 import tiny_lm
 
 from redviz.errors import RedvizError
-from redviz.models.alignment import check_same_tokens, tokens_read
+from redviz.models.reading.alignment import check_same_tokens, tokens_read
 from redviz.records import Example
 
 EXAMPLE = Example("The film opens on a quiet street", "The lead is superb, funny and moving.")

@@ -8,9 +8,9 @@ import torch
 
 import redviz
 from redviz.errors import Cancelled, RedvizError
-from redviz.models import both_ways
-from redviz.models.load import load_reward_model
-from redviz.models.observe import attention_matrix, observe
+from redviz.models.loading.load import load_reward_model
+from redviz.models.running import both_ways
+from redviz.models.running.observe import attention_matrix, observe
 from redviz.records import Example
 
 PROMPT = "Review the film , please."

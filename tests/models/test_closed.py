@@ -11,10 +11,10 @@ import torch
 from bag import bag, encoding
 
 from redviz.errors import Cancelled, RedvizError
-from redviz.models import closed
-from redviz.models.closed import closed_scores, packed_mask
-from redviz.models.load import load_reward_model
-from redviz.models.observe import observe
+from redviz.models.loading.load import load_reward_model
+from redviz.models.running import closed
+from redviz.models.running.closed import closed_scores, packed_mask
+from redviz.models.running.observe import observe
 from redviz.records import Example
 
 PROMPT = " ".join(["The film opens on a quiet street"] * 3)  # longer than the sliding window of 12

@@ -25,10 +25,10 @@ from typer.testing import CliRunner
 import redviz
 from redviz.cli.main import app as cli
 from redviz.errors import RedvizError
-from redviz.models.families.table import ABOUT, FAMILIES
 from redviz.models.families.family import NOT_RUN
-from redviz.models.load import load_reward_model
-from redviz.models.observe import observe
+from redviz.models.families.table import ABOUT, FAMILIES
+from redviz.models.loading.load import load_reward_model
+from redviz.models.running.observe import observe
 from redviz.records import Example
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redviz.errors import RedvizError
-from redviz.models.function import SPLITS, reward_function, split_text
+from redviz.models.kinds.function import SPLITS, reward_function, split_text
 from redviz.records import Analysis, Example
 from redviz.text import units
 
@@ -245,6 +245,9 @@ def test_the_fingerprint_is_stable_and_tells_functions_apart():
 
 
 def test_functions_need_no_torch():
-    code = "import sys, redviz.models.function, redviz.models.rules as r; r.load_rule('rule:summary'); print('torch' in sys.modules)"
+    code = (
+        "import sys, redviz.models.kinds.function; from redviz.models.rules.rules import load_rule; "
+        "load_rule('rule:summary'); print('torch' in sys.modules)"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"

@@ -6,11 +6,11 @@ import tiny
 import torch
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
-from redviz.models import attention
-from redviz.models import observe as observing
-from redviz.models.attention import FAST, reading
-from redviz.models.observe import observe
-from redviz.models.tail import PromptCache, prompt_cache, tail_embeddings, tail_scores
+from redviz.models.running import attention
+from redviz.models.running import observe as observing
+from redviz.models.running.attention import FAST, reading
+from redviz.models.running.observe import observe
+from redviz.models.running.tail import PromptCache, prompt_cache, tail_embeddings, tail_scores
 from redviz.records import Example
 
 LONG = Example(" ".join(["The film opens on a quiet street"] * 3), "The lead is superb, funny and moving.")
@@ -147,7 +147,7 @@ def test_attention_sinks_are_kept():
 
 
 def test_pad_equal_to_eos_moves_the_models_own_read_and_we_follow():
-    from redviz.models.load import load_reward_model
+    from redviz.models.loading.load import load_reward_model
 
     folder = tiny.checkpoint("Llama", "ends", pad="<|end|>")
     follows = load_reward_model(str(folder), device="cpu")
@@ -187,7 +187,7 @@ def test_embeddings_in_place_of_ids_are_read_where_the_ids_would_be():
             float(model.module(**given).logits[0, 0]) for given in ({"input_ids": ids}, {"inputs_embeds": embedded})
         )
     assert own == pytest.approx(observation.score, abs=1e-5) and abs(moved - own) > 0.01  # the trap is there
-    from redviz.probe.gradient_inputs import ResponseScore, gradient_inputs
+    from redviz.credit.from_models.gradient_inputs import ResponseScore, gradient_inputs
 
     given = gradient_inputs(model, encoding)
     assert ResponseScore(model, given)(given.response).item() == pytest.approx(own, abs=1e-5)

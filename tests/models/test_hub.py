@@ -10,8 +10,8 @@ import tiny
 from huggingface_hub import constants, errors
 
 from redviz.errors import RedvizError
-from redviz.models.files import fingerprint, resolve
-from redviz.models.load import load_reward_model
+from redviz.models.loading.files import fingerprint, resolve
+from redviz.models.loading.load import load_reward_model
 
 MAIN, OLD = "a" * 40, "b" * 40
 

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from redviz.errors import RedvizError
-from redviz.models.files import embedded_models, fingerprint, resolve
-from redviz.models.found import head_mix
-from redviz.models.load import load_reward_model, pick_device
-from redviz.models.observe import observe
-from redviz.models.precision import pick_dtype
+from redviz.models.loading.files import embedded_models, fingerprint, resolve
+from redviz.models.loading.found import head_mix
+from redviz.models.loading.load import load_reward_model, pick_device
+from redviz.models.loading.precision import pick_dtype
+from redviz.models.running.observe import observe
 from redviz.records import Example
 
 EXAMPLE = Example("The film opens", "The lead is superb.")
@@ -331,7 +331,7 @@ def test_the_fingerprint_follows_every_file_that_counts(folder):
 
 
 def test_a_large_file_is_hashed_by_samples(folder, monkeypatch):
-    from redviz.models import files
+    from redviz.models.loading import files
 
     whole = fingerprint(folder)
     monkeypatch.setattr(files, "WHOLE", 1024)

@@ -12,14 +12,14 @@ from typer.testing import CliRunner
 
 import redviz
 from redviz.cli.main import app as cli
+from redviz.credit.from_models.coalitions import players_of, value_function
+from redviz.credit.from_models.gradient_inputs import baseline_embedding
+from redviz.credit.recipes import METHODS
 from redviz.errors import RedvizError
-from redviz.evaluation.edits import what_if
-from redviz.methods import METHODS
-from redviz.models.load import load_reward_model
-from redviz.models.observe import observe
-from redviz.models.pooling import packed, running_mean
-from redviz.probe.coalitions import players_of, value_function
-from redviz.probe.gradient_inputs import baseline_embedding
+from redviz.evaluation.edits.edits import what_if
+from redviz.models.loading.load import load_reward_model
+from redviz.models.running.observe import observe
+from redviz.models.running.pooling import packed, running_mean
 from redviz.records import Example
 
 PROMPT, RESPONSE = "Write a short review of the film.", "The lead is superb , moving and funny . But it drags."

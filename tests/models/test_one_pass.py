@@ -8,7 +8,7 @@ import tiny
 import torch
 
 from redviz.errors import RedvizError
-from redviz.models.observe import attention_matrix, observe
+from redviz.models.running.observe import attention_matrix, observe
 from redviz.records import Example
 
 PROMPT = " ".join(["The film opens on a quiet street"] * 3)  # longer than the sliding window of 12
@@ -126,7 +126,7 @@ def test_the_scores_are_those_of_one_pass():
 
 
 def test_a_bfloat16_trunk_keeps_its_head_in_float32():
-    from redviz.models.load import load_reward_model
+    from redviz.models.loading.load import load_reward_model
 
     model = load_reward_model(str(tiny.checkpoint()), device="cpu", dtype="bfloat16")
     assert model.dtype == torch.bfloat16

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 import redviz
 from redviz.errors import OnlyPairs
-from redviz.models import both_ways
+from redviz.models.running import both_ways
 
 PROMPT = "Review the film."
 RESPONSES = ["A superb film.", "A dull film, it drags on and on.", "Fine."]

@@ -11,9 +11,9 @@ import tiny_lm
 import torch
 
 from redviz.errors import RedvizError
-from redviz.models import policy as policies
-from redviz.models.files import EMBEDDED
-from redviz.models.policy import closes, load_policy, log_probs, token_log_probs
+from redviz.models.kinds import policy as policies
+from redviz.models.kinds.policy import closes, load_policy, log_probs, token_log_probs
+from redviz.models.loading.files import EMBEDDED
 from redviz.records import Example
 
 EXAMPLE = Example("The film opens on a quiet street", "The lead is superb, funny and moving.")

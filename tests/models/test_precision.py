@@ -10,10 +10,10 @@ import torch
 
 import redviz
 from redviz.errors import RedvizError
-from redviz.evaluation.conformance import check_model
-from redviz.models import precision
-from redviz.models.observe import observe
-from redviz.models.policy import load_policy, log_probs
+from redviz.evaluation.conformance.conformance import check_model
+from redviz.models.kinds.policy import load_policy, log_probs
+from redviz.models.loading import precision
+from redviz.models.running.observe import observe
 from redviz.records import Example
 
 EXAMPLES = (

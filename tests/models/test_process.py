@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 from transformers import BertConfig, BertForTokenClassification
 
 import redviz
-from redviz.credit.process import process
-from redviz.data.archive import load_analysis, save_analysis
-from redviz.data.from_rows import analyses_of
-from redviz.data.rows import rows
+from redviz.credit.from_records.process import process
+from redviz.credit.recipes import METHODS
+from redviz.data.results.archive import load_analysis, save_analysis
+from redviz.data.results.from_rows import analyses_of
+from redviz.data.results.rows import rows
 from redviz.errors import RedvizError
-from redviz.evaluation.edits import what_if
-from redviz.methods import METHODS
+from redviz.evaluation.edits.edits import what_if
 from redviz.models.families.family import NOT_RUN
 from redviz.models.families.process import PROCESS, asked_for
-from redviz.models.load import load_reward_model
-from redviz.models.process import ProcessModel
-from redviz.models.steps import StepFormat, after_each
-from redviz.models.weights import Weights
+from redviz.models.kinds.process import ProcessModel
+from redviz.models.loading.load import load_reward_model
+from redviz.models.loading.weights import Weights
+from redviz.models.reading.steps import StepFormat, after_each
 from redviz.records import Example
 
 PROMPT = "A box holds 6 rows of 7 eggs. How many?"

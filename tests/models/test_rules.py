@@ -8,9 +8,9 @@ import pytest
 
 from redviz.data.gallery import load_gallery
 from redviz.errors import RedvizError
-from redviz.models.rules import RULES, load_rule
-from redviz.models.rules_of_code import python_static
-from redviz.models.rules_of_text import MOST, dialogue, exact_answer, summary
+from redviz.models.rules.rules import RULES, load_rule
+from redviz.models.rules.rules_of_code import python_static
+from redviz.models.rules.rules_of_text import MOST, dialogue, exact_answer, summary
 from redviz.records import Example
 
 SUM = "6 times 7? (answer: 42)"

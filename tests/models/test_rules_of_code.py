@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from redviz.models.rules_of_code import python_static
+from redviz.models.rules.rules_of_code import python_static
 
 ASKED = "Write f(x). Mind the empty list."
 

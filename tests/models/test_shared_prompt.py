@@ -10,8 +10,8 @@ import pytest
 import tiny
 import torch
 
-from redviz.models.observe import observe
-from redviz.models.shared_prompt import observe_responses, shared_columns
+from redviz.models.running.observe import observe
+from redviz.models.running.shared_prompt import observe_responses, shared_columns
 from redviz.records import Example
 
 PROMPT = " ".join(["The film opens on a quiet street"] * 3)  # longer than the sliding window of 12
@@ -169,7 +169,7 @@ def test_a_trunk_that_does_not_reuse_what_it_is_given(broken):
 
 
 def test_a_bfloat16_trunk_is_shared_too():
-    from redviz.models.load import load_reward_model
+    from redviz.models.loading.load import load_reward_model
 
     model = load_reward_model(str(tiny.checkpoint()), device="cpu", dtype="bfloat16")
     encodings = encoded(model)

@@ -7,9 +7,9 @@ import transformers
 
 import redviz
 from redviz.errors import RedvizError
-from redviz.models import both_ways
-from redviz.models.load import load_reward_model
-from redviz.models.observe import observe
+from redviz.models.loading.load import load_reward_model
+from redviz.models.running import both_ways
+from redviz.models.running.observe import observe
 from redviz.records import Example
 
 PROMPT, RESPONSE = "Review the film , please.", "A warm, funny film. Dull mess!"

@@ -10,8 +10,8 @@ import tiny
 import torch
 
 from redviz.errors import Cancelled, RedvizError
-from redviz.models.observe import observe
-from redviz.models.suffix import kept_columns, observe_edited
+from redviz.models.running.observe import observe
+from redviz.models.running.suffix import kept_columns, observe_edited
 from redviz.records import Example
 
 PROMPT = " ".join(["The film opens on a quiet street"] * 3)  # longer than the sliding window of 12

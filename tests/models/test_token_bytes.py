@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from redviz.models.token_bytes import character_offsets, encoded_ends, text_and_ends, token_bytes
+from redviz.models.reading.token_bytes import character_offsets, encoded_ends, text_and_ends, token_bytes
 from redviz.records import Encoding, Example
 from tests import tiny
 

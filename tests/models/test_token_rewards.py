@@ -12,16 +12,16 @@ import transformers
 from typer.testing import CliRunner
 
 import redviz
-from redviz.batch import local
 from redviz.cli.main import app as cli
-from redviz.data.archive import load_analysis, save_analysis
+from redviz.data.results.archive import load_analysis, save_analysis
 from redviz.errors import RedvizError
-from redviz.evaluation.edits import what_if
+from redviz.evaluation.edits.edits import what_if
 from redviz.models.families.family import NOT_RUN
-from redviz.models.load import load_reward_model
-from redviz.models.process import ProcessModel
-from redviz.models.token_rewards import TokenRewards
+from redviz.models.kinds.process import ProcessModel
+from redviz.models.kinds.token_rewards import TokenRewards
+from redviz.models.loading.load import load_reward_model
 from redviz.records import Example
+from redviz.runs import local
 
 PROMPT, RESPONSE = "Write a short review of the film.", "The lead is superb , moving and funny . But it drags."
 OTHER = ("And the music ?", "Dull .")

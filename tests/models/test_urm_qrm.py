@@ -9,8 +9,8 @@ from transformers import Gemma2Config, LlamaConfig
 
 import redviz
 from redviz.errors import RedvizError
-from redviz.models.load import load_reward_model
-from redviz.models.observe import observe
+from redviz.models.loading.load import load_reward_model
+from redviz.models.running.observe import observe
 from redviz.records import Example
 
 PAIRS = [

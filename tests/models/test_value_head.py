@@ -11,8 +11,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from redviz.errors import RedvizError
-from redviz.models.observe import observe
-from redviz.models.value_head import critic_values, load_value_model
+from redviz.models.kinds.value_head import critic_values, load_value_model
+from redviz.models.running.observe import observe
 from redviz.records import Example
 
 EXAMPLE = Example("The film opens on a quiet street", "The lead is superb, funny and moving.")

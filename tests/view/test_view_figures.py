@@ -106,7 +106,7 @@ def test_right_to_left_words_are_placed_from_the_right():
 
 
 def test_attention_maps_keep_hostile_text_as_text():
-    from redviz.view import figures
+    from redviz.app.inspect import figures
 
     made = analyses.hostile()
     count = len(made.tokens)
@@ -120,7 +120,7 @@ def test_attention_maps_keep_hostile_text_as_text():
 
 
 def test_attention_maps_name_every_cell_without_a_text_per_cell():
-    from redviz.view import figures
+    from redviz.app.inspect import figures
 
     rows = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4)
     figure = figures.attention_rows_figure(rows, ["so", "so", "\n", "good"])

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from redviz import settings
-from redviz.data.archive import load_analysis
+from redviz.data.results.archive import load_analysis
 from redviz.errors import RedvizError
 from redviz.view import png
 from redviz.view.svg import strips_svg

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from redviz.models.families.family import Config, Family
 from redviz.models.families.heads import linear
-from redviz.models.weights import Weights
+from redviz.models.loading.weights import Weights
 
 OBJECTIVES = (
     "helpsteer-helpfulness", "helpsteer-correctness", "helpsteer-coherence", "helpsteer-complexity", "helpsteer-verbosity",

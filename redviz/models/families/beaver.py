@@ -7,7 +7,7 @@ from torch import nn
 from redviz.errors import RedvizError
 from redviz.models.families.family import Config, Family
 from redviz.models.families.heads import Scaled, linear
-from redviz.models.weights import Weights
+from redviz.models.loading.weights import Weights
 
 TEMPLATE = (
     "{{ bos_token }}BEGINNING OF CONVERSATION: {% for m in messages %}{% if m['role'] == 'assistant' %}ASSISTANT:{{ m['content'] }}"

@@ -11,9 +11,9 @@ from transformers import AutoModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from redviz.errors import RedvizError
-from redviz.models.checkpoint import pretrained, refuse_new_weights
 from redviz.models.families.family import Config, Family, RewardModule
-from redviz.models.weights import Weights
+from redviz.models.loading.checkpoint import pretrained, refuse_new_weights
+from redviz.models.loading.weights import Weights
 
 
 def build(

@@ -1,4 +1,4 @@
-"""The implicit reward of a DPO policy: what people are told of it; :mod:`redviz.models.implicit` is the model."""
+"""The implicit reward of a DPO policy: what people are told of it; :mod:`redviz.models.kinds.implicit` is the model."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from redviz.errors import RedvizError
-from redviz.models.weights import Weights
+from redviz.models.loading.weights import Weights
 
 NOT_RUN = "built from the description, never run on the published weights"
 
@@ -70,7 +70,7 @@ class Family(Described):
     pooling
         Which hidden state the head reads: "last", "mean" (of all up to there), or what else config.json says, which is refused.
     gate, header
-        Of several objectives that the prompt weighs (:class:`redviz.models.reward_model.RewardModel`).
+        Of several objectives that the prompt weighs (:class:`redviz.models.kinds.reward_model.RewardModel`).
     mixed
         Whether the head's first output is the model's own score, made of the others at the same hidden state.
     open_means

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from redviz.errors import RedvizError
-from redviz.models.weights import Weights
+from redviz.models.loading.weights import Weights
 
 
 def linear(weights: Weights, prefix: str) -> nn.Linear:

@@ -10,7 +10,7 @@ from torch import Tensor
 from redviz.errors import RedvizError
 from redviz.models.families.family import Config, Family
 from redviz.models.families.heads import linear
-from redviz.models.weights import Weights
+from redviz.models.loading.weights import Weights
 
 NAMES = {
     "tok_embeddings": "embed_tokens",

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
 from redviz.errors import RedvizError
-from redviz.models.checkpoint import pretrained, refuse_new_weights
 from redviz.models.families.family import Described, RewardModule
+from redviz.models.loading.checkpoint import pretrained, refuse_new_weights
 
 PREFIX = "logit:"
 ASK = "{% set add_generation_prompt = true %}"

@@ -6,7 +6,7 @@ from torch import nn
 
 from redviz.models.families.family import Config, Family
 from redviz.models.families.heads import Scaled, linear
-from redviz.models.weights import Weights
+from redviz.models.loading.weights import Weights
 
 
 def recognises(config: Config, weights: Weights) -> bool:

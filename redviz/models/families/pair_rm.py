@@ -18,11 +18,11 @@ from transformers import AutoModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from redviz.errors import OnlyPairs, RedvizError
-from redviz.models.both_ways import TOKENS_AT_ONCE
-from redviz.models.checkpoint import pretrained, refuse_new_weights
 from redviz.models.families.family import Config, Described
 from redviz.models.families.heads import linear
-from redviz.models.weights import Weights
+from redviz.models.loading.checkpoint import pretrained, refuse_new_weights
+from redviz.models.loading.weights import Weights
+from redviz.models.running.both_ways import TOKENS_AT_ONCE
 from redviz.records import Array
 
 TRUNK, HEAD = "pretrained_model.", "head_layer."

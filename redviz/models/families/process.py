@@ -15,14 +15,22 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForTokenClassification
 
 from redviz.errors import RedvizError
-from redviz.models.checkpoint import pretrained, refuse_new_weights
 from redviz.models.families import logit
 from redviz.models.families.build import build as build_family
 from redviz.models.families.family import Config, Described, Family, RewardModule
 from redviz.models.families.heads import sequence
-from redviz.models.process import AGGREGATES, ProcessModel, causal
-from redviz.models.steps import BLANK_LINE, LINE_BREAK, StepFormat, after_each, joined_ids, lines_with_tag, turns
-from redviz.models.weights import Weights
+from redviz.models.kinds.process import AGGREGATES, ProcessModel, causal
+from redviz.models.loading.checkpoint import pretrained, refuse_new_weights
+from redviz.models.loading.weights import Weights
+from redviz.models.reading.steps import (
+    BLANK_LINE,
+    LINE_BREAK,
+    StepFormat,
+    after_each,
+    joined_ids,
+    lines_with_tag,
+    turns,
+)
 from redviz.records import Source
 
 LABELS = ("wrong", "right")

@@ -9,7 +9,7 @@ from redviz.errors import RedvizError
 from redviz.models.families.armo import HEADER, OBJECTIVES, Adjusted, Gate
 from redviz.models.families.family import Config, Family
 from redviz.models.families.heads import linear
-from redviz.models.weights import Weights
+from redviz.models.loading.weights import Weights
 
 GEMMA = (107, 108, 106, 2516, 108)  # Gemma 2's end of turn and header of the model, with the line breaks between
 EPSILON = 1e-5  # of torch's batch normalisation

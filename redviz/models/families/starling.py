@@ -8,7 +8,7 @@ from torch import Tensor
 
 from redviz.models.families.family import Config, Family
 from redviz.models.families.heads import linear
-from redviz.models.weights import Weights
+from redviz.models.loading.weights import Weights
 
 INST = (
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'assistant' %} {{ m['content'] }}</s>"

@@ -21,7 +21,7 @@ from redviz.models.families import (
     value_heads,
 )
 from redviz.models.families.family import Config, Described, Family
-from redviz.models.weights import Weights
+from redviz.models.loading.weights import Weights
 
 FAMILIES: dict[str, Family] = {
     "openrlhf": openrlhf.FAMILY,

@@ -10,8 +10,8 @@ import torch
 from transformers import AutoModelForTokenClassification
 
 from redviz.errors import RedvizError
-from redviz.models.checkpoint import pretrained, refuse_new_weights
 from redviz.models.families.family import Config, Described
+from redviz.models.loading.checkpoint import pretrained, refuse_new_weights
 
 NAME, PREFIX = "token_rewards", "tokens"
 DESCRIBED = Described(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from redviz.models.families.family import Config, Family
 from redviz.models.families.heads import linear
-from redviz.models.weights import Weights
+from redviz.models.loading.weights import Weights
 
 HUMAN = (
     "{{ bos_token }}{% for m in messages %}{{ 'Assistant: ' if m['role'] == 'assistant' else 'Human: ' }}{{ m['content'] }}"

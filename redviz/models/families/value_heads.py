@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from redviz.models.families.family import Config, Family
 from redviz.models.families.heads import dense
-from redviz.models.weights import Weights
+from redviz.models.loading.weights import Weights
 
 HEAD = "v_head.summary"
 

@@ -1,0 +1,1 @@
+"""The Agreement screen: do people agree, and does a method find what they marked."""

@@ -1,0 +1,188 @@
+"""The figures of the Agreement screen, drawn by Plotly. Import this module only where they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from redviz.evaluation.agreement.against_people import MethodAgreement
+from redviz.evaluation.faithfulness.faithfulness_report import MethodFaithfulness
+from redviz.evaluation.statistics.bradley_terry import Ranking
+from redviz.evaluation.statistics.intervals import Estimate
+from redviz.records import Array
+from redviz.view.colour import DARK, LIGHT, Theme, series_indices
+from redviz.view.marks import flat
+
+QUIET = "rgba(128,128,128,0.8)"
+GRID = "rgba(128,128,128,0.15)"
+LONGEST = 28  # characters of a name beside a dot
+SYMBOLS = {"method": "circle", "people": "diamond", "baseline": "circle-open"}
+LINES = {"deletion": "share of units taken out", "insertion": "share of units put back"}
+
+
+def leaderboard_figure(
+    rows: Sequence[MethodAgreement], metric: str, title: str, names: Mapping[str, str], *, theme: Theme = LIGHT
+) -> go.Figure:
+    """A dot with its 95 % interval for every row, from top to bottom as given; a dotted line at chance, a dashed one at people.
+
+    Parameters
+    ----------
+    rows
+        Methods, people and baselines, in the order to draw.
+    metric, title
+        The figure, and what stands below the axis.
+    names
+        What a person reads for a method's label.
+    """
+    drawn = [row for row in rows if np.isfinite(row.figures[metric].value)]
+    shades = {"method": theme.positive, "people": theme.negative, "baseline": QUIET}
+    labels = {row.label: _plain(names.get(row.label, row.label)) for row in drawn}
+    figure = go.Figure()
+    for kind, symbol in SYMBOLS.items():
+        own = [row for row in drawn if row.kind == kind]
+        found = [row.figures[metric] for row in own]
+        figure.add_scatter(
+            x=[e.value for e in found],
+            y=[labels[row.label] for row in own],
+            error_x=_bars(found, shades[kind]),
+            customdata=[[_interval(e), e.count] for e in found],
+            mode="markers",
+            marker={"color": shades[kind], "size": 10, "symbol": symbol, "line": {"width": 1.5, "color": shades[kind]}},
+            hovertemplate="%{y}: %{x:.3f}%{customdata[0]}, %{customdata[1]} responses<extra></extra>",
+        )
+    for row in drawn:
+        if row.label == "chance" or row.kind == "people":
+            dash = "dot" if row.kind == "baseline" else "dash"
+            figure.add_vline(x=row.figures[metric].value, line={"color": shades[row.kind], "dash": dash, "width": 1})
+    figure.update_xaxes(title_text=title)
+    order = [labels[row.label] for row in drawn]
+    figure.update_yaxes(automargin=True, ticksuffix="  ", categoryorder="array", categoryarray=order[::-1])
+    return _dressed(figure, 80 + 27 * len(drawn), theme)
+
+
+def matrix_figure(values: Array, names: Sequence[str], low: float, hover: str, *, theme: Theme = LIGHT) -> go.Figure:
+    """``[label, label]`` with its numbers: from ``low`` (-1 or 0) to 1."""
+    labels = [_plain(name) for name in names]
+    ends = [[0, theme.background], [1, theme.positive]]
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=labels,
+            y=labels,
+            text=[["" if np.isnan(value) else f"{value:.2f}" for value in row] for row in values],
+            texttemplate="%{text}",
+            zmin=low,
+            zmax=1,
+            colorscale=ends if low == 0 else [[0, theme.negative], [0.5, theme.background], [1, theme.positive]],
+            showscale=False,
+            hovertemplate=f"%{{y}} and %{{x}}: {hover} %{{z:.3f}}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(automargin=True)
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    return _dressed(figure, 110 + 36 * len(labels), theme)
+
+
+def curves_figure(
+    rows: Sequence[MethodFaithfulness],
+    shares: Array,
+    line: str,
+    controls: str,
+    names: Mapping[str, str],
+    *,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Mean change of the score while units go ("deletion") or while they come ("insertion"), by decreasing credit.
+
+    Parameters
+    ----------
+    shares
+        ``[G]``: of the units.
+    controls
+        The label whose interval, random order (dotted) and reversed order (dashed) are drawn too.
+    """
+    figure = go.Figure()
+    colours = series_indices([row.label for row in rows])
+    for row in rows:
+        colour = theme.series[colours[row.label] % len(theme.series)]
+        name = _plain(names.get(row.label, row.label))
+        chosen = row.label == controls
+        orders = {"own": ("solid", colour, name)}
+        if chosen:
+            orders |= {
+                "reversed": ("dash", colour, f"{name}, reversed"),
+                "random": ("dot", QUIET, "random order"),
+            }
+        for order, (dash, ink, said) in orders.items():
+            found = row.curves[order][line]
+            figure.add_scatter(
+                x=shares,
+                y=[e.value for e in found],
+                error_y=_bars(found, ink) if chosen and order == "own" else None,
+                name=said,
+                mode="lines+markers",
+                line={"color": ink, "dash": dash, "width": 2.2 if chosen and order == "own" else 1.4},
+                marker={"size": 5},
+                customdata=[_interval(e) for e in found],
+                hovertemplate=f"{said} at %{{x:.0%}}: %{{y:+.3f}}%{{customdata}}<extra></extra>",
+            )
+    figure.update_xaxes(title_text=LINES[line], tickformat=".0%", range=[-0.03, 1.03])
+    figure.update_yaxes(title_text="change of the score", automargin=True)
+    _dressed(figure, 380, theme)
+    return figure.update_layout(showlegend=True, legend={"orientation": "h", "yanchor": "top", "y": -0.22, "x": 0})
+
+
+def strengths_figure(ranking: Ranking, names: Mapping[str, str], *, theme: Theme = LIGHT) -> go.Figure:
+    """Bradley-Terry log strengths with their 95 % intervals, the most preferred on top; 0 is the mean of the methods."""
+    found = [method.strength for method in ranking.methods]
+    labels = [_plain(names.get(method.label, method.label)) for method in ranking.methods]
+    figure = go.Figure(
+        go.Scatter(
+            x=[e.value for e in found],
+            y=labels,
+            error_x=_bars(found, theme.positive),
+            customdata=[[_interval(m.strength), m.wins, m.losses, m.ties] for m in ranking.methods],
+            mode="markers",
+            marker={"color": theme.positive, "size": 10},
+            hovertemplate="%{y}: %{x:+.3f}%{customdata[0]}<br>%{customdata[1]} won, %{customdata[2]} lost, "
+            "%{customdata[3]} neither<extra></extra>",
+        )
+    )
+    figure.add_vline(x=0, line={"color": QUIET, "dash": "dot"})
+    figure.update_xaxes(title_text="log strength")
+    figure.update_yaxes(automargin=True, ticksuffix="  ", autorange="reversed", type="category")
+    return _dressed(figure, 90 + 34 * len(labels), theme)
+
+
+def _bars(found: Sequence[Estimate], colour: str) -> dict[str, object]:
+    above = [float(np.nan_to_num(e.high - e.value)) for e in found]
+    below = [float(np.nan_to_num(e.value - e.low)) for e in found]
+    return {"array": above, "arrayminus": below, "color": colour, "thickness": 1.4, "width": 4}
+
+
+def _interval(found: Estimate) -> str:
+    return f" ({found.low:.3f} to {found.high:.3f})" if np.isfinite(found.low) else ""
+
+
+def _plain(text: str) -> str:
+    """A name as Plotly shows it, on one line: it reads tags even where they are written as entities."""
+    line = flat(" ".join(text.split()))
+    short = line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+    return short.replace("&", "&amp;").replace("<", "‹").replace(">", "›")
+
+
+def _dressed(figure: go.Figure, height: int, theme: Theme) -> go.Figure:
+    figure.update_xaxes(zerolinecolor=GRID, gridcolor=GRID)
+    figure.update_yaxes(zerolinecolor=GRID, gridcolor=GRID)
+    figure.update_layout(
+        height=height,
+        showlegend=False,
+        margin={"l": 8, "r": 16, "t": 10, "b": 48},
+        template="plotly_dark" if theme is DARK else "plotly_white",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": theme.text},
+    )
+    return figure

@@ -1,0 +1,1 @@
+"""The Annotate screen: the task, and the maps that people choose between."""

@@ -1,0 +1,1 @@
+"""The Compare screen: responses of one prompt, or one response under two models."""

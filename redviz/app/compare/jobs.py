@@ -1,0 +1,95 @@
+"""What Compare asks of the worker: the shared pass over all responses, then each method's credits as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from redviz.analysis import observe_one
+from redviz.app.parts.methods_bar import method_names, remove
+from redviz.app.parts.waiting import result_of, wait_for
+from redviz.app.session import asked, engine, partners_of, view
+from redviz.app.worker import LONG, Job
+from redviz.comparison import Comparison, observe_together
+from redviz.credit.ingredients import Partners, credit_of, gather
+from redviz.credit.recipes import Recipe
+from redviz.models.spec import NEEDED_FOR, ModelSpec
+from redviz.records import Analysis, Credit, Example
+
+if TYPE_CHECKING:
+    from redviz.models.kinds.reward_model import RewardModel
+
+SCORES = "Scoring the responses"
+STEPS = 1000  # of progress, for each response
+
+
+def compared(spec: ModelSpec, examples: Sequence[Example], wanted: Mapping[str, Recipe]) -> Comparison | None:
+    """The responses under a model with the credits that are there so far; the progress of the others is on the page.
+
+    None until the scores are there. The numbers are those of :func:`redviz.compare`.
+    """
+    key = tuple((example.prompt, example.response) for example in examples)
+    scored: Comparison | None = result_of(spec, SCORES, key, partial(_score, examples))
+    if scored is None:
+        return None
+    credits: list[dict[str, Credit]] = [{} for _ in examples]
+    jobs: list[tuple[str, Hashable, Job]] = []
+    names = method_names(wanted)
+    for label, recipe in wanted.items():
+        beside = _partners(recipe)
+        title, content = names[label], repr((key, recipe, sorted(beside.items())))
+        made: list[Credit] | None = engine().kept(spec, title, content)
+        if made is None:
+            work = _credit_work(scored, recipe, label, beside)
+            asked_key = (title, spec, content)
+            start = partial(_start, spec, title, work, content)
+            jobs.append((label, asked_key, asked(asked_key, start, subject=examples[0].prompt)))
+            continue
+        for own, credit in zip(credits, made, strict=True):
+            own[label] = credit
+    wait_for([(asked_key, job) for _, asked_key, job in jobs])
+    for label, _, job in jobs:
+        if job.state == "failed" and len(wanted) > 1:
+            st.button(f"Remove {names[label]}", key=f"redviz.failed.{label}", on_click=remove, args=(label,))
+    return Comparison(tuple(replace(a, credits=own) for a, own in zip(scored.analyses, credits, strict=True)))
+
+
+def _score(examples: Sequence[Example], model: RewardModel, job: Job) -> Comparison:
+    observations = observe_together(model, [model.encode(example) for example in examples])
+    return Comparison(tuple(Analysis(e, model.source, o, {}) for e, o in zip(examples, observations, strict=True)))
+
+
+def _partners(recipe: Recipe) -> dict[str, ModelSpec]:
+    """The models beside the reward model that this recipe asks for and that may be used here."""
+    needed = {role for name in recipe.ingredients for role in NEEDED_FOR.get(name, ())}
+    return {role: spec for role, spec in partners_of(view()).items() if role in needed}
+
+
+def _start(spec: ModelSpec, title: str, work: Callable[[RewardModel, Job], Any], content: str) -> Job:
+    return engine().with_model(spec, title, work, key=content, priority=LONG)
+
+
+def _credit_work(
+    scored: Comparison, recipe: Recipe, label: str, beside: Mapping[str, ModelSpec]
+) -> Callable[[RewardModel, Job], list[Credit]]:
+    running = engine()  # asked for here: the worker's thread has no browser session
+
+    def work(model: RewardModel, job: Job) -> list[Credit]:
+        made: list[Credit] = []
+        with running.partners(beside) as loaded:
+            for analysis in scored.analyses:
+                assert analysis.observation is not None
+                at_hand = gather(model, analysis.observation, {label: recipe}, Partners(**loaded), observe_one)
+                told = partial(_overall, job, len(made), len(scored.analyses))
+                made.append(credit_of(analysis.observation, recipe, at_hand, told))
+        return made
+
+    return work
+
+
+def _overall(job: Job, index: int, count: int, done: int, total: int) -> None:
+    job.progress(index * STEPS + done * STEPS // max(1, total), count * STEPS)

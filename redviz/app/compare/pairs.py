@@ -1,0 +1,132 @@
+"""Responses under a model that scores pairs: margins in both orders and a ranking, and no strips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from redviz.app.compare.calls import pair_calls
+from redviz.app.compare.pick import short
+from redviz.app.dataset.state import kept_choice
+from redviz.app.parts.waiting import result_of, wait_for
+from redviz.app.session import asked, engine
+from redviz.app.worker import LONG
+from redviz.data.results.rows import without_formulas
+from redviz.models.kinds.pair_scores import CAUTION, PairScores, PairWords
+from redviz.models.spec import ModelSpec
+from redviz.records import Example
+from redviz.view.markdown import plain
+from redviz.view.marks import flat
+
+if TYPE_CHECKING:
+    from redviz.app.worker import Job
+    from redviz.models.kinds.pair_scorer import PairScorer
+
+TITLE, WORDS = "Comparing the pairs", "Leaving out words"
+TALL = 15  # rows before a table scrolls
+SIGNED = st.column_config.NumberColumn(format="%+.4f")
+
+
+def pairs_part(examples: Sequence[Example], names: Sequence[str], spec: ModelSpec) -> None:
+    """Draw it."""
+    st.info(CAUTION)
+    key = tuple((example.prompt, example.response) for example in examples)
+    found: PairScores | None = result_of(spec, TITLE, key, partial(_compare, examples))
+    if found is None:
+        return
+    for notice in found.notices:
+        st.warning(plain(notice))
+    st.markdown("**Ranking, by the mean margin over the others**")
+    ranked = pd.DataFrame(
+        {
+            "rank": range(1, len(names) + 1),
+            "response": [names[i] for i in found.ranking],
+            "mean margin": found.mean_margins[list(found.ranking)],
+            "text": [short(found.responses[i]) for i in found.ranking],
+        }
+    )
+    st.dataframe(ranked, hide_index=True, column_config={"mean margin": SIGNED}, key="redviz.compare.ranking")
+    st.markdown("**Every pair, in both orders**")
+    frame = found.to_frame()
+    shown = pd.DataFrame(
+        {
+            "pair": [f"{names[i]} over {names[j]}" for i, j in found.pairs],
+            "margin": frame.margin,
+            "P(preferred)": 100 * frame.probability,
+            "shown first": frame.shown_first,
+            "shown second": frame.shown_second,
+            "the order changes it by": frame.order_effect,
+        }
+    )
+    columns = dict.fromkeys(("margin", "shown first", "shown second", "the order changes it by"), SIGNED)
+    percent = st.column_config.NumberColumn(format="%.1f %%", help="The sigmoid of the margin")
+    st.dataframe(shown, hide_index=True, column_config={**columns, "P(preferred)": percent}, key="redviz.compare.pairs")
+    st.caption(
+        "All margins are those of the response named first: as the model reads it first, as it reads it second, and the mean of both."
+    )
+    if remark := found.order_remark(names):
+        st.warning(plain(remark))
+    _words(found, names, spec)
+    table = without_formulas(
+        frame.assign(first=[names[i] for i in frame["first"]], second=[names[j] for j in frame["second"]])
+    )
+    st.download_button("Pairs (CSV)", table.to_csv(index=False), "redviz-pairs.csv", "text/csv")
+    for side, title, language, code in zip(
+        st.columns(2), ("Python", "a terminal"), ("python", "bash"), pair_calls(spec, examples), strict=True
+    ):
+        with side:
+            st.markdown(f"**The same in {title}**")
+            st.code(code, language=language, wrap_lines=True)
+
+
+def _words(found: PairScores, names: Sequence[str], spec: ModelSpec) -> None:
+    """What each word of two responses adds to the margin: two runs of the model for each, so on request."""
+    pairs = found.pairs
+    told = [f"{names[i]} over {names[j]}" for i, j in pairs]
+    at = 0
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if len(pairs) > 1:
+            name = f"compare.words.{len(names)}"
+            at = kept_choice("Words of", name, list(range(len(pairs))), format_func=told.__getitem__, width=150)
+        key = (found.prompt, found.responses, pairs[at])
+        wanted = f"redviz.compare.words.{hash(repr(key))}"
+        if st.button("What does each word add?", help="Every word of both is left out once, in both orders"):
+            st.session_state[wanted] = True
+    if not st.session_state.get(wanted):
+        return
+    running, content = engine(), repr(key)
+    words: PairWords | None = running.kept(spec, WORDS, content)
+    if words is None:
+        work = partial(_occluded, found, pairs[at])
+        start = partial(running.with_model, spec, WORDS, work, key=content, priority=LONG)
+        asked_key = (WORDS, spec, content)
+        wait_for([(asked_key, asked(asked_key, start, subject=found.prompt))])
+        return
+    frame = pd.DataFrame(
+        {
+            "response": [names[row.response] for row in words.largest],
+            "word": [flat(row.text) for row in words.largest],
+            "adds": [row.value for row in words.largest],
+        }
+    )
+    st.markdown(f"**What each word adds to the margin of {plain(told[at])}**")
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height=35 * min(TALL, len(frame)) + 38,
+        column_config={"adds": SIGNED},
+        key="redviz.compare.words",
+    )
+    st.caption("The margin less the margin without the word, on average over both orders; these promise no sum.")
+
+
+def _occluded(found: PairScores, pair: tuple[int, int], model: PairScorer, job: Job) -> PairWords:
+    return model.words(found, *pair, job.progress)
+
+
+def _compare(examples: Sequence[Example], model: PairScorer, job: Job) -> PairScores:
+    return model.scores(examples[0].prompt, [example.response for example in examples], job.progress)

@@ -1,0 +1,1 @@
+"""The Data set screen: open, count, score, and look at rows."""

@@ -1,0 +1,169 @@
+"""The part "Open a data set": what was understood of it, what is malformed, which column is which, and scoring it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import streamlit as st
+
+from redviz import settings
+from redviz.app.dataset.sources import MOST_CHECKED, Opened, Source, chosen_source, opened
+from redviz.app.dataset.state import keep, kept, kept_choice, recall
+from redviz.app.parts.methods_bar import method_names
+from redviz.app.project.state import new_project
+from redviz.app.runs.jobs import begin, ray_possible
+from redviz.app.session import allowed, confirm_partners, confirmed, spec_of, view
+from redviz.data.sets.items import DataItem
+from redviz.records import Prompt
+from redviz.view.markdown import plain
+from redviz.view.marks import flat
+
+ROLES = {
+    "prompt": "Prompt",
+    "chosen": "Chosen response",
+    "rejected": "Rejected response",
+    "response": "Response (where there is one)",
+    "label": "Label (true where it is good)",
+}
+NONE = "—"
+MAPPING = "dataset.mapping"
+MOST_LISTED = 200  # problems
+LONGEST = 400  # characters of a cell
+
+
+def open_part() -> None:
+    """Draw it."""
+    source = chosen_source()
+    if source is None:
+        return
+    limit = kept(
+        st.number_input,
+        "Rows to take at most",
+        "dataset.limit",
+        None,
+        1,
+        placeholder="all",
+        help="Rows of the file, in its order; a pair is one row.",
+        width=220,
+    )
+    mapping = _mapping(source)
+    found = opened(source, mapping, None if limit is None else int(limit))
+    if found.dataset is None:
+        _refused(source, found, mapping)
+        return
+    st.success(plain(found.dataset.detected.sentence))
+    _problems(found)
+    with st.expander("Columns"):
+        _form(source, found.columns, found.dataset.detected.mapping, bool(mapping))
+    st.caption(f"The first {len(found.first)} rows" if found.items > len(found.first) else "All rows")
+    st.dataframe(_preview(found.first), hide_index=True, height=min(320, 38 + 35 * sum(map(_candidates, found.first))))
+    _score(source, found, mapping, None if limit is None else int(limit))
+    if st.button("Annotate these responses", icon=":material/edit_note:"):
+        new_project()
+        st.switch_page("pages/project.py")
+
+
+def _refused(source: Source, found: Opened, mapping: Mapping[str, str]) -> None:
+    if not found.columns:
+        st.error(plain(found.refusal))
+        return
+    unknown = not mapping and "fit no known schema" in found.refusal
+    st.warning("The columns fit no known schema: say which one is which." if unknown else plain(found.refusal))
+    if not mapping:
+        st.text(f"Columns: {', '.join(found.columns[:40])}")
+    _form(source, found.columns, mapping, bool(mapping))
+
+
+def _problems(found: Opened) -> None:
+    if not found.skipped:
+        return
+    those = "row gives" if found.skipped == 1 else "rows give"
+    scope = "" if found.whole else f" of the first {MOST_CHECKED:,}"
+    st.warning(f"{found.skipped:,} {those} no example{scope} and {'is' if found.skipped == 1 else 'are'} left out.")
+    shown = found.problems[:MOST_LISTED]
+    table = pd.DataFrame({"line": [p.line for p in shown], "reason": [p.reason for p in shown]})
+    st.dataframe(table, hide_index=True, height=min(220, 38 + 35 * len(shown)))
+
+
+def _mapping(source: Source) -> dict[str, str]:
+    """The mapping that a person chose for this source."""
+    chosen_for, mapping = recall(MAPPING, (None, {}))
+    return mapping if chosen_for == source.key else {}
+
+
+def _form(source: Source, columns: tuple[str, ...], known: Mapping[str, str], mapped: bool) -> None:
+    """Which column plays which part. It is kept for this source alone: other files have other columns."""
+    with st.form("redviz.dataset.columns"):
+        options = [NONE, *columns]
+        chosen = {
+            part: st.selectbox(
+                label,
+                options,
+                index=options.index(known[part]) if known.get(part) in columns else 0,
+                key=f"redviz.widget.column.{part}.{hash(source.key)}",
+            )
+            for part, label in ROLES.items()
+        }
+        if st.form_submit_button("Read it so", type="primary"):
+            keep(MAPPING, (source.key, {part: column for part, column in chosen.items() if column != NONE}))
+            st.rerun()
+    if mapped:
+        st.button("Forget this mapping", on_click=keep, args=(MAPPING, (None, {})), type="tertiary")
+
+
+def _candidates(item: DataItem) -> int:
+    return len(item.candidates)
+
+
+def _preview(items: tuple[DataItem, ...]) -> pd.DataFrame:
+    rows = [
+        {
+            "line": item.line,
+            "id": item.id,
+            "subset": item.subset,
+            "role": candidate.role,
+            "rating": candidate.rating,
+            "prompt": _cell(item.prompt if candidate.prompt is None else candidate.prompt),
+            "response": _cell(candidate.response),
+        }
+        for item in items
+        for candidate in item.candidates
+    ]
+    table = pd.DataFrame(rows)
+    return table.drop(
+        columns=[name for name in ("subset", "role", "rating") if not any(table[name].notna() & (table[name] != ""))]
+    )
+
+
+def _cell(text: Prompt) -> str:
+    whole = text if isinstance(text, str) else " / ".join(turn["content"] for turn in text)
+    return flat(whole if len(whole) <= LONGEST else whole[:LONGEST] + "…")
+
+
+def _score(source: Source, found: Opened, mapping: Mapping[str, str], limit: int | None) -> None:
+    spec, wanted = spec_of(view()), view().recipes
+    if settings.demo_mode():
+        st.info("This is a public demo, which starts no runs; run redviz on your own machine to score data sets.")
+        return
+    if not allowed(spec.name):
+        st.error(f"This server does not offer {plain(spec.name)}; choose a model at the left.")
+        return
+    if not confirmed(spec.name):
+        return
+    confirm_partners(wanted)
+    count = f"{found.responses:,}" if found.whole else "all"
+    named = ", ".join(method_names(wanted).values())
+    places = ("this machine", "Ray")
+    help_ray = "The cluster that RAY_ADDRESS names, else a local one; its workers load the model themselves."
+    on_ray = (
+        ray_possible() and kept_choice("Run on", "dataset.place", list(places), width=180, help=help_ray) == places[1]
+    )
+    st.button(
+        f"Score {count} responses with {plain(named)}",
+        type="primary",
+        on_click=begin,
+        args=(spec, source, mapping, limit, on_ray),
+        disabled=not found.responses,
+    )
+    st.caption(f"By {plain(spec.name)}, the model of the sidebar; the methods and their options are those of Inspect.")

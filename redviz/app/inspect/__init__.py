@@ -1,0 +1,1 @@
+"""The Inspect screen: one response, its strips, its curves, and whether to believe them."""

@@ -1,0 +1,1 @@
+"""The Lab screen: runs of training, their curves and samples."""

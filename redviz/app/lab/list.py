@@ -1,0 +1,100 @@
+"""The part "Experiments": what is under way, done or interrupted; open, pause, resume, stop, delete."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from redviz import settings
+from redviz.app.dataset.state import keep, kept, recall
+from redviz.app.lab.curves import COLOURS, progress_line, settings_line
+from redviz.app.lab.form import NAMES
+from redviz.app.lab.state import (
+    EVERY,
+    PART,
+    PARTS,
+    QUEUE,
+    Experiment,
+    delete,
+    experiments,
+    go_on,
+    line_name,
+    open_experiment,
+    problem,
+    show_part,
+    tried,
+)
+from redviz.app.session import offered
+from redviz.view.markdown import plain
+
+MOST_SHOWN = 20
+DELETING, PROBLEM_OF = "lab.deleting", "lab.problem.of"
+
+
+def list_part() -> None:
+    """Draw it."""
+    if settings.demo_mode():
+        st.info("This is a public demo: experiments are kept in memory only, and each visitor sees their own.")
+    elif offered() is not None:
+        st.caption("This server is shared: you see the experiments that you began in this browser session.")
+    moving = any(found.moving for found in experiments(MOST_SHOWN))
+    st.fragment(_list, run_every=EVERY if moving else None)(moving)
+
+
+def _list(moving: bool) -> None:
+    every = experiments(None if recall("lab.all", False) else MOST_SHOWN + 1)
+    if recall(PART) != PARTS[2] or any(found.moving for found in every[:MOST_SHOWN]) != moving:
+        st.rerun()
+    if not every:
+        st.caption("No experiment yet: those of this screen and of redviz lab are listed here.")
+        st.button("Set up an experiment", type="primary", on_click=show_part, args=(PARTS[0],))
+    if len(every) > MOST_SHOWN:
+        every = every if kept(st.toggle, "Show all", "lab.all", False) else every[:MOST_SHOWN]
+    for found in every:
+        _one(found)
+
+
+def _one(found: Experiment) -> None:
+    key, state = f"redviz.lab.list.{found.id}", found.state
+    with st.container(border=True, key=key):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(
+                f"**{NAMES[found.configs[0].algorithm]}**: {plain(', '.join(map(line_name, found.lines)))}",
+                width="content",
+            )
+            st.badge(state, color=COLOURS.get(state, "gray"))  # type: ignore[arg-type]
+            st.caption(plain(settings_line(found)), width="stretch")
+        st.progress(min(1.0, found.done / max(1, found.total)), text=progress_line(found))
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button("Open", key=f"{key}.open", on_click=open_experiment, args=(found.id,))
+            active = any(run.active for run in found.runs)
+            if active:
+                if any(run.state == "paused" for run in found.runs):
+                    st.button("Resume", key=f"{key}.resume", on_click=QUEUE.resume, args=(found.configs,))
+                st.button(
+                    "Stop", key=f"{key}.stop", on_click=QUEUE.stop, args=(found.configs,), disabled=state == "stopping"
+                )
+            elif state not in ("done", "elsewhere"):
+                st.button("Resume", key=f"{key}.go", on_click=_tried, args=(go_on, found))
+            if not found.moving:
+                _delete(found, key)
+        if recall(PROBLEM_OF) == found.id and problem():
+            st.error(plain(problem()))
+
+
+def _delete(found: Experiment, key: str) -> None:
+    """Delete, once asked again, and never another than the one that was asked about."""
+    if recall(DELETING) != found.id:
+        st.button("Delete", key=f"{key}.ask", type="tertiary", on_click=keep, args=(DELETING, found.id))
+        return
+    many = (
+        "this experiment with its run" if len(found.runs) == 1 else f"this experiment with its {len(found.runs)} runs"
+    )
+    st.markdown(f"Delete {many} for good?", width="content")
+    st.button("Delete for good", key=f"{key}.delete", on_click=_tried, args=(delete, found))
+    st.button("Keep", key=f"{key}.keep", on_click=keep, args=(DELETING, ""))
+
+
+def _tried(act: object, found: Experiment) -> None:
+    keep(DELETING, "")
+    keep(PROBLEM_OF, found.id)
+    tried(act, found)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""The Learn screen: the scenes and how they are walked through."""

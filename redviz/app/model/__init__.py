@@ -1,0 +1,1 @@
+"""The Model screen: the conformance card."""

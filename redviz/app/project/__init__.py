@@ -1,0 +1,1 @@
+"""The Project screen: what is judged, by whom, and how far they are."""

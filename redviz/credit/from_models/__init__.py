@@ -1,0 +1,1 @@
+"""Credits that call a model again."""

@@ -1,0 +1,84 @@
+"""The score of a response of which only some units are there, under a model that looks both ways: every altered text runs whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from redviz.credit.from_models.gradient_inputs import baseline_embedding
+from redviz.errors import RedvizError
+from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.running.both_ways import TOKENS_AT_ONCE, Row, embedded, rows_scores
+from redviz.records import Array, Observation
+from redviz.text import Unit
+
+Progress = Callable[[int, int], None]
+
+
+class WholeTexts:
+    """The value function of a model that looks both ways; it is called with distinct coalitions ``[U, P]``."""
+
+    def __init__(self, model: RewardModel, observation: Observation, players: Sequence[Unit], operator: str) -> None:
+        self.model, self.observation, self.operator = model, observation, operator
+        self.owner = np.repeat(np.arange(len(players)), [p.last - p.first for p in players])  # [T]: whose token it is
+
+    def scores(self, rows: Array, progress: Progress | None) -> Array:
+        """Distinct coalitions ``[U, P]`` to scores ``[U]`` float64."""
+        encoding = self.observation.encoding
+        stays = np.ones((len(rows), len(encoding.ids)), bool)  # [U, L]
+        stays[:, encoding.start : encoding.stop] = rows[:, self.owner]
+        found = np.full(len(rows), self.observation.score)  # of the whole response
+        left = np.flatnonzero(~stays.all(1))
+        if not len(left):
+            return found
+        if self.operator in ("pad", "mean"):
+            found[left] = self._replaced(stays[left], progress)
+        else:
+            found[left] = rows_scores(self.model, [self._row(own) for own in stays[left]], progress)
+        return found
+
+    def _row(self, stays: Array) -> Row:
+        """The text without these tokens, or with nobody attending to them."""
+        if self.operator == "delete":
+            return Row.of(self.model, self.observation.encoding, np.flatnonzero(stays))
+        row = Row.of(self.model, self.observation.encoding)
+        return Row(row.ids, row.types, self._read(stays), stays)
+
+    def _read(self, stays: Array) -> int:
+        """Where the score is read: as in the whole text or, where that token is away, at the last legible one that stays."""
+        if self.model.first:
+            return 0
+        legible = stays.copy()
+        if self.model.read == "model" and self.model.pad_id is not None:
+            legible &= self.observation.encoding.ids != self.model.pad_id
+        return int(np.flatnonzero(legible)[-1])
+
+    def _replaced(self, stays: Array, progress: Progress | None) -> Array:
+        """Scores with the embeddings of missing tokens replaced: ``[U, L] -> [U]`` float32."""
+        text = embedded(self.model, self.observation.encoding)
+        filler = baseline_embedding(self.model, self.operator).to(text.embeddings)  # [D]
+        kept = torch.as_tensor(stays, device=text.embeddings.device)[..., None]  # [U, L, 1]
+        columns = torch.tensor([self._read(own) for own in stays])  # [U]
+        found = np.zeros(len(stays), np.float32)
+        done, most = 0, max(1, TOKENS_AT_ONCE[kept.device.type] // stays.shape[1])
+        while done < len(stays):
+            if progress is not None:
+                progress(done, len(stays))
+            batch = slice(done, done + most)
+            try:
+                with torch.inference_mode():
+                    whole = torch.where(kept[batch], text.embeddings, filler)  # [B, L, D]
+                    found[batch] = text.scores_of(self.model, whole, columns[batch]).cpu().numpy()
+            except torch.OutOfMemoryError:
+                if most == 1:
+                    raise RedvizError(
+                        "Memory ran out on a single altered response; use a shorter one or a smaller dtype."
+                    ) from None
+                most = max(1, most // 2)
+            else:
+                done += most
+        if progress is not None:
+            progress(len(stays), len(stays))
+        return found

@@ -1,0 +1,1 @@
+"""Credits that are arithmetic on an Observation: numpy, no model, no state."""

@@ -1,0 +1,1 @@
+"""What people marked, in the forms that annotation tools write."""

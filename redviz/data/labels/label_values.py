@@ -1,0 +1,268 @@
+"""Checks on the values of a row of labels: spans, grades, annotators, and the unit in which offsets are counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from redviz.data.labels.labels import Mark
+from redviz.data.sets.conversations import context_of
+from redviz.data.sets.schemas import IDS, PROMPTS, SUBSETS
+from redviz.data.sets.values import BadValue, Row, kind_of, number_of, parsed, quoted, short_name, text_of
+from redviz.records import Prompt
+
+CODE_POINTS, UTF16 = "code points", "UTF-16 units"
+TEXTS = (
+    "response",
+    "completion",
+    "answer",
+    "output",
+    "prediction",
+    "generation",
+    "text",
+    "data",
+    "content",
+    "sentence",
+)
+ANNOTATORS = ("annotator", "user", "created_by", "username", "annotator_id", "user_id")
+UNKNOWN = 1.0  # the grade of a label that says neither good nor bad
+MOST_NAMED = 10
+UNNAMED = "annotator"  # where a file names nobody
+WORDS = {
+    **dict.fromkeys(("very positive", "very good"), 2.0),
+    **dict.fromkeys(("positive", "pos", "good", "+"), 1.0),
+    **dict.fromkeys(("neutral",), 0.0),
+    **dict.fromkeys(("negative", "neg", "bad", "-"), -1.0),
+    **dict.fromkeys(("very negative", "very bad"), -2.0),
+}
+
+
+@dataclass(frozen=True)
+class Span:
+    """Characters that a file states as marked: integers, but not yet held against the text.
+
+    Attributes
+    ----------
+    quote
+        The marked text as the file repeats it, if it does.
+    """
+
+    start: int
+    end: int
+    grade: float
+    label: str = ""
+    quote: str | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One row: a response and what each annotator marked in it.
+
+    Attributes
+    ----------
+    named
+        Whether the row names its annotator, so that rows of one text are several people's.
+    scale
+        Where the row states it.
+    """
+
+    id: str
+    prompt: Prompt
+    response: str
+    judgements: tuple[tuple[str, tuple[Span, ...]], ...]
+    gold: tuple[Span, ...] | None = None
+    subset: str = ""
+    named: bool = False
+    scale: str = ""
+
+    @property
+    def spans(self) -> list[Span]:
+        return [span for _, spans in self.judgements for span in spans] + list(self.gold or ())
+
+
+def span_of(start: Any, end: Any, label: Any = None, quote: Any = None) -> Span:
+    """A span with the grade that its label means; raises ``BadValue`` where offsets are no whole numbers."""
+    grade, name = grade_of(label)
+    return Span(_offset(start), _offset(end), grade, name, quote if isinstance(quote, str) else None)
+
+
+def grade_of(label: Any) -> tuple[float, str]:
+    """The grade that a label means, and its name: numbers and words for good and bad by their meaning, any other +1.
+
+    >>> grade_of("-2"), grade_of("Negative"), grade_of("Missing")
+    ((-2.0, ''), (-1.0, 'Negative'), (1.0, 'Missing'))
+    """
+    if label is None:
+        return 1.0, ""
+    if not isinstance(label, str | int | float) or isinstance(label, bool):
+        raise BadValue(f"a label is {kind_of(label)}, expected text or a number")
+    number = number_of(label)
+    if number is not None:
+        if not -2 <= number <= 2:
+            raise BadValue(f"the label {short_name(str(label), 20)} is a number outside -2 to 2")
+        return number, ""
+    name = short_name(text_of(str(label), "a label"), 60)
+    return WORDS.get(_word(name), UNKNOWN), name
+
+
+def regraded(row: Judged, grades: Mapping[str, float]) -> Judged:
+    """The row with the grades of those of its labels that are named here, in whatever case."""
+    known = {_word(short_name(label, 60)): grade for label, grade in grades.items()}
+
+    def given(spans: Iterable[Span]) -> tuple[Span, ...]:
+        return tuple(
+            replace(span, grade=known.get(_word(span.label), span.grade) if span.label else span.grade)
+            for span in spans
+        )
+
+    gold = None if row.gold is None else given(row.gold)
+    return replace(row, judgements=tuple((by, given(spans)) for by, spans in row.judgements), gold=gold)
+
+
+def unknown_labels(marks: Iterable[Mark], grades: Iterable[str]) -> str:
+    """Which labels say neither good nor bad, and what they were graded, in words for a person; "" where there are none.
+
+    >>> unknown_labels([Mark(0, 4, 1.0, "Missing"), Mark(0, 4, 1.0, "good")], ())
+    "labels of unknown meaning are graded +1: 'Missing' (1 mark)"
+    """
+    known = {*WORDS, *(_word(short_name(label, 60)) for label in grades)}
+    counts = Counter(mark.label for mark in marks if mark.label and _word(mark.label) not in known)
+    if not counts:
+        return ""
+    said = [f"{label!r} ({count:,} mark{'s' * (count != 1)})" for label, count in counts.most_common(MOST_NAMED)]
+    more = f" and {len(counts) - MOST_NAMED:,} more" if len(counts) > MOST_NAMED else ""
+    return f"labels of unknown meaning are graded {UNKNOWN:+g}: {', '.join(said)}{more}"
+
+
+def _word(label: str) -> str:
+    return label.lower().replace("_", " ")
+
+
+def listed(value: Any, name: str) -> list[Any]:
+    """A list, empty or not, or the JSON text of one (a CSV cell); a column of lists (Parquet) as a list of objects."""
+    found = parsed(value) if isinstance(value, str) else value
+    if isinstance(found, dict) and found and all(isinstance(column, list) for column in found.values()):
+        if len({len(column) for column in found.values()}) > 1:
+            raise BadValue(f"{name} has lists of different lengths")
+        return [dict(zip(found, entry, strict=True)) for entry in zip(*found.values(), strict=True)]
+    if not isinstance(found, list):
+        raise BadValue(f"{name} is {kind_of(found)}, expected a list")
+    return found
+
+
+def person(value: Any) -> str:
+    """The name of an annotator: text, a number, or an object with an e-mail address, a name or an id."""
+    if isinstance(value, dict):
+        value = next((value[key] for key in ("email", "username", "id") if value.get(key) not in (None, "")), None)
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip():
+        raise BadValue(f"the annotator is {kind_of(value)}, expected a name or a number")
+    return short_name(text_of(str(value), "the annotator"), 120)
+
+
+def prompt_and_response(fields: Row) -> tuple[Prompt, str]:
+    """The text that was labelled, by its usual names or as the only text there is, and the prompt if there is one."""
+    names = [name for name in TEXTS if isinstance(fields.get(name), str)]
+    names = names[:1] or [name for name, value in fields.items() if isinstance(value, str) and name not in PROMPTS]
+    if len(names) != 1:
+        raise BadValue(f"which of {quoted(fields)} is the labelled text is not clear; name it response or text")
+    response = text_of(fields[names[0]], names[0])
+    if not response.strip():
+        raise BadValue(f"{names[0]} is empty")
+    prompt = next((name for name in PROMPTS if fields.get(name) and name != names[0]), None)
+    return context_of(fields[prompt], prompt) if prompt else "", response
+
+
+def id_of(row: Row, line: int) -> str:
+    value = next((row[name] for name in (*IDS, "_server_id") if row.get(name) not in (None, "")), None)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return str(line)
+    return short_name(text_of(str(value), "id"), 120).replace("/", "_") or str(line)
+
+
+def subset_of(row: Row) -> str:
+    return next((short_name(row[name], 80) for name in SUBSETS if isinstance(row.get(name), str)), "")
+
+
+def marks_of(spans: Iterable[Span], text: str, unit: str) -> tuple[Mark, ...]:
+    """The marks in code points; raises ``BadValue`` where one is not inside the text."""
+    marks = []
+    for span in spans:
+        place = located(span, text, unit)
+        if place is None:
+            inside = f"a text of {len(text)} characters"
+            raise BadValue(f"a mark from {_short(span.start)} to {_short(span.end)} is not inside {inside}")
+        marks.append(Mark(*place, span.grade, span.label))
+    return tuple(marks)
+
+
+def located(span: Span, text: str, unit: str) -> tuple[int, int] | None:
+    """Start and end in code points, None if they are not inside the text or halve a character."""
+    if not 0 <= span.start <= span.end:
+        return None
+    if unit == CODE_POINTS or not beyond(text):
+        return (span.start, span.end) if span.end <= len(text) else None
+    places: list[int | None] = []  # of each UTF-16 unit; None inside a pair
+    for n, character in enumerate(text):
+        places += [n] if character <= "\uffff" else [n, None]
+    places.append(len(text))
+    if span.end >= len(places):
+        return None
+    start, end = places[span.start], places[span.end]
+    return None if start is None or end is None else (start, end)
+
+
+def beyond(text: str) -> bool:
+    """Whether a text holds characters that UTF-16 writes with two units (emoji)."""
+    return max(text, default="") > "\uffff"
+
+
+def unit_of(rows: Iterable[Judged], usual: str) -> tuple[str, int]:
+    """The unit in which a file counts characters, and how many of its texts make a difference.
+
+    That reading is taken under which fewer marks are impossible or differ from the text quoted beside them, then under which
+    fewer end inside a word; ``usual`` where both are as good.
+    """
+    units = [usual, *({CODE_POINTS, UTF16} - {usual})]
+    against = {unit: [0, 0] for unit in units}
+    texts = 0
+    for row in rows:
+        text = row.response
+        if not row.spans or not beyond(text):
+            continue
+        texts += 1
+        for span in row.spans:
+            places = {unit: located(span, text, unit) for unit in units}
+            if len(set(places.values())) == 1:
+                continue
+            for unit, place in places.items():
+                if place is None or (span.quote is not None and span.quote != text[slice(*place)]):
+                    against[unit][0] += 1
+                else:
+                    against[unit][1] += sum(_in_word(text, end) for end in place)
+    return min(units, key=lambda unit: against[unit]), texts
+
+
+def entry_of(entry: Mapping[str, Any], name: str) -> tuple[Any, Any]:
+    """Start and end of a span that is an object, by either of their names."""
+    for start, end in (("start", "end"), ("start_offset", "end_offset")):
+        if start in entry or end in entry:
+            return entry.get(start), entry.get(end)
+    raise BadValue(f"an entry of {name} has no start and end")
+
+
+def _offset(value: Any) -> int:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # a column of numbers with gaps
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BadValue(f"the start or end of a mark is {kind_of(value)}, expected a whole number")
+    return value
+
+
+def _in_word(text: str, at: int) -> bool:
+    return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum()
+
+
+def _short(value: int) -> str:
+    return short_name(str(value) if abs(value) < 10**18 else "a huge number", 20)

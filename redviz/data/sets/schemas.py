@@ -1,0 +1,294 @@
+"""The schemas of data sets: which columns each one has, and the item that a row of it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from redviz.data.sets.candidates import (
+    Answer,
+    completions,
+    conversation,
+    feedback,
+    generations,
+    instruction,
+    is_verdict,
+    one,
+    pair,
+    several,
+    steps,
+    unpaired,
+)
+from redviz.data.sets.items import Candidate, DataItem
+from redviz.data.sets.values import (
+    KINDS,
+    BadValue,
+    NoSchema,
+    Row,
+    kind_of,
+    parsed,
+    prompt_of,
+    quoted,
+    short_name,
+    text_of,
+)
+
+__all__ = [
+    "EXPECTED",
+    "KINDS",
+    "SCHEMAS",
+    "BadValue",
+    "NoSchema",
+    "Schema",
+    "item_of",
+    "parsed",
+    "prompt_of",
+    "quoted",
+    "text_of",
+]
+
+PROMPTS = ("prompt", "instruction", "question", "input", "query", "conversations")
+IDS = ("id", "prompt_id", "question_id", "example_id", "uuid")
+SUBSETS = ("subset", "src", "source", "category", "dataset")
+MAX_COLUMNS = 2_000
+
+
+@dataclass(frozen=True)
+class Schema:
+    """One way in which data sets hold prompts and responses.
+
+    Attributes
+    ----------
+    label, unit
+        What it is called, and what one row of it is (in the plural), for :class:`redviz.data.sets.items.Detected`.
+    columns
+        The columns it needs, each with the names it may have.
+    read
+        Gives the answers of a row, called with the row and the names found.
+    accepts
+        Where the columns alone do not decide.
+    extra
+        Columns it uses where they are there.
+    """
+
+    name: str
+    label: str
+    unit: str
+    columns: tuple[tuple[str, ...], ...]
+    read: Callable[..., list[Answer]]
+    accepts: Callable[[Row], bool] = lambda row: True
+    extra: tuple[str, ...] = ()
+    remark: str = ""
+
+    def missing(self, row: Row) -> str | None:
+        """The first column that is not there or null, or None."""
+        return next((names[0] for names in self.columns if _first(row, names) is None), None)
+
+    def fits(self, row: Any) -> bool:
+        return isinstance(row, dict) and self.missing(row) is None and self.accepts(row)
+
+    def found(self, row: Row) -> tuple[str, ...]:
+        """The names that the needed columns have in this row."""
+        return tuple(name for name in (_first(row, names) for names in self.columns) if name is not None)
+
+
+def item_of(row: Any, line: int, schema: Schema | None = None) -> DataItem:
+    """The item in one row, by ``schema`` or else by the first of ``SCHEMAS`` whose columns it has; raises ``BadValue``."""
+    if isinstance(row, BadValue):
+        raise row
+    if not isinstance(row, dict):
+        raise BadValue(f"{kind_of(row)}, expected an object")
+    if len(row) > MAX_COLUMNS:
+        raise BadValue(f"{len(row):,} columns, more than the {MAX_COLUMNS:,} that are read here")
+    if schema is None:
+        schema = next((schema for schema in SCHEMAS if schema.fits(row)), None)
+        if schema is None:
+            raise NoSchema(f"columns {quoted(row)}; {EXPECTED}")
+    elif (missing := schema.missing(row)) is not None:
+        raise BadValue(f"{missing} is missing" if missing not in row else f"{missing} is null")
+    answers = schema.read(row, *schema.found(row))
+    if empty := [answer.role for answer in answers if not answer.response]:
+        raise BadValue(f"the response {empty[0]} is empty" if empty[0] else "the response is empty")
+    shared = answers[0].prompt
+    return DataItem(
+        id=_id(row) or str(line),
+        prompt=shared,
+        candidates=tuple(
+            Candidate(a.response, a.role, a.rating, a.spans, None if a.prompt == shared else a.prompt) for a in answers
+        ),
+        subset=next((short_name(row[name], 80) for name in SUBSETS if isinstance(row.get(name), str)), ""),
+        line=line,
+        preferences=answers[0].preferences,
+    )
+
+
+def _id(row: Row) -> str:
+    value = next((row[name] for name in IDS if row.get(name) not in (None, "")), None)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    # A slash would part the id from the role in result rows.
+    return short_name(text_of(str(value), "id"), 120).replace("/", "_")
+
+
+def _first(row: Row, names: tuple[str, ...]) -> str | None:
+    return next((name for name in names if row.get(name) is not None), None)
+
+
+RATINGS = ("score_{}", "{}_score", "rating_{}", "{}_rating", "{}-rating", "{}_avg_rating")
+PAIR = ("system", "context", *(pattern.format(side) for side in ("chosen", "rejected") for pattern in RATINGS))
+CHOSEN, REJECTED = ("chosen", "chosen_response"), ("rejected", "rejected_response")
+SCHEMAS: tuple[Schema, ...] = (
+    Schema(
+        "qa_feedback",
+        "FineGrainedRLHF",
+        "questions with passages and several predictions",
+        (("question",), ("passages",), ("prediction 1",)),
+        feedback,
+        extra=("feedback", "preference", *(f"prediction {n}" for n in range(2, 10))),
+        remark="error spans that people marked on prediction 1 and their preferences are kept",
+    ),
+    Schema(
+        "stepwise",
+        "TRL stepwise supervision",
+        "prompts with labelled steps",
+        (("prompt",), ("completions",), ("labels",)),
+        steps,
+        remark="steps are joined by line breaks and kept as spans",
+    ),
+    Schema(
+        "ultrafeedback",
+        "UltraFeedback",
+        "prompts with several completions",
+        (PROMPTS, ("completions",)),
+        completions,
+        extra=("system",),
+        remark="ratings are kept where they are given",
+    ),
+    Schema(
+        "generations",
+        "distilabel",
+        "prompts with several generations",
+        (PROMPTS, ("generations",)),
+        generations,
+        extra=("system", "context", "ratings", "rating", "generation_models"),
+        remark="ratings are kept where they are given",
+    ),
+    Schema(
+        "preference",
+        "TRL preference",
+        "pairs of prompt, chosen and rejected",
+        (PROMPTS, CHOSEN, REJECTED),
+        pair,
+        extra=PAIR,
+    ),
+    Schema(
+        "implicit",
+        "TRL preference with an implicit prompt",
+        "pairs of chosen and rejected",
+        (CHOSEN, REJECTED),
+        lambda row, *sides: pair(row, "", *sides),
+        extra=PAIR,
+        remark="the prompt is the shared beginning of both",
+    ),
+    Schema(
+        "unpaired",
+        "TRL unpaired preference",
+        "prompts with one completion and its label",
+        (("prompt",), ("completion", "response"), ("label",)),
+        unpaired,
+        accepts=is_verdict,
+        remark="a true label is chosen, a false one rejected",
+    ),
+    Schema(
+        "responses",
+        "prompt and responses",
+        "prompts with several responses",
+        (("prompt",), ("responses",)),
+        several,
+        extra=("system", "ratings", "scores"),
+    ),
+    Schema(
+        "response",
+        "prompt and response",
+        "prompts with one response",
+        (("prompt",), ("response",)),
+        one,
+        extra=("system",),
+    ),
+    Schema(
+        "completion",
+        "prompt and completion",
+        "prompts with one completion",
+        (("prompt",), ("completion",)),
+        one,
+        extra=("system",),
+    ),
+    Schema(
+        "messages",
+        "messages",
+        "conversations",
+        (("messages",),),
+        conversation,
+        remark="the last assistant turn is the response",
+    ),
+    Schema(
+        "sharegpt",
+        "ShareGPT",
+        "conversations",
+        (("conversations", "conversation"),),
+        conversation,
+        extra=("system",),
+        remark="the last assistant turn is the response",
+    ),
+    Schema(
+        "instruction",
+        "distilabel or Alpaca",
+        "instructions with one response",
+        (("instruction",), ("response", "output", "generation")),
+        instruction,
+        extra=("system", "input", "context"),
+    ),
+)
+EXPECTED = "expected " + " or ".join(" + ".join(names[0] for names in schema.columns) for schema in SCHEMAS[4:])
+FIELDS = tuple(
+    dict.fromkeys(
+        [*(name for schema in SCHEMAS for names in schema.columns for name in names)]
+        + [name for schema in SCHEMAS for name in schema.extra]
+        + [*IDS, *SUBSETS]
+    )
+)
+
+
+def schemas_with(parts: Iterable[str]) -> tuple[Schema, ...]:
+    """The schemas that read every one of these parts, as far as any schema needs it: what was mapped is not passed over.
+
+    >>> [schema.name for schema in schemas_with(["completion", "label"])]
+    ['unpaired']
+    """
+    needed = {name for schema in SCHEMAS for names in schema.columns for name in names}
+    asked = needed & {*parts}
+    return tuple(
+        schema for schema in SCHEMAS if asked <= {*(name for names in schema.columns for name in names), *schema.extra}
+    )
+
+
+def kept_beside(mapping: Mapping[str, str]) -> tuple[str, ...]:
+    """The known columns that are read by their own names beside a mapping.
+
+    Not those that the mapping takes, nor those that would be read before a mapped part of the same meaning.
+
+    >>> "prompt" in kept_beside({"chosen": "better"}), "prompt" in kept_beside({"question": "q"})
+    (True, False)
+    """
+    same = {names for schema in SCHEMAS for names in schema.columns} | {IDS, SUBSETS}
+    # "input" is also what an instruction is about: mapped, it stands beside the instruction.
+    first = {
+        name
+        for names in same
+        for part in mapping
+        if part in names and part != "input"
+        for name in names[: names.index(part)]
+    }
+    taken = first.union(mapping, mapping.values())
+    return tuple(name for name in FIELDS if name not in taken)

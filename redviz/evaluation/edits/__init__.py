@@ -1,0 +1,1 @@
+"""What an edit of the response does to its score."""

@@ -1,0 +1,1 @@
+"""Whether credits follow what the model does."""

@@ -1,0 +1,1 @@
+"""Intervals, paired differences, Bradley-Terry and the like."""

@@ -1,0 +1,271 @@
+"""Load a reward model: embedded, from a local folder, or from the Hub; and refuse what would give meaningless scores."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoTokenizer
+
+from redviz import __version__
+from redviz.errors import RedvizError
+from redviz.models.families import dpo, logit, process, tokens
+from redviz.models.families.family import RewardModule
+from redviz.models.kinds.process import ProcessModel
+from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.kinds.token_rewards import TokenRewards
+from redviz.models.kinds.token_rewards import tried as tried_tokens
+from redviz.models.loading.checkpoint import OUT_OF_MEMORY, first_line
+from redviz.models.loading.files import fingerprint
+from redviz.models.loading.found import Found, find, mix_of, module_of
+from redviz.models.loading.precision import QUANTISED, keep_gradients, pick_dtype, quantised
+from redviz.models.reading.encode import template_hash
+from redviz.models.running.attention import FAST, PLAIN
+from redviz.models.running.split import split, tried
+from redviz.records import Source
+
+if TYPE_CHECKING:
+    from redviz.models.kinds.implicit import ImplicitReward
+
+log = logging.getLogger("redviz")
+
+SMALL = 1_000_000_000  # parameters; below this float32 costs little even on a GPU, and differences of scores keep their digits
+
+
+def load_reward_model(
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: str | torch.dtype = "auto",
+    revision: str | None = None,
+    head: str | int | None = None,
+    max_length: int | None = None,
+    quantization: str | None = None,
+    device_map: Any = None,
+    trust_remote_code: bool = False,
+    allow_pickle: bool = False,
+    read: str = "model",
+    torch_dtype: str | torch.dtype | None = None,
+) -> RewardModel | ProcessModel | TokenRewards | ImplicitReward:
+    """Load a causal sequence-classification reward model.
+
+    Parameters
+    ----------
+    name
+        ``"embedded:sentiment"``, a local folder, or a Hub id.
+    device
+        "auto" takes CUDA, else MPS, else the CPU; or "cpu", "cuda", "cuda:1", "mps".
+    dtype
+        "auto", "float32", "bfloat16" or "float16". "auto" is float32 on a CPU and for models under a billion parameters, else the
+        checkpoint's own. The head always runs in float32. "8bit" and "4bit" are as ``quantization``. ``torch_dtype`` is accepted
+        as the old name.
+    revision
+        A Hub revision (branch, tag or commit).
+    head
+        Which of several labels is the reward: an index, a label's name, or a difference such as ``"1-0"``; of a language model the
+        logit of a token at the next generation prompt, ``"logit:0"``, or of one token less another, ``"logit:+|-"``.
+        Of a process reward model how step scores make one score, ``"min"`` (the default), ``"product"``, ``"mean"`` or ``"last"``;
+        ``"steps:+|-@ки"`` or ``"turns:+|-"`` reads a language model as one (:mod:`redviz.models.families.process`). Of a classifier
+        of tokens the label whose logit is every token's reward; with two labels ``"tokens:1-0"``, else it is a process reward model.
+    max_length
+        Tokens to read at most; by default the model's context.
+    quantization
+        "8bit" or "4bit", with bitsandbytes installed: the linear layers of the trunk, on one device.
+    device_map
+        Passed to Transformers, with accelerate installed.
+    trust_remote_code, allow_pickle
+        Off unless asked for: both run code that comes with the checkpoint.
+    read
+        "model" reads the score where the model's own forward does; "last" at the last token, which differs where the template ends
+        with the pad token.
+
+    Raises
+    ------
+    RedvizError
+        One sentence with the remedy: no model there, unknown architecture, several labels, missing or newly initialised weights,
+        pickled weights, an adapter without its base, a model that scores pairs only.
+
+    Examples
+    --------
+    >>> model = load_reward_model("embedded:sentiment", device="cpu")
+    >>> model.source.dtype, model.source.device, model.source.heads
+    ('float32', 'cpu', ('LABEL_0',))
+    """
+    if name.startswith(dpo.PREFIX):
+        from redviz.models.kinds.implicit import (
+            load_implicit,  # which loads policies, and they load as reward models do
+        )
+
+        if head is not None or revision or read != "model":
+            raise RedvizError(f"{name} is read from a policy and a reference; leave --head, --revision and --read out.")
+        return load_implicit(
+            name, device=device, dtype=quantization or torch_dtype or dtype, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle,
+            max_length=max_length,
+        )  # fmt: skip
+    if read not in ("model", "last"):
+        raise RedvizError(
+            f'read is {read!r}; use "model" (where the model\'s own forward reads) or "last" (the last token).'
+        )
+    found = find(name, revision, head, trust_remote_code, allow_pickle)
+    target, wanted = pick_device(device), torch_dtype or dtype
+    if wanted in QUANTISED:
+        quantization, wanted = quantization or str(wanted), "auto"
+    kind = pick_dtype(wanted, target)
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    if quantization:
+        options |= quantised(quantization, target)
+        if found.is_put_together:
+            raise RedvizError(
+                f"{name} is put together while it is loaded, which needs whole numbers; leave {quantization} out."
+            )
+    if device_map is not None:
+        options["device_map"] = device_map
+    own = any(found.given.glob("tokenizer*"))
+    tokenizer = load_tokenizer(found.given if own else found.folder, name, trust_remote_code)
+    try:
+        module = module_of(found, tokenizer, kind, options, allow_pickle)
+        if wanted == "auto" and quantization is None and is_small(module):
+            module = module.float()
+        if device_map is None and quantization is None:
+            module = module.to(target)
+        elif isinstance(module, RewardModule):
+            module.join_trunk()
+    except OUT_OF_MEMORY as error:
+        raise RedvizError(
+            f"Memory ran out while {name} was loaded on {target}; use --dtype bfloat16, another --device or a smaller model."
+        ) from error
+    module.eval().requires_grad_(False)
+    keep_gradients(module)
+    module.set_attn_implementation(FAST if module._supports_sdpa else PLAIN)
+    return _opened(found, module, tokenizer, head, max_length, revision, quantization, read)
+
+
+def _opened(
+    found: Found,
+    module: Any,
+    tokenizer: Any,
+    head: str | int | None,
+    max_length: int | None,
+    revision: str | None,
+    quantization: str | None,
+    read: str,
+) -> RewardModel | ProcessModel | TokenRewards:
+    """The model around a module: how it is read, and what identifies it."""
+    name, adapter = found.name, found.adapter
+    if found.family == "logit":
+        tokenizer.chat_template = logit.ASK + tokenizer.chat_template
+    elif adapter and adapter.template and not tokenizer.chat_template:
+        tokenizer.chat_template = adapter.template
+    read = "last" if adapter or found.family == "logit" else read
+    labels = tuple(str(module.config.id2label[i]) for i in range(module.config.num_labels))
+    context = context_length(module.config, tokenizer, max_length, name)
+    trained = found.config.get("redviz_trained_length")
+    hashes = [fingerprint(folder) for folder in dict.fromkeys((found.given, found.folder))]
+    source = Source(
+        model=name,
+        revision=revision or "",
+        fingerprint=hashes[0] if len(hashes) == 1 else "".join(each[:16] for each in hashes),
+        dtype=quantization or str(next(module.parameters()).dtype).removeprefix("torch."),
+        device=str(next(module.parameters()).device),
+        template_hash=template_hash(tokenizer),
+        heads=("score",) if found.steps else labels,
+        versions=versions(),
+        head="" if head is None else str(head),
+        read=read,
+        family=found.family,
+    )
+    log.info("loaded %s (%s, %s)", name, source.dtype, source.device)
+    if found.steps:
+        return process.opened(found.steps, module, tokenizer, context, source, trained)
+    of_tokens = found.family == tokens.NAME
+    score_head, first = (tokens.head_of(module), False) if of_tokens else split(module, name)
+    mix = mix_of(found, labels).to(next(score_head.parameters()).device)
+    if of_tokens:
+        return tried_tokens(
+            TokenRewards(
+                name, source=source, device=source.device, max_length=context, module=module, tokenizer=tokenizer,
+                head=score_head, mix=mix, trained_length=trained,
+            )
+        )  # fmt: skip
+    return tried(
+        RewardModel(
+            name,
+            module,
+            tokenizer,
+            score_head,
+            mix,
+            context,
+            source,
+            trained_length=trained,
+            read=read,
+            first=first,
+            appended=adapter.appended(found.config) if adapter else None,
+            gate=getattr(module, "gate", None),
+            header=getattr(module, "header", ()),
+            pooled=getattr(module, "pooled", False),
+            notices=(adapter.open_means,) if adapter and adapter.open_means else (),
+        )
+    )
+
+
+def pick_device(device: str) -> torch.device:
+    """A torch device; "auto" takes CUDA, else MPS, else the CPU."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        picked = torch.device(device)
+    except RuntimeError as error:
+        raise RedvizError(f"There is no device {device!r}; use auto, cpu, cuda, cuda:0 or mps.") from error
+    if picked.type == "cuda" and not torch.cuda.is_available():
+        raise RedvizError("CUDA was asked for, but this machine offers none; use --device auto or cpu.")
+    if picked.type == "cuda" and picked.index is not None and picked.index >= torch.cuda.device_count():
+        raise RedvizError(f"There is no {device}; this machine's last one is cuda:{torch.cuda.device_count() - 1}.")
+    if picked.type == "mps" and not torch.backends.mps.is_available():
+        raise RedvizError("MPS was asked for, but this machine offers none; use --device auto or cpu.")
+    return picked
+
+
+def context_length(config: Any, tokenizer: Any, max_length: int | None, name: str) -> int:
+    """Tokens the model can read, or the smaller number asked for."""
+    context = getattr(config.get_text_config(), "max_position_embeddings", None)
+    if context is None and tokenizer.model_max_length < 10**6:
+        context = tokenizer.model_max_length
+    if max_length is not None and max_length < 2:
+        raise RedvizError(f"max_length is {max_length}; give at least 2 tokens.")
+    if max_length is not None and context is not None and max_length > context:
+        raise RedvizError(f"{name} reads {context} tokens, fewer than the {max_length} asked for; lower --max-length.")
+    if max_length is None and context is None:
+        raise RedvizError(f"{name} does not say how many tokens it can read; give --max-length.")
+    return int(max_length or context or 0)
+
+
+def load_tokenizer(folder: Path, name: str, trust_remote_code: bool) -> Any:
+    """The fast tokenizer in the folder; slow ones give no character offsets."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except Exception as error:  # each tokenizer class fails in its own way
+        raise RedvizError(
+            f"{name} has no tokenizer that loads ({first_line(error)}); save it beside the weights."
+        ) from error
+    if not tokenizer.is_fast:
+        raise RedvizError(
+            f"{name} has a slow tokenizer, which gives no character offsets; save its fast version (tokenizer.json)."
+        )
+    return tokenizer
+
+
+def is_small(module: Any) -> bool:
+    return sum(p.numel() for p in module.parameters()) < SMALL
+
+
+def versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"redviz": __version__}
+    for package in ("torch", "transformers", "captum", "streamlit"):
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found

@@ -1,0 +1,1 @@
+"""From text to ids, spans and offsets; from tokens to bytes and back."""

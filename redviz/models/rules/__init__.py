@@ -1,0 +1,1 @@
+"""Rules: functions that only read the text."""

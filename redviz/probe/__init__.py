@@ -1,1 +1,0 @@
-"""Credits that call the model again."""

@@ -1,0 +1,1 @@
+"""Runs over a data set: folders of parts that outlive a kill, filled here or by Ray."""

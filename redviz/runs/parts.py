@@ -1,0 +1,144 @@
+"""The parts of a run: a chunk of examples scored, its rows written at once or not at all, and all of them put together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from redviz import __version__
+from redviz.batches import analyze_as_ready
+from redviz.credit.ingredients import Partners
+from redviz.credit.recipes import Recipe
+from redviz.data.results.row_files import Rows, read_rows, wide_schema, write_rows
+from redviz.data.results.rows import rows
+from redviz.errors import RedvizError
+from redviz.records import Analysis, Example
+from redviz.runs.manifest import Manifest
+from redviz.runs.runs import Run
+from redviz.runs.whole_files import replace_file
+
+if TYPE_CHECKING:
+    from redviz.models.kinds.function import FunctionModel
+    from redviz.models.kinds.reward_model import RewardModel
+
+    Model = RewardModel | FunctionModel
+
+
+ALONE = Partners()  # no model beside the reward model
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One example of a run, and the subset of the data set that it is from."""
+
+    example: Example
+    subset: str = ""
+
+
+def score_chunk(
+    model: Model,
+    chunk: Sequence[Asked],
+    wanted: Mapping[str, Recipe],
+    partners: Partners = ALONE,
+    batch_size: int | str = "auto",
+    beat: Callable[[int], None] | None = None,
+) -> Rows:
+    """The rows of a chunk, in its order. An analysis is made rows as soon as it is there, so its attention is not kept.
+
+    Parameters
+    ----------
+    beat
+        Called with the number of examples that are ready, between micro-batches; may raise to stop.
+    """
+    found: dict[int, Rows] = {}
+    pulse = (lambda: beat(len(found))) if beat is not None else None
+    examples = [asked.example for asked in chunk]
+    for i, analysis in analyze_as_ready(model, examples, wanted, partners, batch_size, pulse):
+        found[i] = rows_of(analysis, wanted, chunk[i].subset)
+    return [row for i in range(len(chunk)) for row in found[i]]
+
+
+def rows_of(analysis: Analysis, wanted: Mapping[str, Recipe], subset: str = "") -> Rows:
+    """The rows of one analysis, one for every method that was asked for where it has a score: a method that failed has no credits
+    and the error, the others have theirs and none.
+    """
+    made = [row | {"subset": subset or None} for row in rows(analysis, __version__)]
+    for row in made:
+        if row["label"] in analysis.credits and (closing := analysis.credits[row["label"]].closing):
+            row["meta"] = json.dumps(
+                {**json.loads(row["meta"]), "closing": closing}
+            )  # screens draw it as a cell of its own
+    if analysis.observation is None or analysis.error is None:
+        return made
+    by_label = {row["label"]: row | {"error": None} for row in made if row["label"] is not None}
+    empty: dict[str, Any] = {
+        "meta": None,
+        "credits": [],
+        "total": None,
+        "reference": None,
+        "residual": None,
+        "options": None,
+    }
+    lost = made[0] | empty | {"error": analysis.error}
+    return [by_label.get(label) or lost | {"label": label, "method": recipe.method} for label, recipe in wanted.items()]
+
+
+def write_part(run: Run, number: int, found: Rows) -> int:
+    """Write a part; gives how many of its rows failed. Its rows name the model as the run does, from wherever it was loaded."""
+    found = [row | {"model": run.manifest.model} for row in found]
+    failed = sum(row["error"] is not None for row in found)
+    told = {"run": run.id, "examples": str(run.manifest.size(number)), "failed": str(failed)}
+    replace_file(run.part(number), lambda file: _write(file, found, told))
+    return failed
+
+
+def _write(file: Path, found: Rows, told: Mapping[str, str]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = wide_schema()
+    table = pa.Table.from_pylist(found, schema=types.with_metadata({**types.metadata, **told}))
+    pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+
+
+def failed_in(run: Run, number: int) -> int | None:
+    """How many rows of a finished part failed; None where the part is not there, is another's or is damaged, and must be redone."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(run.part(number), page_checksum_verification=True) as file:
+            told = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
+            if (told.get("run"), told.get("examples")) != (run.id, str(run.manifest.size(number))):
+                return None
+            read = sum(len(batch) for batch in file.iter_batches())  # every page, with its checksum
+            return int(told["failed"]) if read == file.metadata.num_rows else None
+    except (OSError, ValueError, KeyError, pa.ArrowException):
+        return None
+
+
+def put_together(run: Run, output: Path) -> int:
+    """Write the rows of all parts to one file (``.parquet``, ``.jsonl`` or ``.csv``), in input order; gives their number.
+
+    Raises
+    ------
+    RedvizError
+        Where a part is not there yet, or the file cannot be written.
+    """
+    missing = next((n for n in range(run.manifest.parts) if not run.part(n).exists()), None)
+    if missing is not None:
+        raise RedvizError(f"Part {missing} of run {run.id} is not there yet; resume the run first.")
+    return write_rows(output, _rows_of_parts(run), provenance(run.manifest))
+
+
+def provenance(manifest: Manifest) -> dict[str, str]:
+    """What a result file says about itself: the manifest as JSON, without the folders it was read from."""
+    return {"redviz": replace(manifest, path=Path(manifest.path).name, load_from={}).to_json()}
+
+
+def _rows_of_parts(run: Run) -> Iterator[list[dict[str, Any]]]:
+    for number in range(run.manifest.parts):
+        yield from read_rows(run.part(number))

@@ -1,0 +1,270 @@
+"""One linear model on which every exact method must give w . x, and what all methods share: shift, scale, efficiency."""
+
+import itertools
+from dataclasses import replace
+from math import factorial
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from bag import bag, encoding
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from redviz.credit.from_models import shapley as shapley_module
+from redviz.credit.from_models.gradients import grad_x_input
+from redviz.credit.from_models.integrated_gradients import ig
+from redviz.credit.from_models.perturbation import kernel_shap, lime, occlusion
+from redviz.credit.from_models.shapley import shapley
+from redviz.credit.from_models.truncation import truncation
+from redviz.credit.from_records.prefix import red
+from redviz.models.running.observe import observe
+from redviz.records import Example
+
+IDS = [7, 3, 9, 5, 11, 4, 8]
+PROMPT, CLOSING = [6, 2], [1]
+
+
+def linear(pad=0.0, closing=0.0):
+    """A sum-pooled linear model in eighths, so that float32 sums are exact: the model, its observation, and w . x of every id."""
+    rng = np.random.default_rng(0)
+    table = rng.integers(-16, 17, (12, 6)) / 8.0
+    table[0], table[1] = pad, closing
+    weights = rng.integers(-8, 9, 6) / 4.0
+    model = bag(table.tolist(), weights.tolist())
+    (seen,) = observe(model, [encoding(PROMPT, IDS, CLOSING)])
+    return model, seen, table @ weights
+
+
+def test_replacement_by_nothing_gives_w_times_x():
+    model, seen, worth = linear()
+    for credit in (
+        red(seen),
+        grad_x_input(model, seen),
+        ig(model, seen, baseline="zero", steps=2),
+        ig(model, seen, baseline="pad", steps=2),
+        *(occlusion(model, seen, operator=operator) for operator in ("pad", "mask", "delete")),
+        *(
+            shapley(model, seen, players="token", operator=operator, samples=2)
+            for operator in ("pad", "mask", "delete")
+        ),
+        shapley(model, seen, players="token", operator="pad", owen=True, samples=2),
+    ):
+        np.testing.assert_allclose(credit.values, worth[IDS], rtol=0, atol=1e-6)
+    assert abs(worth[IDS]).max() > 1
+
+
+def test_replacement_by_a_token_gives_what_it_lacks():
+    model, seen, worth = linear(pad=0.375, closing=-1.25)
+    lacks = worth[IDS] - worth[0]
+    assert abs(worth[0]) > 0.1 < abs(worth[1])
+    for credit in (
+        ig(model, seen, baseline="pad", steps=2),
+        occlusion(model, seen, operator="pad"),
+        shapley(model, seen, players="token", operator="pad", samples=2),
+    ):
+        np.testing.assert_allclose(credit.values, lacks, rtol=0, atol=1e-6)
+    for credit in (grad_x_input(model, seen), occlusion(model, seen), occlusion(model, seen, operator="mask")):
+        np.testing.assert_allclose(credit.values, worth[IDS], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(red(seen).values[:-1], worth[IDS[:-1]], rtol=0, atol=1e-6)
+    assert red(seen).values[-1] == pytest.approx(worth[IDS[-1]] + worth[1], abs=1e-6)
+    np.testing.assert_allclose(red(seen).own, worth[IDS], rtol=0, atol=1e-6)
+
+
+def test_the_mean_embedding_too():
+    model, seen, worth = linear(pad=0.375)
+    for credit in (
+        ig(model, seen, baseline="mean", steps=2),
+        occlusion(model, seen, operator="mean"),
+        shapley(model, seen, players="token", operator="mean", samples=2),
+    ):
+        np.testing.assert_allclose(credit.values, worth[IDS] - worth.mean(), rtol=0, atol=1e-5)
+
+
+def test_regressions_find_a_linear_score_too():
+    model, seen, worth = linear()
+    credit = kernel_shap(model, seen, players="token", operator="pad", samples=40)
+    np.testing.assert_allclose(credit.values, worth[IDS], rtol=0, atol=1e-3)
+    assert credit.residual == pytest.approx(0, abs=1e-3) and credit.reference == pytest.approx(worth[PROMPT].sum())
+    shrunk = lime(model, seen, players="token", operator="pad", samples=4000)
+    np.testing.assert_allclose(shrunk.values, worth[IDS], rtol=0, atol=0.02)
+    assert shrunk.meta["intercept"] == pytest.approx(worth[PROMPT].sum(), abs=0.05) and shrunk.meta["r2"] > 0.999
+
+
+# ---------------------------------------------------------------- a score that is not linear: exact values by enumeration
+
+
+def bent(h):
+    return h[..., 0] * h[..., 1] + torch.tanh(h[..., 2]) - 0.25 * h[..., 1] ** 3
+
+
+def game(ids, head=bent, seed=1):
+    """The model, its observation, and the worth of a set of players computed without it."""
+    table = np.random.default_rng(seed).normal(0, 0.6, (12, 3)).astype(np.float32)
+    model = bag(table.tolist(), head)
+    (seen,) = observe(model, [encoding(PROMPT, ids, CLOSING)])
+    fixed = table[PROMPT].sum(0) + table[CLOSING].sum(0)
+    return model, seen, lambda players: head(torch.tensor(fixed + table[[ids[p] for p in players]].sum(0))).item()
+
+
+def by_subsets(count, worth):
+    """Shapley's formula over all subsets: ``[count]``."""
+    values = np.zeros(count)
+    for p in range(count):
+        others = [q for q in range(count) if q != p]
+        for size in range(count):
+            weight = factorial(size) * factorial(count - size - 1) / factorial(count)
+            for subset in itertools.combinations(others, size):
+                values[p] += weight * (worth((*subset, p)) - worth(subset))
+    return values
+
+
+def by_orders(orders, count, worth):
+    """The marginals, averaged over these orders: ``[count]``."""
+    marginals = np.zeros((len(orders), count))
+    for row, order in zip(marginals, orders, strict=True):
+        for at, p in enumerate(order):
+            row[p] = worth(order[: at + 1]) - worth(order[:at])
+    return marginals.mean(0)
+
+
+@pytest.mark.parametrize("operator", ["delete", "mask"])
+def test_six_players_are_exact(operator):
+    model, seen, worth = game(IDS[:6])
+    credit = shapley(model, seen, players="token", operator=operator)
+    wanted = by_subsets(6, worth)
+    np.testing.assert_allclose(credit.values, wanted, rtol=0, atol=1e-5)
+    assert abs(wanted - occlusion(model, seen).values).max() > 0.1, "the score is too linear to tell"
+    assert credit.meta["exact"] and credit.meta["permutations"] == 720 and credit.meta["stderr"] == [0.0] * 6
+    assert credit.reference == pytest.approx(worth(()), abs=1e-5)
+    assert (credit.total, credit.residual) == (seen.score, pytest.approx(0, abs=1e-5))
+
+
+def test_sampled_values_cover_the_exact_ones_and_their_errors_shrink():
+    model, seen, worth = game(IDS)
+    exact = by_subsets(7, worth)
+    inside, errors = [], {24: [], 96: []}
+    for samples, runs in ((24, 12), (96, 6)):
+        for seed in range(runs):
+            credit = shapley(model, seen, players="token", samples=samples, seed=seed)
+            error = np.array(credit.meta["stderr"])
+            inside.append(abs(credit.values - exact) <= 2 * error)
+            errors[samples].append(error)
+            assert credit.residual == pytest.approx(0, abs=1e-5)
+            assert not credit.meta["exact"] and credit.meta["permutations"] == samples
+    assert 0.88 <= np.mean(inside) < 1
+    assert np.mean(errors[24]) / np.mean(errors[96]) == pytest.approx(2, rel=0.15)
+
+
+def test_kernel_shap_tends_to_the_shapley_values():
+    model, seen, worth = game(IDS[:6])
+    exact = by_subsets(6, worth)
+    far, near = (kernel_shap(model, seen, players="token", samples=n, seed=3).values for n in (40, 12000))
+    assert abs(near - exact).max() < 0.03 < abs(far - exact).max()
+
+
+def words_of_tokens():
+    """Two sentences of four words of six tokens: undo it. Now"""
+    model, seen, worth = game(IDS[:6])
+    offsets = ((0, 2), (2, 4), (4, 7), (7, 8), (8, 11), (11, 12))
+    example = Example("?", "undo it. Now")
+    return model, replace(seen, encoding=replace(seen.encoding, offsets=offsets, example=example)), worth
+
+
+def together(order, groups):
+    return all(max(map(order.index, g)) - min(map(order.index, g)) == len(g) - 1 for g in groups)
+
+
+def test_owen_values_keep_words_and_sentences_together():
+    model, seen, worth = words_of_tokens()
+    groups = [(0, 1), (4, 5), (0, 1, 2, 3)]
+    orders = [order for order in itertools.permutations(range(6)) if together(order, groups)]
+    wanted = by_orders(orders, 6, worth)
+    credit = shapley(model, seen, players="token", owen=True)
+    np.testing.assert_allclose(credit.values, wanted, rtol=0, atol=1e-5)
+    assert credit.meta["permutations"] == len(orders) == 48 and credit.meta["exact"]
+    assert abs(wanted - by_subsets(6, worth)).max() > 0.005
+
+
+def test_the_owen_values_of_words_keep_sentences_together():
+    model, seen, worth = words_of_tokens()
+    tokens = [(0, 1), (2,), (3,), (4, 5)]
+    orders = [order for order in itertools.permutations(range(4)) if together(order, [(0, 1, 2)])]
+    wanted = by_orders(orders, 4, lambda words: worth(tuple(t for w in words for t in tokens[w])))
+    credit = shapley(model, seen, players="word", owen=True)
+    np.testing.assert_allclose([credit.values[list(t)].sum() for t in tokens], wanted, rtol=0, atol=1e-5)
+    assert credit.values[0] == credit.values[1] and credit.meta["permutations"] == 12
+
+
+def test_drawn_orders_keep_groups_together_and_reach_all_of_them():
+    group = [[[0, 1], 2, 3], [[4, 5]]]
+    rng = np.random.default_rng(0)
+    drawn = [shapley_module._random_order(group, rng) for _ in range(2000)]
+    counts = {order: drawn.count(order) for order in set(drawn)}
+    assert set(counts) == set(shapley_module._all_orders(group)) and len(counts) == 48
+    assert all(together(order, [(0, 1), (4, 5), (0, 1, 2, 3)]) for order in counts)
+    assert min(counts.values()) > 15
+
+
+# ---------------------------------------------------------------- RED among them
+
+
+def test_red_is_the_marginal_of_the_natural_order(monkeypatch):
+    monkeypatch.setattr(shapley_module, "_random_order", lambda group, rng: tuple(range(len(group))))
+    table = np.random.default_rng(2).normal(0, 0.6, (12, 3))
+    table[1] = 0  # a closing token that adds nothing
+    model = bag(table.tolist(), bent)
+    (seen,) = observe(model, [encoding(PROMPT, IDS, CLOSING)])
+    written = tiny.model("Llama", "none")
+    (plain,) = observe(written, [written.encode(Example("The film", " opens on a quiet street, moving and funny"))])
+    for operator in ("delete", "mask"):
+        credit = shapley(model, seen, players="token", operator=operator, samples=2)
+        np.testing.assert_allclose(credit.values, red(seen).values, rtol=0, atol=1e-5)
+        assert credit.meta["stderr"] == [0.0] * len(IDS) and not credit.meta["exact"]
+    for operator in ("delete", "pad", "mean", "mask"):
+        credit = shapley(written, plain, players="token", operator=operator, samples=2)
+        np.testing.assert_allclose(credit.values, red(plain).values, rtol=0, atol=1e-6)
+        assert credit.reference == red(plain).reference
+
+
+# ---------------------------------------------------------------- shift, scale, padding
+
+METHODS = {
+    "red": lambda model, seen: red(seen),
+    "ig": lambda model, seen: ig(model, seen, steps=4),
+    "occlusion": occlusion,
+    "shapley": lambda model, seen: shapley(model, seen, samples=2),
+    "owen": lambda model, seen: shapley(model, seen, players="token", owen=True, samples=2),
+    "kernel_shap": lambda model, seen: kernel_shap(model, seen, samples=20),
+    "lime": lambda model, seen: lime(model, seen, samples=20),
+    "truncation": truncation,
+}
+ONE = Example("The film opens", "The lead is superb. But it drags, moving")
+OTHER = Example("Hi", "A dull mess")
+
+
+def observed(model, example=ONE, mates=(), side="right"):
+    return observe(model, [model.encode(e) for e in (example, *mates)], side=side)[0]
+
+
+@settings(max_examples=6)
+@given(st.floats(-30, 30), st.floats(0.1, 8))
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_a_constant_added_to_the_score_changes_nothing_and_a_factor_scales(name, shift, factor):
+    model = tiny.model()
+    moved = replace(model, head=lambda hidden: factor * model.head(hidden) + shift)
+    wanted = METHODS[name](model, observed(model)).values
+    found = METHODS[name](moved, observed(moved)).values
+    np.testing.assert_allclose(found, factor * wanted, rtol=0, atol=2e-5 * (abs(shift) + factor * 10))
+    assert abs(wanted).max() > 0.05
+
+
+@settings(max_examples=3)
+@given(st.sampled_from(["left", "right"]), st.integers(0, 2))
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_neither_padding_nor_batch_mates_change_a_credit(name, side, mates):
+    model = tiny.model("Qwen3")
+    alone = METHODS[name](model, observed(model, OTHER)).values
+    found = METHODS[name](model, observed(model, OTHER, [ONE] * mates, side)).values
+    np.testing.assert_allclose(found, alone, rtol=0, atol=1e-4)
