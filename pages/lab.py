@@ -1,27 +1,7 @@
 """Lab: a policy learns under each token reward; its curves while it does, and what it wrote before and after."""
 
-import streamlit as st
-
-from redviz.app.lab.curves import curves_part
-from redviz.app.lab.form import form_part
-from redviz.app.lab.list import list_part
-from redviz.app.lab.state import PARTS, chosen_part
-from redviz.app.session import NOTICE, through_app, view, write_link
-from redviz.errors import RedvizError
-from redviz.view.markdown import plain
-
-
-def page() -> None:
-    """Draw the page."""
-    view()
-    if problem := st.session_state.get(NOTICE, ""):
-        st.warning(plain(problem))
-    draw = dict(zip(PARTS, (form_part, curves_part, list_part), strict=True))[chosen_part()]
-    try:
-        draw()
-    except RedvizError as error:
-        st.error(plain(error))
-
+from redviz.app.lab.page import page
+from redviz.app.session import through_app, write_link
 
 through_app("pages/lab.py")
 page()

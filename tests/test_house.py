@@ -33,8 +33,12 @@ def test_files_stay_small_enough_to_read():
     assert too_long("redviz", 350) == {}
 
 
-def test_a_page_reads_like_its_screen():
-    assert too_long("pages", 200) == {}
+def test_a_page_only_asks_its_screen():
+    assert too_long("pages", 15) == {}
+
+
+def test_no_folder_hides_a_file_of_its_name():
+    assert [name(p) for p in PACKAGE.rglob("*.py") if p.with_suffix("").is_dir()] == []
 
 
 def test_files_are_named_after_what_they_hold():

@@ -123,7 +123,7 @@ def score_labelled(
     Examples
     --------
     >>> import redviz
-    >>> from redviz.methods import recipes
+    >>> from redviz.credit.recipes import recipes
     >>> model = redviz.reward_function(lambda prompt, response: response.count("good"))
     >>> scored = score_labelled(model, [LabelledItem("1", "?", "a good film", gold=())], recipes(["occlusion"]))
     >>> [round(float(v), 6) for v in scored.pairs[0][1].credits["occlusion"].values]
