@@ -25,9 +25,10 @@ from redviz.models.loading.memory import capacity, place
 from redviz.models.spec import (
     NEEDED_FOR,
     NOBODY,
+    PARTNERS,
     ModelSpec,
     ModelState,
-    Partners,
+    PartnerSpecs,
     bytes_on_disk,
     device_of,
     load,
@@ -65,7 +66,7 @@ class Engine:
     # What screens ask for: none of it waits, none of it touches torch.
 
     def cached(
-        self, spec: ModelSpec, example: Example, wanted: Mapping[str, Recipe], partners: Partners = NOBODY
+        self, spec: ModelSpec, example: Example, wanted: Mapping[str, Recipe], partners: PartnerSpecs = NOBODY
     ) -> tuple[Analysis | None, dict[str, Recipe], dict[str, str]]:
         """What is known without the model: the analysis so far, the methods still missing, and methods that refuse, with why.
 
@@ -96,7 +97,7 @@ class Engine:
         return Analysis(example, source, observation, credits), missing, refused
 
     def _known_records(
-        self, source: Source, spec: ModelSpec, example: Example, recipe: Recipe, partners: Partners
+        self, source: Source, spec: ModelSpec, example: Example, recipe: Recipe, partners: PartnerSpecs
     ) -> dict[str, Any] | None:
         """The records a recipe needs, where all that can be had are here; None where a model has to run for it first."""
         at_hand = {}
@@ -115,7 +116,9 @@ class Engine:
         key = ("observe", spec, text_key(example), stride)
         return self.worker.submit("Scoring", lambda job: self._observe(job, spec, example, stride), SHORT, key)
 
-    def credit(self, spec: ModelSpec, example: Example, label: str, recipe: Recipe, partners: Partners = NOBODY) -> Job:
+    def credit(
+        self, spec: ModelSpec, example: Example, label: str, recipe: Recipe, partners: PartnerSpecs = NOBODY
+    ) -> Job:
         """A credit that calls a model again, or that needs records which are not here yet."""
         key = ("credit", spec, text_key(example), text_key(recipe), tuple(sorted(partners.items(), key=repr)))
         return self.worker.submit(f"{label}", lambda job: self._credit(job, spec, example, recipe, partners), LONG, key)
@@ -196,10 +199,10 @@ class Engine:
             self._in_use.remove(spec)
 
     @contextmanager
-    def partners(self, specs: Partners) -> Iterator[dict[str, Any]]:
+    def partners(self, specs: PartnerSpecs) -> Iterator[dict[str, Any]]:
         """The models beside the reward model, as keywords of :func:`redviz.analyze`. For work in the worker only."""
         with ExitStack() as held:
-            kept = {role: spec for role, spec in specs.items() if role in ("policy", "reference", "cost_model")}
+            kept = {role: spec for role, spec in specs.items() if role in PARTNERS}
             yield {role: held.enter_context(self._using(spec)) for role, spec in kept.items()}
 
     def _model(self, spec: ModelSpec) -> RewardModel:
@@ -267,7 +270,7 @@ class Engine:
                 self._results.put(key, found, observation_bytes(found))
             return found
 
-    def _credit(self, job: Job, spec: ModelSpec, example: Example, recipe: Recipe, partners: Partners) -> Credit:
+    def _credit(self, job: Job, spec: ModelSpec, example: Example, recipe: Recipe, partners: PartnerSpecs) -> Credit:
         with ExitStack() as held:
             model = held.enter_context(self._using(spec))
             observation = self._observe(job, spec, example, stride_of([recipe]))
@@ -324,7 +327,7 @@ class Engine:
         return (name, content_key(source, spec, example), tuple(self._content(other) for other in specs))
 
     def _credit_key(
-        self, source: Source, spec: ModelSpec, example: Example, recipe: Recipe, partners: Partners
+        self, source: Source, spec: ModelSpec, example: Example, recipe: Recipe, partners: PartnerSpecs
     ) -> tuple[Any, ...]:
         roles = [role for name in recipe.ingredients for role in NEEDED_FOR.get(name, ()) if role in partners]
         return (*content_key(source, spec, example, recipe), tuple(self._content(partners[role]) for role in roles))

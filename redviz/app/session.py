@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -14,12 +14,13 @@ from redviz.app.demonstration import busy_job, check_length
 from redviz.app.engine import Engine
 from redviz.app.state import DEFAULT, ViewState, from_query, to_query
 from redviz.app.worker import Job
+from redviz.credit.ingredients import needed_partners
 from redviz.credit.recipes import Recipe
 from redviz.data.gallery import GalleryItem, load_gallery
 from redviz.data.results.archive import load_analysis
 from redviz.errors import RedvizError
 from redviz.models.loading.files import embedded_reward_models
-from redviz.models.spec import NEEDED_FOR, ModelSpec
+from redviz.models.spec import PARTNERS, ModelSpec, is_rule
 from redviz.records import Example
 from redviz.view.colour import DARK, LIGHT, Theme
 from redviz.view.markdown import plain
@@ -27,7 +28,7 @@ from redviz.view.markdown import plain
 RECENT = 20
 VIEW, NOTICE, SEEN, STORED = "redviz.view", "redviz.notice", "redviz.recent", "redviz.stored"
 UNCONFIRMED = "redviz.unconfirmed"
-ROLES = ("policy", "reference", "cost_model", "value_model")
+ROLES = {**PARTNERS, "value_model": "value"}  # fields of the view that name a partner, and its role
 CARD = "Checking the model"
 THROUGH, ASKED = "redviz.through", "redviz.asked"
 JOBS, JOBS_KEPT, SUBJECT = "redviz.jobs", 100, "redviz.jobs.subject"
@@ -114,7 +115,7 @@ def spec_of(state: ViewState) -> ModelSpec:
     """Which model the view names, and how it is loaded. A shared server decides revision, device and dtype itself."""
     if offered() is not None:
         return ModelSpec(state.model, head=state.head or None, read=state.read)
-    if state.model.startswith("rule:"):
+    if is_rule(state.model):
         return ModelSpec(state.model)
     return ModelSpec(
         state.model, state.device, state.dtype, state.revision or None, state.head or None, None, state.read
@@ -124,18 +125,22 @@ def spec_of(state: ViewState) -> ModelSpec:
 def partners_of(state: ViewState) -> dict[str, ModelSpec]:
     """The models beside the reward model that this session may use: "policy", "reference", "cost_model", "value_model"."""
     spec = spec_of(state)
-    kinds = {"policy": "policy", "reference": "policy", "cost_model": "reward", "value_model": "value"}
-    named = {role: getattr(state, role) for role in ROLES}
     return {
-        role: ModelSpec(name, spec.device, spec.dtype, role=kinds[role])
-        for role, name in named.items()
-        if name and (ships(name) or allowed(name)) and name not in unconfirmed()
+        partner: ModelSpec(name, spec.device, spec.dtype, role=role)
+        for partner, role in ROLES.items()
+        if (name := getattr(state, partner)) and (ships(name) or allowed(name)) and name not in unconfirmed()
     }
+
+
+def partners_for(wanted: Iterable[Recipe]) -> dict[str, ModelSpec]:
+    """Those of the view's partners that these recipes ask for."""
+    needed = needed_partners(wanted)
+    return {partner: spec for partner, spec in partners_of(view()).items() if partner in needed}
 
 
 def ships(name: str) -> bool:
     """Whether it comes with redviz, so that using it fetches and reads nothing from elsewhere."""
-    return name.startswith(("embedded:", "rule:"))
+    return name.startswith("embedded:") or is_rule(name)
 
 
 def unconfirmed() -> set[str]:
@@ -146,8 +151,7 @@ def unconfirmed() -> set[str]:
 
 def confirm_partners(wanted: Mapping[str, Recipe]) -> None:
     """Offer to load the models beside the reward model that only a link asks for, where a method needs them."""
-    needed = {role for recipe in wanted.values() for name in recipe.ingredients for role in NEEDED_FOR.get(name, ())}
-    named = {getattr(view(), role) for role in needed} & unconfirmed()
+    named = {getattr(view(), partner) for partner in needed_partners(wanted.values())} & unconfirmed()
     for name in sorted(named):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(f"The link asks for {plain(name)} beside the reward model. Loading it reads its files.")
@@ -159,7 +163,7 @@ def confirm_partners(wanted: Mapping[str, Recipe]) -> None:
 def use_model(name: str) -> None:
     """Score by this model. Methods that cannot look into a function of text give way to those that can."""
     changes: dict[str, Any] = {"model": name, "head": "", "pin": None}
-    rule, was_rule = name.startswith("rule:"), view().model.startswith("rule:")
+    rule, was_rule = is_rule(name), is_rule(view().model)
     if rule and not all(recipe.info.black_box for recipe in view().recipes.values()):
         changes |= {"methods": {method: {} for method in FOR_RULES}, "rewards": FOR_RULES[0]}
     elif was_rule and not rule and list(view().methods) == list(FOR_RULES):
@@ -180,7 +184,7 @@ def theme() -> Theme:
 def allowed(name: str) -> bool:
     """Whether this server may load the model."""
     listed = offered()
-    return listed is None or name in listed or name.startswith("rule:")
+    return listed is None or name in listed or is_rule(name)
 
 
 def confirmed(name: str) -> bool:

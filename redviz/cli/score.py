@@ -78,7 +78,6 @@ def score(
     from redviz.runs.local import run_parts, start_run
     from redviz.runs.parts import put_together
     from redviz.runs.ray_engine import check_ray, run_parts_on_ray
-    from redviz.runs.ray_worker import Loading
     from redviz.runs.runs import refuse_in_demo
 
     refuse_in_demo()
@@ -117,7 +116,7 @@ def score(
     bar = _Bar(run)
     try:
         if engine == "ray":
-            trust = Loading(device, trust_remote_code, allow_pickle)
+            trust = {"device": device, "trust_remote_code": trust_remote_code, "allow_pickle": allow_pickle}
             state = run_parts_on_ray(run, loading=trust, batch_size=size, progress=bar.show)
         else:
             state = run_parts(loaded, run, partners=partners, batch_size=size, progress=bar.show)

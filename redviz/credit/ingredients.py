@@ -5,7 +5,7 @@ Records are computed once and kept (a policy's log-probabilities, the cost model
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import numpy as np
 from redviz.credit.from_records.segments import segmented
 from redviz.credit.recipes import METHODS, MODELS, SEGMENTS, MethodInfo, Recipe
 from redviz.errors import Cancelled, RedvizError
+from redviz.models.spec import LOADERS, NEEDED_FOR, PARTNERS
 from redviz.records import Credit, Observation
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ LACKING = {
 }
 
 
+KINDS = {  # role: the models that can play it
+    "policy": ("Policy",),
+    "reward": ("RewardModel", "FunctionModel", "ProcessModel", "TokenRewards", "ImplicitReward"),
+}
+
+
 @dataclass(frozen=True)
 class Partners:
     """Models beside the reward model: a policy with its reference, and a cost model for two-model aggregation."""
@@ -43,27 +50,23 @@ class Partners:
     cost_model: RewardModel | FunctionModel | None = None
 
     def __post_init__(self) -> None:
-        for role, given, loader in (
-            ("policy", self.policy, "load_policy"),
-            ("reference", self.reference, "load_policy"),
-            ("cost_model", self.cost_model, "load_reward_model"),
-        ):
-            kinds = (
-                ("Policy",)
-                if loader == "load_policy"
-                else ("RewardModel", "FunctionModel", "ProcessModel", "TokenRewards", "ImplicitReward")
-            )
-            if given is not None and type(given).__name__ not in kinds:
+        for partner, role in PARTNERS.items():
+            given = getattr(self, partner)
+            if given is not None and type(given).__name__ not in KINDS[role]:
                 raise RedvizError(
-                    f"{role} is {type(given).__name__}, not a loaded model of that kind; give redviz.{loader}(…)."
+                    f"{partner} is {type(given).__name__}, not a loaded model of that kind; give redviz.{LOADERS[role][1]}(…)."
                 )
+
+
+def needed_partners(wanted: Iterable[Recipe]) -> set[str]:
+    """The partners that these recipes ask for."""
+    return {partner for recipe in wanted for name in recipe.ingredients for partner in NEEDED_FOR.get(name, ())}
 
 
 def check_partners(wanted: Mapping[str, Recipe], partners: Partners) -> None:
     """Refuse, before anything runs, recipes whose models were not given."""
-    had = {name for name in ("policy", "reference") if getattr(partners, name) is not None} | {"model"}
-    had |= {"log_probs"} if {"policy", "reference"} <= had else set()
-    had |= {"cost"} if partners.cost_model is not None else set()
+    given = {partner for partner in PARTNERS if getattr(partners, partner) is not None}
+    had = {"model", *(name for name, needed in NEEDED_FOR.items() if given.issuperset(needed))}
     for recipe in wanted.values():
         if lacking := [name for name in recipe.ingredients if name not in had]:
             raise RedvizError(f"{recipe.method} {LACKING[lacking[0]]}.")

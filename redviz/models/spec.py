@@ -1,9 +1,10 @@
-"""Which model, how it is loaded and in which role: what browser sessions hold instead of models."""
+"""The one door for models: which model, how it is loaded and in which role. Screens hold specs instead of models."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from redviz.models.loading.files import resolve
@@ -16,6 +17,7 @@ class ModelSpec:
     """Which model, and how it is loaded: the arguments of :func:`redviz.load_reward_model` a person can choose.
 
     ``role`` is "reward", "policy" (a causal language model), "value" (a critic) or "pair" (it scores pairs of responses).
+    Only a command line sets ``trust_remote_code`` and ``allow_pickle``.
     """
 
     name: str
@@ -26,11 +28,28 @@ class ModelSpec:
     max_length: int | None = None
     read: str = "model"
     role: str = "reward"
+    trust_remote_code: bool = False
+    allow_pickle: bool = False
 
 
-Partners = Mapping[str, ModelSpec]  # "policy", "reference", "cost_model": models beside the reward model
-NOBODY: Partners = {}
-NEEDED_FOR = {
+LOADERS = {  # role: where it is loaded, and what of a spec means nothing to it
+    "reward": ("redviz.models.loading.load", "load_reward_model", ()),
+    "policy": ("redviz.models.kinds.policy", "load_policy", ("head", "read")),
+    "value": ("redviz.models.kinds.value_head", "load_value_model", ("head", "read")),
+    "pair": (
+        "redviz.models.loading.load_pairs",
+        "load_pair_scorer",
+        ("head", "read", "trust_remote_code", "allow_pickle"),
+    ),
+}
+PARTNERS = {
+    "policy": "policy",
+    "reference": "policy",
+    "cost_model": "reward",
+}  # beside the reward model, and their roles
+PartnerSpecs = Mapping[str, ModelSpec]  # keys of PARTNERS; in the app also "value_model"
+NOBODY: PartnerSpecs = {}
+NEEDED_FOR = {  # ingredient of a method: the partners it is made from
     "log_probs": ("policy", "reference"),
     "cost": ("cost_model",),
     "policy": ("policy",),
@@ -52,36 +71,25 @@ class ModelState:
     text_only: bool = False  # it is given texts, so there are no embeddings to put something else into
 
 
+def is_rule(name: str) -> bool:
+    """Whether a model's name is that of a rule: a function of text, without weights, template or attention."""
+    return name.startswith("rule:")
+
+
 def load(spec: ModelSpec) -> Any:
     """A model in its role."""
-    if spec.name.startswith("rule:"):
+    if is_rule(spec.name) and spec.role == "reward":
         from redviz.models.rules.rules import load_rule
 
         return load_rule(spec.name)
-    options = {name: value for name, value in vars(spec).items() if name not in ("name", "role")}
-    if spec.role == "policy":
-        from redviz.models.kinds.policy import load_policy
-
-        return load_policy(spec.name, device=spec.device, dtype=spec.dtype, revision=spec.revision)
-    if spec.role == "value":
-        from redviz.models.kinds.value_head import load_value_model
-
-        taken = {name: value for name, value in options.items() if name not in ("head", "read")}
-        return load_value_model(spec.name, **taken)
-    if spec.role == "pair":
-        from redviz.models.loading.load_pairs import load_pair_scorer
-
-        return load_pair_scorer(
-            spec.name, device=spec.device, dtype=spec.dtype, revision=spec.revision, max_length=spec.max_length
-        )
-    from redviz.models.loading.load import load_reward_model
-
-    return load_reward_model(spec.name, **options)
+    module, loader, unknown = LOADERS[spec.role]
+    options = {option: value for option, value in vars(spec).items() if option not in ("name", "role", *unknown)}
+    return getattr(import_module(module), loader)(spec.name, **options)
 
 
 def device_of(spec: ModelSpec) -> str:
     """Where it will be loaded."""
-    if spec.name.startswith("rule:"):
+    if is_rule(spec.name):
         return "cpu"
     from redviz.models.loading.load import pick_device
 
@@ -90,7 +98,7 @@ def device_of(spec: ModelSpec) -> str:
 
 def state_of(spec: ModelSpec, model: Any) -> ModelState:
     """What screens may know of a model that was just loaded."""
-    if spec.name.startswith("rule:"):
+    if is_rule(spec.name):
         return ModelState(spec, model.source, 0, model.max_length, 0, 0, free_memory("cpu"), text_only=True)
     from redviz.models.kinds.function import FunctionModel
 
@@ -103,7 +111,7 @@ def state_of(spec: ModelSpec, model: Any) -> ModelState:
 
 def bytes_on_disk(spec: ModelSpec) -> int:
     """The size of its weights, before they are loaded."""
-    if spec.name.startswith("rule:"):
+    if is_rule(spec.name):
         return 0
     if spec.name.startswith("dpo:"):
         parts = spec.name.removeprefix("dpo:").split("|")[:2]

@@ -15,7 +15,7 @@ from redviz.data.results.rows import SCHEMA_VERSION
 from redviz.data.sets.dataset import Dataset, open_dataset
 from redviz.errors import RedvizError
 from redviz.models.kinds.function import FunctionModel
-from redviz.models.spec import ModelSpec
+from redviz.models.spec import PARTNERS, ModelSpec
 from redviz.runs.filling import fill
 from redviz.runs.manifest import Manifest
 from redviz.runs.parts import ALONE, Asked, score_chunk, write_part
@@ -139,11 +139,9 @@ def specs_of(manifest: Manifest) -> tuple[ModelSpec, dict[str, ModelSpec]]:
         max_length=manifest.max_length,
         read=manifest.read,
     )
-    roles = {"policy": "policy", "reference": "policy", "cost_model": "reward"}
-    beside = manifest.partners.items()
     return spec, {
-        role: ModelSpec(_name_here(manifest, role, told["model"]), dtype=told["dtype"] or "auto", role=roles[role])
-        for role, told in beside
+        role: ModelSpec(_name_here(manifest, role, told["model"]), dtype=told["dtype"] or "auto", role=PARTNERS[role])
+        for role, told in manifest.partners.items()
     }
 
 

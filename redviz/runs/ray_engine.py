@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -23,7 +23,7 @@ from redviz.batches import check_batch_size
 from redviz.credit.ingredients import Progress
 from redviz.errors import Cancelled, RedvizError
 from redviz.runs.filling import end_attempts, fill
-from redviz.runs.ray_worker import STOPPED, Loading, PartWorker
+from redviz.runs.ray_worker import STOPPED, PartWorker
 from redviz.runs.runs import Run, State
 from redviz.settings import PACKAGE, home
 
@@ -50,7 +50,7 @@ def check_ray() -> None:
 def run_parts_on_ray(
     run: Run,
     *,
-    loading: Loading | None = None,
+    loading: Mapping[str, Any] | None = None,
     workers: int | None = None,
     batch_size: int | str = "auto",
     progress: Progress | None = None,
@@ -63,7 +63,7 @@ def run_parts_on_ray(
     run
         Its folder, which every worker must see under the same path.
     loading
-        How the workers load the models of the run.
+        What of the models' specs the manifest does not know: ``device``, ``trust_remote_code``, ``allow_pickle``.
     workers
         By default one per GPU, and without GPUs one per four cores.
     batch_size, progress, stop
@@ -86,7 +86,7 @@ def run_parts_on_ray(
     if workers is not None and workers < 1:
         raise RedvizError(f"{workers} workers were asked for; give at least 1.")
     check_ray()
-    how = (run.id, str(home().absolute()), loading or Loading(), batch_size)
+    how = (run.id, str(home().absolute()), loading or {}, batch_size)
 
     def scored(missing: Collection[int], beat: Callable[[int], None]) -> Iterator[tuple[int, int]]:
         run.set_state(message=f"On Ray: counted by whole parts of {run.manifest.chunk} responses.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,12 @@ from redviz.credit.ingredients import Partners
 from redviz.credit.recipes import recipes
 from redviz.data.results.row_files import Rows
 from redviz.errors import Cancelled, RedvizError
-from redviz.models.spec import ModelSpec, load
+from redviz.models.spec import load
 from redviz.runs.local import chunks_of, specs_of
 from redviz.runs.parts import Asked, failed_in, score_chunk, write_part
 from redviz.runs.runs import Run, open_run
 
 STOPPED = "The run was cancelled."
-
-
-@dataclass(frozen=True)
-class Loading:
-    """How a worker loads the models, beyond what the manifest says."""
-
-    device: str = "auto"
-    trust_remote_code: bool = False
-    allow_pickle: bool = False
 
 
 class PartWorker:
@@ -36,7 +27,9 @@ class PartWorker:
     What it refuses travels as a sentence in the answer: Ray would start an actor that fails to start again and again.
     """
 
-    def __init__(self, run_id: str, shared: str, loading: Loading, batch_size: int | str, attempt: str = "") -> None:
+    def __init__(
+        self, run_id: str, shared: str, loading: Mapping[str, Any], batch_size: int | str, attempt: str = ""
+    ) -> None:
         os.environ["REDVIZ_HOME"] = shared
         self.batch_size, self.attempt = batch_size, attempt
         self.refusal = ""
@@ -89,11 +82,11 @@ def _seen(run_id: str, shared: Path) -> Run:
     return open_run(run_id)
 
 
-def _loaded(run: Run, loading: Loading) -> tuple[Any, Partners]:
-    """The models of a run, checked to be what it began with."""
+def _loaded(run: Run, loading: Mapping[str, Any]) -> tuple[Any, Partners]:
+    """The models of a run, checked to be what it began with; ``loading`` says what of their specs the manifest does not know."""
     spec, others = specs_of(run.manifest)
-    model = _load(replace(spec, device=loading.device), loading)
-    beside = {role: _load(replace(other, device=loading.device), loading) for role, other in others.items()}
+    model = load(replace(spec, **loading))
+    beside = {role: load(replace(other, **loading)) for role, other in others.items()}
     asked = {role: told["fingerprint"] for role, told in run.manifest.partners.items()}
     for role, there in {"model": model, **beside}.items():
         if there.source.fingerprint != (asked | {"model": run.manifest.model_fingerprint})[role]:
@@ -101,17 +94,3 @@ def _loaded(run: Run, loading: Loading) -> tuple[Any, Partners]:
                 f"The {role.replace('_', ' ')} that a worker loads is not the one that run {run.id} began with; start a new run."
             )
     return model, Partners(**beside)
-
-
-def _load(spec: ModelSpec, loading: Loading) -> Any:
-    trust: dict[str, Any] = {"trust_remote_code": loading.trust_remote_code, "allow_pickle": loading.allow_pickle}
-    if not any(trust.values()) or spec.name.startswith("rule:"):
-        return load(spec)
-    if spec.role == "policy":
-        from redviz.models.kinds.policy import load_policy
-
-        return load_policy(spec.name, device=spec.device, dtype=spec.dtype, revision=spec.revision, **trust)
-    from redviz.models.loading.load import load_reward_model
-
-    options = {name: value for name, value in vars(spec).items() if name not in ("name", "role")}
-    return load_reward_model(spec.name, **options, **trust)

@@ -22,7 +22,7 @@ from redviz.runs import ray_engine
 from redviz.runs.local import run_parts, start_run
 from redviz.runs.parts import put_together
 from redviz.runs.ray_engine import check_ray, run_parts_on_ray
-from redviz.runs.ray_worker import Loading, PartWorker
+from redviz.runs.ray_worker import PartWorker
 from redviz.runs.runs import Run
 
 WANTED = recipes(["red", "abc"])
@@ -139,7 +139,7 @@ def test_workers_write_the_parts_and_nobody_writes_them_again(cluster, model, tm
     run = job(tmp_path, model, count=20)
     with monkeypatch.context() as patch:
         patch.setattr("redviz.runs.parts._write", not_here)
-        state = run_parts_on_ray(run, workers=1, loading=Loading(device="cpu"))
+        state = run_parts_on_ray(run, workers=1, loading={"device": "cpu"})
     assert (state.state, state.done, state.failed) == ("done", 20, 0)
     put_together(run, tmp_path / "ray.parquet")
     assert_same_rows(rows(tmp_path / "ray.parquet"), by_local(model, run, tmp_path, monkeypatch))
@@ -155,7 +155,7 @@ def test_a_killed_worker_costs_no_row(cluster, model, tmp_path, monkeypatch):
             killed.append(workers_of_ray()[0])
             os.kill(killed[0].pid, signal.SIGKILL)
 
-    state = run_parts_on_ray(run, workers=2, loading=Loading(device="cpu"), progress=kill_one)
+    state = run_parts_on_ray(run, workers=2, loading={"device": "cpu"}, progress=kill_one)
     assert killed, "nobody was killed"
     assert (state.state, state.done, state.failed) == ("done", COUNT, 0)
     put_together(run, tmp_path / "ray.parquet")
@@ -212,7 +212,7 @@ def test_what_a_worker_refuses_is_one_sentence(cluster, model, tmp_path):
 
 
 def test_a_worker_that_cannot_see_the_run_folder_says_so(tmp_path):
-    worker = PartWorker("0" * 16, str(tmp_path / "elsewhere"), Loading(), "auto")
+    worker = PartWorker("0" * 16, str(tmp_path / "elsewhere"), {}, "auto")
     answer = worker({"number": [0]})
     assert answer["number"] == [0]
     assert "cannot see the run folder" in answer["refusal"][0] and "share" in answer["refusal"][0]
@@ -220,7 +220,7 @@ def test_a_worker_that_cannot_see_the_run_folder_says_so(tmp_path):
 
 def test_a_worker_does_a_part_once_and_takes_up_what_another_left(model, tmp_path):
     run = job(tmp_path, model, count=40)
-    worker = PartWorker(run.id, os.environ["REDVIZ_HOME"], Loading(device="cpu"), "auto")
+    worker = PartWorker(run.id, os.environ["REDVIZ_HOME"], {"device": "cpu"}, "auto")
     for number in (2, 0, 3, 1):  # forwards, back, forwards
         assert worker({"number": [number]}) == {"number": [number], "failed": [0], "refusal": [""]}
     written = run.part(2).stat().st_mtime_ns
@@ -236,7 +236,7 @@ def test_a_worker_stops_when_its_attempt_is_over_and_the_next_one_takes_no_wish_
     run = job(tmp_path, model, count=30)
     attempt = run.folder / "attempt-1"
     attempt.touch()
-    worker = PartWorker(run.id, os.environ["REDVIZ_HOME"], Loading(device="cpu"), "auto", attempt.name)
+    worker = PartWorker(run.id, os.environ["REDVIZ_HOME"], {"device": "cpu"}, "auto", attempt.name)
     assert worker({"number": [0]})["refusal"] == [""]
     assert run_parts(model, run).state == "done" and not run.is_cancelled()
     run.part(1).unlink()
@@ -257,7 +257,7 @@ def test_a_stopped_attempt_is_over_for_workers_that_ray_keeps_alive(model, tmp_p
     monkeypatch.setattr(ray_engine, "_consume", consume)
     monkeypatch.setattr(ray_engine, "STOP_WITHIN", 0.0)
     with pytest.raises(Cancelled):
-        list(ray_engine._finished(run, [0, 1, 2], (run.id, "", Loading(), "auto"), 1, stop))
+        list(ray_engine._finished(run, [0, 1, 2], (run.id, "", {}, "auto"), 1, stop))
     ((attempt, was_there),) = seen
     assert was_there and not attempt.exists()
     over.set()
@@ -284,7 +284,7 @@ def test_what_is_not_installed_fails_in_ci_and_skips_elsewhere(needed, monkeypat
 def test_a_worker_tells_how_many_rows_failed_when_it_scores_a_part_and_when_it_finds_it(model, tmp_path):
     run = job(tmp_path, model, count=10, wanted=recipes(["red", "dpo"]))
     for _ in range(2):
-        worker = PartWorker(run.id, os.environ["REDVIZ_HOME"], Loading(device="cpu"), "auto")
+        worker = PartWorker(run.id, os.environ["REDVIZ_HOME"], {"device": "cpu"}, "auto")
         assert worker({"number": [0]}) == {"number": [0], "failed": [10], "refusal": [""]}
 
 

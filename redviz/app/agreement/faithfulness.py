@@ -16,6 +16,8 @@ from redviz.app.session import engine, remembered, spec_of, theme, view
 from redviz.evaluation.faithfulness.faithfulness import NOTES
 from redviz.evaluation.faithfulness.faithfulness_report import FaithfulnessReport, MethodFaithfulness
 from redviz.evaluation.faithfulness.removal import MEASURES
+from redviz.models.families.dpo import PREFIX
+from redviz.models.spec import is_rule
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
 
@@ -59,7 +61,7 @@ def faithfulness_part(labels: Labels) -> None:
         "A method is only worth as much as it beats random orders of the same response; its reversed order should do worse than random."
     )
     state = engine().state(spec_of(view()))
-    text_only = state.text_only if state else view().model.startswith(("rule:", "dpo:"))
+    text_only = state.text_only if state else is_rule(view().model) or view().model.startswith(PREFIX)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         granularity = units_choice()
         operator = kept_choice(

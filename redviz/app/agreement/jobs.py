@@ -13,8 +13,7 @@ from redviz.app.agreement.state import Labels, units_choice
 from redviz.app.dataset.state import keep, recall
 from redviz.app.parts.methods_bar import method_names, methods_bar
 from redviz.app.parts.waiting import result_of, wait_for
-from redviz.app.runs.jobs import needed_partners
-from redviz.app.session import allowed, confirm_partners, confirmed, engine, spec_of, view
+from redviz.app.session import allowed, confirm_partners, confirmed, engine, partners_for, spec_of, view
 from redviz.app.session import asked as job_of
 from redviz.app.worker import LONG, Job
 from redviz.credit.recipes import Recipe
@@ -80,7 +79,7 @@ def scored(labels: Labels) -> Scored | None:
         limit = responses_limit(labels, LIMIT, FIRST_LIMIT, "The first ones, in the order of the file or the project.")
         units_choice()
     items = labels.items[:limit]
-    wanted, partners = view().recipes, needed_partners(view().recipes)
+    wanted, partners = view().recipes, partners_for(view().recipes.values())
     named = ", ".join(method_names(wanted).values())
     button = f"Compute the credits of {_responses(limit)} by {plain(named)}"
     key = _key(items, wanted, partners)
@@ -123,7 +122,7 @@ def faithful(
     if spec is None:
         return None
     items = labels.items[:limit]
-    wanted, partners = view().recipes, needed_partners(view().recipes)
+    wanted, partners = view().recipes, partners_for(view().recipes.values())
     key = _key(items, wanted, partners) + repr((operator, granularity, moves))
     button = f"Remove {granularity}s in {_responses(limit)}"
     found: tuple[FaithfulnessReport, Source] | None = _result(

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from redviz.app.session import partners_of, view
+from redviz.app.session import partners_for, view
 from redviz.credit.recipes import Recipe
-from redviz.models.spec import NEEDED_FOR, ModelSpec
+from redviz.models.spec import ModelSpec, is_rule
 from redviz.records import Example
 
 DEFAULT = ModelSpec("")
@@ -48,10 +48,10 @@ def as_python(
 ) -> str:
     """The call in Python."""
     told = _prompt(examples[0])
-    rules = any(model is not None and model.name.startswith("rule:") for model in (spec, second))
+    rules = any(model is not None and is_rule(model.name) for model in (spec, second))
     lines = ["import redviz", *(["from redviz.models.rules.rules import load_rule"] if rules else []), ""]
     lines.append(f"model = {_load(spec)}")
-    beside = _partners(wanted)
+    beside = partners_for(wanted.values())
     for role, other in beside.items():
         loader = "load_reward_model" if role == "cost_model" else "load_policy"
         lines.append(f"{role} = redviz.{loader}({other.name!r}{_options(other, ('device', 'dtype'))})")
@@ -76,7 +76,7 @@ def as_cli(spec: ModelSpec, examples: Sequence[Example], wanted: Mapping[str, Re
     words += [f"--model2 {shlex.quote(second.name)}"] if second else []
     words.append(f"--methods {shlex.quote(chosen)}")
     words += [f"--{name} {shlex.quote(str(value))}" for name in LOADING if (value := _changed(spec, name))]
-    words += [f"{FLAGS[role]} {shlex.quote(other.name)}" for role, other in _partners(wanted).items()]
+    words += [f"{FLAGS[role]} {shlex.quote(other.name)}" for role, other in partners_for(wanted.values()).items()]
     words.append(f"--granularity {view().granularity}")
     return " \\\n  ".join(words)
 
@@ -91,13 +91,8 @@ def _asked(example: Example) -> str:
     return f"--messages {shlex.quote(json.dumps([dict(m) for m in example.prompt], ensure_ascii=False))}"
 
 
-def _partners(wanted: Mapping[str, Recipe]) -> dict[str, ModelSpec]:
-    needed = {role for recipe in wanted.values() for name in recipe.ingredients for role in NEEDED_FOR.get(name, ())}
-    return {role: spec for role, spec in partners_of(view()).items() if role in needed and role in FLAGS}
-
-
 def _load(spec: ModelSpec) -> str:
-    if spec.name.startswith("rule:"):
+    if is_rule(spec.name):
         return f"load_rule({spec.name!r})"
     return f"redviz.load_reward_model({spec.name!r}{_options(spec, LOADING)})"
 

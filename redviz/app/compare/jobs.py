@@ -12,12 +12,12 @@ import streamlit as st
 from redviz.analysis import observe_one
 from redviz.app.parts.methods_bar import method_names, remove
 from redviz.app.parts.waiting import result_of, wait_for
-from redviz.app.session import asked, engine, partners_of, view
+from redviz.app.session import asked, engine, partners_for
 from redviz.app.worker import LONG, Job
 from redviz.comparison import Comparison, observe_together
 from redviz.credit.ingredients import Partners, credit_of, gather
 from redviz.credit.recipes import Recipe
-from redviz.models.spec import NEEDED_FOR, ModelSpec
+from redviz.models.spec import ModelSpec
 from redviz.records import Analysis, Credit, Example
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def compared(spec: ModelSpec, examples: Sequence[Example], wanted: Mapping[str, 
     jobs: list[tuple[str, Hashable, Job]] = []
     names = method_names(wanted)
     for label, recipe in wanted.items():
-        beside = _partners(recipe)
+        beside = partners_for([recipe])
         title, content = names[label], repr((key, recipe, sorted(beside.items())))
         made: list[Credit] | None = engine().kept(spec, title, content)
         if made is None:
@@ -61,12 +61,6 @@ def compared(spec: ModelSpec, examples: Sequence[Example], wanted: Mapping[str, 
 def _score(examples: Sequence[Example], model: RewardModel, job: Job) -> Comparison:
     observations = observe_together(model, [model.encode(example) for example in examples])
     return Comparison(tuple(Analysis(e, model.source, o, {}) for e, o in zip(examples, observations, strict=True)))
-
-
-def _partners(recipe: Recipe) -> dict[str, ModelSpec]:
-    """The models beside the reward model that this recipe asks for and that may be used here."""
-    needed = {role for name in recipe.ingredients for role in NEEDED_FOR.get(name, ())}
-    return {role: spec for role, spec in partners_of(view()).items() if role in needed}
 
 
 def _start(spec: ModelSpec, title: str, work: Callable[[RewardModel, Job], Any], content: str) -> Job:

@@ -15,6 +15,7 @@ from redviz.app.state import ViewState, delete_view, save_view
 from redviz.credit.recipes import Recipe
 from redviz.data.results.rows import to_csv, to_parquet
 from redviz.errors import RedvizError
+from redviz.models.spec import is_rule
 from redviz.records import Analysis
 from redviz.view.png import png_possible, svg_to_png
 from redviz.view.report import report
@@ -104,7 +105,7 @@ def as_python(state: ViewState, analysis: Analysis, wanted: Mapping[str, Recipe]
     """The call that gives this view."""
     prompt = analysis.prompt if isinstance(analysis.prompt, str) else [dict(m) for m in analysis.prompt]
     loaded = f"redviz.load_reward_model({state.model!r}{_loading(state)})"
-    rule = state.model.startswith("rule:")
+    rule = is_rule(state.model)
     return (
         "import redviz\n" + ("from redviz.models.rules.rules import load_rule\n" if rule else "") + "\n"
         f"model = {f'load_rule({state.model!r})' if rule else loaded}\n"

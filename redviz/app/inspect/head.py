@@ -10,7 +10,7 @@ from redviz.app.parts.methods_bar import method_names, remove
 from redviz.app.parts.waiting import wait_for
 from redviz.app.session import ROLES, asked, engine, recent, unconfirmed, view
 from redviz.credit.recipes import Recipe
-from redviz.models.spec import ModelSpec, Partners
+from redviz.models.spec import ModelSpec, PartnerSpecs
 from redviz.records import Analysis, Example
 from redviz.view.markdown import plain
 
@@ -55,7 +55,7 @@ def missing_credits(
     example: Example,
     missing: Mapping[str, Recipe],
     refused: Mapping[str, str],
-    partners: Partners,
+    partners: PartnerSpecs,
 ) -> None:
     """Ask the worker for what is missing, with its progress; say which methods refuse, and why."""
     names = method_names(missing)

@@ -10,7 +10,7 @@ from redviz.app.parts.waiting import wait_for
 from redviz.app.session import CARD, allowed, confirmed, engine, offered, own_jobs
 from redviz.app.session import ask_again as forget
 from redviz.models.rules.rules import RULES
-from redviz.models.spec import ModelSpec
+from redviz.models.spec import ModelSpec, is_rule
 from redviz.view.markdown import plain
 
 WORDS = {"green": "🟢 passed", "amber": "🟠 caution", "red": "🔴 failed"}
@@ -24,7 +24,7 @@ def card(spec: ModelSpec) -> None:
         return
     if not confirmed(spec.name):
         return
-    if spec.name.startswith("rule:"):
+    if is_rule(spec.name):
         st.info(
             f"{RULES[spec.name].description} It is a function of text: it has no weights, template or attention to check."
         )

@@ -12,7 +12,7 @@ from redviz.app.state import MOST_METHODS as MOST
 from redviz.app.state import ViewState
 from redviz.credit.method import FAMILIES
 from redviz.credit.recipes import METHODS, Option, Recipe
-from redviz.models.spec import ModelState
+from redviz.models.spec import ModelState, is_rule
 
 OF = {
     "log_probs": "a policy and its reference",
@@ -69,7 +69,7 @@ def _room(wanted: Mapping[str, Recipe]) -> str | None:
 
 def _choices() -> None:
     """Every method by family; those that this model has nothing for are greyed out."""
-    rule = view().model.startswith("rule:")
+    rule = is_rule(view().model)
     for family in FAMILIES:
         st.caption(family.capitalize())
         with st.container(horizontal=True, gap="small"):

@@ -11,6 +11,7 @@ from redviz.data.gallery import GalleryItem
 from redviz.data.sets.readers import read_examples
 from redviz.errors import RedvizError
 from redviz.models.rules.rules import RULES
+from redviz.models.spec import is_rule
 from redviz.records import Example, Prompt
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
@@ -67,7 +68,7 @@ def _rule(note: str) -> None:
             st.button(f"Score it by {rule}", on_click=use_model, args=(rule,), type="primary")
     elif rule:
         st.caption(f"{RULES[rule].description} Nothing in a prompt or a response is ever run.")
-    elif view().model.startswith("rule:"):
+    elif is_rule(view().model):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption("⚠ This item is no task for a rule.")
             st.button(f"Score it by {DEFAULT.model}", on_click=use_model, args=(DEFAULT.model,), type="primary")

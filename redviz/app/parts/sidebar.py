@@ -30,7 +30,7 @@ from redviz.app.worker import IDLE, Job
 from redviz.models.families.table import ABOUT
 from redviz.models.loading.files import embedded_models, embedded_reward_models
 from redviz.models.rules.rules import RULES
-from redviz.models.spec import ModelSpec, ModelState
+from redviz.models.spec import ModelSpec, ModelState, is_rule
 from redviz.view.markdown import plain
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def sidebar() -> None:
         _other_models()
         if not allowed(spec.name) or spec.name in unconfirmed():
             return
-        if spec.name.startswith("rule:"):
+        if is_rule(spec.name):
             st.caption(plain(RULES[spec.name].description))
             return
         pairs = engine().as_pairs(spec)

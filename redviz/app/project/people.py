@@ -23,8 +23,7 @@ from redviz.app.annotate.state import store
 from redviz.app.parts.methods_bar import method_names
 from redviz.app.parts.waiting import wait_for
 from redviz.app.project.state import told
-from redviz.app.runs.jobs import needed_partners
-from redviz.app.session import allowed, engine, spec_of, view
+from redviz.app.session import allowed, engine, partners_for, spec_of, view
 from redviz.app.worker import LONG, Job
 from redviz.credit.ingredients import Partners
 from redviz.credit.recipes import Recipe, recipes
@@ -170,7 +169,7 @@ def _wanted(project: ProjectInfo) -> dict[str, Recipe]:
 
 def _start(project_id: int, wanted: dict[str, Recipe]) -> None:
     """Queue the job. Nothing of Streamlit is called in its work: it runs in the worker's thread."""
-    spec, beside, running, kept = spec_of(view()), needed_partners(wanted), engine(), store()
+    spec, beside, running, kept = spec_of(view()), partners_for(wanted.values()), engine(), store()
 
     def work(model: RewardModel, job: Job) -> Made:
         with running.partners(beside) as partners:

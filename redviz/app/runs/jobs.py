@@ -13,13 +13,13 @@ from redviz import settings
 from redviz.app.dataset.sources import Source
 from redviz.app.dataset.state import PARTS, show_part
 from redviz.app.engine import Engine
-from redviz.app.session import allowed, engine, offered, partners_of, view
+from redviz.app.session import allowed, engine, offered, partners_for, view
 from redviz.app.worker import LONG, Job
 from redviz.credit.ingredients import Partners
 from redviz.credit.recipes import Recipe
 from redviz.data.sets.dataset import open_dataset
 from redviz.errors import RedvizError
-from redviz.models.spec import NEEDED_FOR, ModelSpec
+from redviz.models.spec import ModelSpec
 from redviz.runs.local import run_parts, specs_of, start_run
 from redviz.runs.runs import Run, delete_run, list_runs, refuse_in_demo
 
@@ -48,17 +48,11 @@ class Begun:
         return _run_of.get(self.job.id, "")
 
 
-def needed_partners(wanted: Mapping[str, Recipe]) -> dict[str, ModelSpec]:
-    """The models beside the reward model that these methods ask, of those this session may use."""
-    roles = {role for recipe in wanted.values() for name in recipe.ingredients for role in NEEDED_FOR.get(name, ())}
-    return {role: spec for role, spec in partners_of(view()).items() if role in roles}
-
-
 def begin(spec: ModelSpec, source: Source, mapping: Mapping[str, str], limit: int | None, on_ray: bool = False) -> None:
     """Queue a run of the view's methods over a data set, here or on Ray, and turn to the list of runs."""
     refuse_in_demo()
     wanted = view().recipes
-    specs = needed_partners(wanted)
+    specs = partners_for(wanted.values())
     own = own_runs()
     key = repr((source.key, sorted(mapping.items()), limit, wanted, sorted(specs.items())))
     work = _begun(engine(), source, mapping, limit, wanted, specs, own, spec.device if on_ray else "")
@@ -102,9 +96,8 @@ def _score(run: Run, model: RewardModel, partners: Partners, job: Job, on_ray: s
         run_parts(model, run, partners=partners, progress=job.progress)
         return
     from redviz.runs.ray_engine import run_parts_on_ray
-    from redviz.runs.ray_worker import Loading
 
-    run_parts_on_ray(run, loading=Loading(device=on_ray), progress=job.progress)
+    run_parts_on_ray(run, loading={"device": on_ray}, progress=job.progress)
 
 
 def ray_possible() -> bool:

@@ -11,7 +11,7 @@ from redviz.app.engine import Engine
 from redviz.app.worker import Job
 from redviz.credit.recipes import recipes
 from redviz.errors import RedvizError
-from redviz.models.spec import ModelSpec
+from redviz.models.spec import PARTNERS, ModelSpec
 from redviz.records import Analysis, Example
 from redviz.view.colour import LIGHT, Theme
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 JUDGE = "embedded:sentiment"
-ROLES = {"policy": "policy", "reference": "policy", "cost_model": "reward"}  # of partners, and how they are loaded
 Wanted = tuple[Hashable, Callable[[], Job]]
 Value = str | int | float
 
@@ -176,7 +175,7 @@ class Bench:
         **partners: str,
     ) -> list[Analysis]:
         """Several responses, waited for together; see :meth:`analysis`."""
-        spec, beside = ModelSpec(model), {role: ModelSpec(name, role=ROLES[role]) for role, name in partners.items()}
+        spec, beside = ModelSpec(model), {role: ModelSpec(name, role=PARTNERS[role]) for role, name in partners.items()}
         found: list[Analysis] = []
         wanted: list[Wanted] = []
         for example in examples:
