@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from redviz import __version__
 from redviz.batches import analyze_as_ready
 from redviz.credit.ingredients import Partners
 from redviz.credit.recipes import Recipe
-from redviz.data.results.row_files import Rows, read_rows, wide_schema, write_rows
-from redviz.data.results.rows import rows
+from redviz.data.results.row_files import read_rows, write_rows
+from redviz.data.results.rows import Rows, rows, write_parquet
 from redviz.errors import RedvizError
-from redviz.records import Analysis, Example
+from redviz.records import Example
 from redviz.runs.manifest import Manifest
 from redviz.runs.runs import Run
 from redviz.runs.whole_files import replace_file
@@ -53,37 +51,13 @@ def score_chunk(
     beat
         Called with the number of examples that are ready, between micro-batches; may raise to stop.
     """
-    found: dict[int, Rows] = {}
-    pulse = (lambda: beat(len(found))) if beat is not None else None
-    examples = [asked.example for asked in chunk]
+    ready: dict[int, Rows] = {}
+    pulse = (lambda: beat(len(ready))) if beat is not None else None
+    examples = [one.example for one in chunk]
+    asked = {label: recipe.method for label, recipe in wanted.items()}
     for i, analysis in analyze_as_ready(model, examples, wanted, partners, batch_size, pulse):
-        found[i] = rows_of(analysis, wanted, chunk[i].subset)
-    return [row for i in range(len(chunk)) for row in found[i]]
-
-
-def rows_of(analysis: Analysis, wanted: Mapping[str, Recipe], subset: str = "") -> Rows:
-    """The rows of one analysis, one for every method that was asked for where it has a score: a method that failed has no credits
-    and the error, the others have theirs and none.
-    """
-    made = [row | {"subset": subset or None} for row in rows(analysis, __version__)]
-    for row in made:
-        if row["label"] in analysis.credits and (closing := analysis.credits[row["label"]].closing):
-            row["meta"] = json.dumps(
-                {**json.loads(row["meta"]), "closing": closing}
-            )  # screens draw it as a cell of its own
-    if analysis.observation is None or analysis.error is None:
-        return made
-    by_label = {row["label"]: row | {"error": None} for row in made if row["label"] is not None}
-    empty: dict[str, Any] = {
-        "meta": None,
-        "credits": [],
-        "total": None,
-        "reference": None,
-        "residual": None,
-        "options": None,
-    }
-    lost = made[0] | empty | {"error": analysis.error}
-    return [by_label.get(label) or lost | {"label": label, "method": recipe.method} for label, recipe in wanted.items()]
+        ready[i] = rows(analysis, asked, chunk[i].subset)
+    return [row for i in range(len(chunk)) for row in ready[i]]
 
 
 def write_part(run: Run, number: int, found: Rows) -> int:
@@ -91,17 +65,8 @@ def write_part(run: Run, number: int, found: Rows) -> int:
     found = [row | {"model": run.manifest.model} for row in found]
     failed = sum(row["error"] is not None for row in found)
     told = {"run": run.id, "examples": str(run.manifest.size(number)), "failed": str(failed)}
-    replace_file(run.part(number), lambda file: _write(file, found, told))
+    replace_file(run.part(number), lambda file: write_parquet(file, found, told))
     return failed
-
-
-def _write(file: Path, found: Rows, told: Mapping[str, str]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    types = wide_schema()
-    table = pa.Table.from_pylist(found, schema=types.with_metadata({**types.metadata, **told}))
-    pq.write_table(table, file, compression="zstd", write_page_checksum=True)
 
 
 def failed_in(run: Run, number: int) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from redviz.credit.ingredients import Partners
 from redviz.credit.recipes import recipes
-from redviz.data.results.row_files import Rows
+from redviz.data.results.rows import Rows
 from redviz.errors import Cancelled, RedvizError
 from redviz.models.spec import load
 from redviz.runs.local import chunks_of, specs_of

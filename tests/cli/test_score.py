@@ -16,8 +16,12 @@ import tiny
 import torch
 from safetensors.torch import load_file
 
+import redviz
 from redviz.cli.main import main
+from redviz.credit.table import METHODS
+from redviz.data.results.from_rows import analyses_of
 from redviz.data.results.row_files import read_rows
+from redviz.data.results.rows import schema, to_parquet
 from redviz.runs import local
 from redviz.runs.runs import list_runs
 
@@ -87,7 +91,8 @@ def same(found: "list[dict]", wanted: "list[dict]") -> None:
     for got, want in zip(found, wanted, strict=True):
         assert {k: v for k, v in got.items() if k not in REAL} == {k: v for k, v in want.items() if k not in REAL}
         for name in ("score", "base", "closing", "prefix_scores", "credits", "total", "reference"):
-            np.testing.assert_allclose(got[name], want[name], rtol=1e-5, atol=1e-5 * abs(want["score"]) + 1e-7)
+            one, other = (np.asarray(row[name], float) for row in (got, want))  # null is nan
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * abs(want["score"]) + 1e-7)
 
 
 def test_killed_in_the_middle_the_same_command_gives_the_rows_of_an_uninterrupted_run(run, tmp_path, monkeypatch):
@@ -128,6 +133,37 @@ def test_killed_in_the_middle_the_same_command_gives_the_rows_of_an_uninterrupte
     ids = [(row["example_id"], row["response_id"], row["label"]) for row in wanted]
     sides, labels = ("chosen", "rejected"), ("red", "abc")
     assert ids == [(f"r{n}", side, label) for n in range(120) for side in sides for label in labels]
+
+
+FEW = {"ig": {"steps": 2}, **dict.fromkeys(("gradient_shap", "lime", "kernel_shap"), {"samples": 8})}
+REFUSED = ("process", "deeplift")  # by the embedded model
+
+
+def test_what_inspect_offers_is_what_score_writes_and_both_reopen_with_their_closing(run, tmp_path):
+    asked = {name: FEW.get(name, {}) for name in METHODS if name not in REFUSED}
+    (tmp_path / "one.jsonl").write_text(json.dumps({"id": "r", "prompt": "Review it.", "response": "A superb film."}))
+    partners = ("--policy", "embedded:writer-dpo", "--reference", "embedded:writer")
+    told = ("--model", "embedded:sentiment", "--methods", json.dumps(asked), *partners, "--device", "cpu")
+    assert run("score", "--dataset", tmp_path / "one.jsonl", "--output", tmp_path / "run.parquet", *told)[0] == 0
+
+    policy, reference = (redviz.load_policy(name, device="cpu") for name in partners[1::2])
+    model = redviz.load_reward_model("embedded:sentiment", device="cpu")
+    [shown] = redviz.analyze_batch(
+        model,
+        [{"id": "r", "prompt": "Review it.", "response": "A superb film."}],
+        asked,
+        policy=policy,
+        reference=reference,
+    )
+    (tmp_path / "inspect.parquet").write_bytes(to_parquet(shown))
+    files = [tmp_path / "run.parquet", tmp_path / "inspect.parquet"]
+    assert [pq.read_schema(file).names for file in files] == [schema().names] * 2
+    same(*map(rows, files))
+    assert sum(credit.closing != 0 for credit in shown.credits.values()) > 5
+    for file in files:
+        [again] = analyses_of(rows(file))
+        for label, credit in shown.credits.items():
+            assert again.credits[label].closing == pytest.approx(credit.closing, abs=1e-6), label
 
 
 def test_batches_and_chunks_change_no_number(run, data, tmp_path):

@@ -65,12 +65,12 @@ def test_a_failed_analysis_is_not_stored_but_gives_a_row_with_its_error(analysis
     failed = replace(analysis, observation=None, credits={}, error="The response is empty.")
     with pytest.raises(RedvizError):
         save_analysis(failed, tmp_path / "a.npz")
-    [row] = rows(failed, "1")
+    [row] = rows(failed)
     assert row["error"] == "The response is empty." and row["score"] is None and row["credits"] == []
 
 
 def test_one_row_per_method_with_its_provenance(analysis):
-    red, free = rows(analysis, "0.1")
+    red, free = rows(analysis)
     assert (red["example_id"], red["response_id"], red["label"], red["method"]) == ("item", "a", "red", "red")
     assert json.loads(red["prompt"]) == [dict(m) for m in CHAT] and json.loads(red["options"]) == {"beta_c": 1.0}
     assert (red["head"], red["read"]) == ("1-0", "last")
@@ -82,7 +82,7 @@ def test_one_row_per_method_with_its_provenance(analysis):
 
 
 def test_parquet_keeps_types_and_says_its_schema(analysis):
-    table = pq.read_table(io.BytesIO(to_parquet(analysis, "0.1")))
+    table = pq.read_table(io.BytesIO(to_parquet(analysis)))
     assert table.schema.metadata[b"schema_version"] == b"1"
     assert table.column("credits").to_pylist()[0] == pytest.approx([0.1, 0.3, 0.4])
     assert table.column("offsets").to_pylist()[0] == [[0, 1], [1, 4], [4, 5]]
@@ -91,11 +91,11 @@ def test_parquet_keeps_types_and_says_its_schema(analysis):
 def test_files_concatenate_whatever_is_missing_in_one(analysis):
     failed = replace(analysis, observation=None, credits={}, error="The response is empty.")
     free = replace(analysis, credits={"free": analysis.credits["free"]})
-    tables = [pq.read_table(io.BytesIO(to_parquet(a, "0.1"))) for a in (analysis, failed, free)]
+    tables = [pq.read_table(io.BytesIO(to_parquet(a))) for a in (analysis, failed, free)]
     assert all(table.schema.equals(tables[0].schema) for table in tables)
     whole = pa.concat_tables(tables)
     assert whole.column("error").to_pylist() == [None, None, "The response is empty.", None]
-    assert set(rows(analysis, "0.1")[0]) == set(whole.column_names)
+    assert set(rows(analysis)[0]) == set(whole.column_names)
     assert whole.schema.field("credits").type == pa.list_(pa.float32())
     assert whole.schema.field("token_ids").type == pa.list_(pa.int64())
 

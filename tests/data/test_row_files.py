@@ -10,12 +10,12 @@ import pytest
 import tiny
 
 import redviz
-from redviz.credit.recipes import recipes
 from redviz.data.results import row_files
 from redviz.data.results.from_rows import analyses_of
-from redviz.data.results.row_files import check_can_write, provenance_of, read_rows, wide_schema, write_rows
+from redviz.data.results.row_files import check_can_write, provenance_of, read_rows, write_rows
+from redviz.data.results.rows import rows as rows_of
+from redviz.data.results.rows import schema
 from redviz.errors import RedvizError
-from redviz.runs.parts import rows_of
 from redviz.view.report import reports
 
 TEXTS = ["A superb film.", "=HYPERLINK('x')", "'=kept", "''@kept", "-1 dull\r\n\tmess", "🎬 日本 \u2028 \x00 end", "+1"]
@@ -30,8 +30,11 @@ def analyses():
 
 @pytest.fixture(scope="module")
 def rows(analyses):
-    wanted = recipes(METHODS)
-    return [row for n, a in enumerate(analyses) for row in rows_of(a, wanted, "=sub" if n % 2 else "")]
+    return [
+        row
+        for n, a in enumerate(analyses)
+        for row in rows_of(a, dict(zip(METHODS, METHODS, strict=True)), "=sub" if n % 2 else "")
+    ]
 
 
 def read(path):
@@ -43,7 +46,7 @@ def test_every_format_gives_back_every_row_through_every_other(tmp_path, monkeyp
     monkeypatch.setattr(row_files, "AT_ONCE", 4)
     monkeypatch.setattr(row_files, "GROUP", 5)
     assert len(rows) == 3 * len(TEXTS) + 1
-    want = pa.Table.from_pylist(rows, schema=wide_schema()).to_pylist()
+    want = pa.Table.from_pylist(rows, schema=schema()).to_pylist()
     one, two = tmp_path / f"one{ending}", tmp_path / "two.parquet"
     assert write_rows(one, [rows[:2], rows[2:]]) == len(rows)
     assert read(one) == want
@@ -159,7 +162,7 @@ def test_rows_give_the_analyses_back(rows, analyses):
 def test_a_function_of_text_comes_back_too():
     model = redviz.reward_function(lambda prompt, response: float(len(response)))
     [want] = redviz.analyze_batch(model, [{"prompt": "p", "response": "two words"}], ["occlusion"])
-    [got] = analyses_of(rows_of(want, recipes(["occlusion"])))
+    [got] = analyses_of(rows_of(want))
     assert got.observation is not None and got.observation.black_box and got.score == want.score == 9.0
     np.testing.assert_array_equal(got.prefix_scores, want.prefix_scores)
 

@@ -70,7 +70,7 @@ def test_one_report_from_analyses_and_from_their_result_file(dataset, tmp_path):
 
     analyses = list(analyze_batch(model, [e for item in items for e in item.examples], ["red", "abc", "sparse"]))
     path = tmp_path / "scores.parquet"
-    written = [row for analysis in analyses for row in rows(analysis, "0")]
+    written = [row for analysis in analyses for row in rows(analysis)]
     pq.write_table(pa.Table.from_pylist(written, schema=schema()), path, row_group_size=10)
     results = open_results(path)
     assert results.total == 72

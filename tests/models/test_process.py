@@ -297,7 +297,7 @@ def test_steps_survive_files_and_the_report(folder, tmp_path):
     back = load_analysis(tmp_path / "a.npz")
     assert back.unit == "step" and back.to_dict() == analysis.to_dict()
     np.testing.assert_array_equal(back.observation.step_scores, analysis.observation.step_scores)
-    made = rows(analysis, "1")
+    made = rows(analysis)
     assert {row["unit"] for row in made} == {"step"}
     [drawn] = analyses_of(made)
     assert drawn.unit == "step" and drawn.offsets == analysis.offsets

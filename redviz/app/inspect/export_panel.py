@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from redviz import __version__, settings
+from redviz import settings
 from redviz.app.session import STORED, card_if_known, view, write_link
 from redviz.app.state import ViewState, delete_view, save_view
 from redviz.credit.recipes import Recipe
@@ -37,9 +37,7 @@ def export_panel(analysis: Analysis, wanted: Mapping[str, Recipe]) -> None:
         )
         st.download_button("Tokens (CSV)", to_csv(analysis), "redviz-tokens.csv", "text/csv")
         st.download_button("Everything (JSON)", _json(analysis), "redviz-analysis.json", "application/json")
-        st.download_button(
-            "Rows (Parquet)", to_parquet(analysis, __version__), "redviz-rows.parquet", "application/octet-stream"
-        )
+        st.download_button("Rows (Parquet)", to_parquet(analysis), "redviz-rows.parquet", "application/octet-stream")
         st.download_button(
             "Figure (SVG)", strips_svg(analysis, granularity=granularity), "redviz-strips.svg", "image/svg+xml"
         )

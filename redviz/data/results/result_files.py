@@ -54,7 +54,7 @@ class ResultFile:
     total
         Rows in all.
     columns
-        Columns that its rows have: those of :func:`redviz.data.results.rows.schema`, and ``subset`` where the file has it.
+        Columns that its rows have: those of :func:`redviz.data.results.rows.schema`; older files lack some.
     fingerprint
         Hash of size, time of change and Parquet metadata.
     """

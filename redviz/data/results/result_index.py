@@ -31,8 +31,7 @@ INDEX_VERSION = 1
 KEPT_INDEXES = 24
 DAY = 86_400  # seconds
 MOST_FOOTER = 256 * 2**20  # bytes of Parquet metadata
-LATER_COLUMNS = ("meta",)  # files of this schema_version may lack them
-EXTRA_COLUMNS = ("subset",)  # and may have these beside the schema
+LATER_COLUMNS = ("meta", "subset")  # files of this schema_version may lack them
 MEMORY = "512MB"
 
 _one_build = Lock()
@@ -113,8 +112,7 @@ def _checked_columns(found: pa.Schema, name: str) -> tuple[str, ...]:
             present.append(field.name)
         elif field.name not in LATER_COLUMNS:
             raise RedvizError(f"{name} has no column {field.name!r}; write it again with redviz score or export.")
-    extra = [column for column in EXTRA_COLUMNS if column in found.names and str(found.field(column).type) in _TEXTS]
-    return (*present, *extra)
+    return tuple(present)
 
 
 _TEXTS = ("string", "large_string", "string_view")

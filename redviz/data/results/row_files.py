@@ -10,15 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
-from redviz.data.results.rows import SCHEMA_VERSION, schema, without_formulas
+from redviz.data.results.rows import Rows, schema, without_formulas
 from redviz.data.sets.schemas import quoted
 from redviz.errors import RedvizError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 AT_ONCE = 1024  # rows in memory
 GROUP = 8192  # rows of a row group: what a reader of Parquet fetches at least
@@ -34,15 +31,6 @@ MAY_BE_NULL = (
     "error",
     "subset",
 )  # texts: an empty cell of CSV means null in these
-
-Rows = list[dict[str, Any]]
-
-
-def wide_schema() -> pa.Schema:
-    """The schema of rows, and ``subset``: the part of the data set that the example is from."""
-    import pyarrow as pa
-
-    return schema().append(pa.field("subset", pa.string()))
 
 
 def read_rows(path: Path) -> Iterator[Rows]:
@@ -71,7 +59,7 @@ def write_rows(path: Path, batches: Iterable[Rows], provenance: Mapping[str, str
     path
         Its ending is the format: ``.parquet``, ``.jsonl`` or ``.csv`` (lists as JSON text, formulas disarmed).
     batches
-        Rows with the columns of :func:`wide_schema`; what is missing is null.
+        Rows with the columns of :func:`schema`; what is missing is null.
     provenance
         Goes into the schema metadata of a Parquet file; the other two tell it in their rows only.
     """
@@ -141,7 +129,7 @@ def _read_parquet(path: Path) -> Iterator[Rows]:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             _check_columns(path, file.schema_arrow.names)
-            known = [field for field in wide_schema() if field.name in file.schema_arrow.names]
+            known = [field for field in schema() if field.name in file.schema_arrow.names]
             for batch in file.iter_batches(AT_ONCE, columns=[field.name for field in known]):
                 yield batch.select([field.name for field in known]).cast(pa.schema(known)).to_pylist()
     except pa.ArrowException as error:
@@ -164,7 +152,7 @@ def _read_jsonl(path: Path) -> Iterator[Rows]:
                 _check_columns(path, row if isinstance(row, dict) else ())
                 found.append(row)
             try:
-                yield pa.Table.from_pylist(found, schema=wide_schema()).to_pylist()
+                yield pa.Table.from_pylist(found, schema=schema()).to_pylist()
             except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
                 where = f"{path.name}, lines {numbered[0][0]} to {numbered[-1][0]}"
                 raise RedvizError(
@@ -175,7 +163,7 @@ def _read_jsonl(path: Path) -> Iterator[Rows]:
 def _read_csv(path: Path) -> Iterator[Rows]:
     import pyarrow as pa
 
-    types = {field.name: field.type for field in wide_schema()}
+    types = {field.name: field.type for field in schema()}
     csv.field_size_limit(LONGEST_CELL)
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True)
@@ -204,8 +192,7 @@ def _write_parquet(path: Path, batches: Iterable[Rows], provenance: Mapping[str,
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = wide_schema()
-    types = types.with_metadata({**types.metadata, **provenance, "schema_version": SCHEMA_VERSION})
+    types = schema(provenance)
     count, held = 0, []
     with pq.ParquetWriter(path, types, compression="zstd", write_page_checksum=True) as writer:
         for rows in batches:
@@ -231,7 +218,7 @@ def _write_jsonl(path: Path, batches: Iterable[Rows], provenance: Mapping[str, s
 def _write_csv(path: Path, batches: Iterable[Rows], provenance: Mapping[str, str]) -> int:
     import pandas as pd
 
-    names, count = wide_schema().names, 0
+    names, count = schema().names, 0
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerow(names)
         for rows in batches:

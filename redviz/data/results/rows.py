@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
-from redviz.records import Analysis
+from redviz import __version__
+from redviz.records import Analysis, Credit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,63 +17,85 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = "1"
 
+Rows = list[dict[str, Any]]
 
-def rows(analysis: Analysis, version: str) -> list[dict[str, Any]]:
-    """The rows of one analysis. A failed one gives one row with its ``error``; no row carries a time, so that runs compare equal."""
+
+NO_CREDIT: dict[str, Any] = {
+    "label": None,
+    "method": None,
+    "options": None,
+    "meta": None,
+    "credits": [],
+    "total": None,
+    "reference": None,
+    "residual": None,
+}
+
+
+def rows(analysis: Analysis, asked: Mapping[str, str] | None = None, subset: str = "") -> Rows:
+    """The rows of one analysis; no row carries a time, so that runs compare equal.
+
+    Parameters
+    ----------
+    analysis
+        A failed one gives one row with its ``error``.
+    asked
+        Label -> method of what was asked for. A method that failed gets a row without credits that has the error, and the others'
+        rows have none.
+    subset
+        The part of the data set that the example is from.
+    """
+    shared = _shared(analysis, subset)
+    by_label = {label: shared | _of_credit(label, credit) for label, credit in analysis.credits.items()}
+    if asked is None or analysis.observation is None or analysis.error is None:
+        return list(by_label.values()) or [shared | NO_CREDIT]
+    return [
+        by_label[label] | {"error": None}
+        if label in by_label
+        else shared | NO_CREDIT | {"label": label, "method": method}
+        for label, method in asked.items()
+    ]
+
+
+def _shared(analysis: Analysis, subset: str) -> dict[str, Any]:
+    """What the rows of all methods say of the response."""
     record = analysis.to_dict()
     prompt = record["prompt"] if isinstance(record["prompt"], list) else [{"role": "user", "content": record["prompt"]}]
-    source = analysis.source
     example_id, _, response_id = analysis.example.id.partition("/")
-    shared = {
+    of_analysis = ("score", "base", "closing", "tokens", "token_ids", "offsets", "unit", "prefix_scores")
+    of_source = ("model", "revision", "fingerprint", "dtype", "template_hash", "head", "read")
+    return {
         "example_id": example_id,
         "response_id": response_id,
         "prompt": json.dumps(prompt, ensure_ascii=False),
-        "response": analysis.response,
-        **{
-            name: record[name]
-            for name in ("score", "base", "closing", "tokens", "token_ids", "offsets", "unit", "prefix_scores")
-        },
-        "truncated": analysis.truncated,
-        "error": analysis.error,
-        "model": source.model,
-        "revision": source.revision,
-        "fingerprint": source.fingerprint,
-        "dtype": source.dtype,
-        "template_hash": source.template_hash,
-        "head": source.head,
-        "read": source.read,
-        "reading_column": record["reading_column"],
-        "redviz_version": version,
+        **{name: record[name] for name in (*of_analysis, "response", "truncated", "error", "reading_column")},
+        **{name: record["source"][name] for name in of_source},
+        "redviz_version": __version__,
+        "subset": subset or None,
     }
-    empty: dict[str, Any] = {
-        "label": None,
-        "method": None,
-        "options": None,
-        "meta": None,
-        "credits": [],
-        "total": None,
-        "reference": None,
-        "residual": None,
-    }
-    found = [
-        shared
-        | {
-            "label": label,
-            "method": credit.meta.get("method", label),
-            "options": json.dumps(dict(credit.meta.get("options", {})), sort_keys=True, default=list),
-            "meta": json.dumps({k: v for k, v in credit.meta.items() if k not in ("method", "options")}, default=list),
-            "credits": [float(v) for v in credit.values],
-            "total": credit.total,
-            "reference": credit.reference,
-            "residual": credit.residual,
-        }
-        for label, credit in analysis.credits.items()
-    ]
-    return found or [shared | empty]
 
 
-def schema() -> pa.Schema:
-    """The types of the columns of :func:`rows`, the same for every file, so that files concatenate. Every column may be null."""
+def _of_credit(label: str, credit: Credit) -> dict[str, Any]:
+    about = {name: value for name, value in credit.meta.items() if name not in ("method", "options")}
+    if credit.closing:  # screens draw it as a cell of its own
+        about["closing"] = credit.closing
+    return {
+        "label": label,
+        "method": credit.meta.get("method", label),
+        "options": json.dumps(dict(credit.meta.get("options", {})), sort_keys=True, default=list),
+        "meta": json.dumps(about, default=list),
+        "credits": [float(v) for v in credit.values],
+        "total": credit.total,
+        "reference": credit.reference,
+        "residual": credit.residual,
+    }
+
+
+def schema(provenance: Mapping[str, str] | None = None) -> pa.Schema:
+    """The types of the columns of :func:`rows`, the same for every file, so that files concatenate. Every column may be null.
+
+    ``provenance`` goes into its metadata, beside ``schema_version``.
+    """
     import pyarrow as pa
 
     text, real, whole = pa.string(), pa.float64(), pa.int64()
@@ -88,18 +113,24 @@ def schema() -> pa.Schema:
         **dict.fromkeys(("redviz_version", "label", "method", "options", "meta"), text),
         "credits": pa.list_(pa.float32()),
         **dict.fromkeys(("total", "reference", "residual"), real),
+        "subset": text,
     }
-    return pa.schema(columns, metadata={"schema_version": SCHEMA_VERSION})
+    return pa.schema(columns, metadata={**(provenance or {}), "schema_version": SCHEMA_VERSION})
 
 
-def to_parquet(analysis: Analysis, version: str) -> bytes:
-    """The rows as a Parquet file, ``schema_version`` in its metadata."""
+def write_parquet(file: Path | IO[bytes], rows: Rows, provenance: Mapping[str, str] | None = None) -> None:
+    """Write rows that fit in memory as one Parquet file, with a checksum on every page."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pylist(rows(analysis, version), schema=schema())
+    table = pa.Table.from_pylist(rows, schema=schema(provenance))
+    pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+
+
+def to_parquet(analysis: Analysis) -> bytes:
+    """The rows of one analysis as a Parquet file."""
     buffer = io.BytesIO()
-    pq.write_table(table, buffer)
+    write_parquet(buffer, rows(analysis))
     return buffer.getvalue()
 
 
