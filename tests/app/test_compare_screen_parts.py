@@ -9,10 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import redviz
-from redviz.app.compare.calls import as_python
 from redviz.app.compare.panels import PARTS_HERE, part_payload, response_panels
-from redviz.credit.recipes import recipes
-from redviz.models.spec import ModelSpec
 from redviz.records import Example
 from redviz.view.lanes import strip_of, strip_payload
 
@@ -71,7 +68,7 @@ def test_a_pair_from_another_page_is_shown_with_its_roles_and_its_calls_give_it_
     python, terminal = (block.value for block in opened.code)
     told: dict = {}
     exec(python, told)
-    assert told["found"].margin(0, 1) == pytest.approx(found.margin(0, 1), abs=1e-5)
+    assert told["compared"].margin(0, 1) == pytest.approx(found.margin(0, 1), abs=1e-5)
     words = shlex.split(terminal.replace("\\\n", " "))
     assert words[:2] == ["redviz", "compare"] and [w for w in words if w.startswith("--response=")] == [
         f"--response={text}" for text in PAIR
@@ -80,8 +77,3 @@ def test_a_pair_from_another_page_is_shown_with_its_roles_and_its_calls_give_it_
 
 def test_responses_to_different_prompts_are_refused():
     run_until(page([Example("One?", "Yes."), Example("Two?", "No.")]), "answer different prompts")
-
-
-def test_the_python_call_names_a_rule_by_its_own_loader():
-    told = as_python(ModelSpec("rule:summary"), [Example("p", "a"), Example("p", "b")], recipes(["shapley"]), None)
-    assert "from redviz.models.rules.rules import load_rule" in told and "model = load_rule('rule:summary')" in told

@@ -67,7 +67,7 @@ def test_compare_shows_every_pair_in_both_orders_with_the_caution_and_its_calls_
     python, terminal = (block.value for block in opened.code)
     told: dict = {}
     exec(python, told)
-    np.testing.assert_allclose(told["found"].margins, found.margins, atol=1e-5)
+    np.testing.assert_allclose(told["compared"].margins, found.margins, atol=1e-5)
     assert main(shlex.split(terminal.replace("\\\n", " "))[1:]) == 0
     assert f"{found.pairs[0][0] + 1} over {found.pairs[0][1] + 1}" in capsys.readouterr().out
 

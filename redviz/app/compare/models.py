@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import streamlit as st
 
-from redviz.app.compare.calls import calls
 from redviz.app.compare.jobs import compared
 from redviz.app.compare.panels import model_panels
 from redviz.app.compare.pick import names_of, short
 from redviz.app.dataset.state import keep, kept_choice, recall
 from redviz.app.engine import Engine
+from redviz.app.parts.calls import compare_calls
 from redviz.app.parts.methods_bar import method_names, methods_bar
-from redviz.app.session import allowed, confirm_partners, confirmed, offered, unconfirmed, view
+from redviz.app.session import allowed, confirm_partners, confirmed, offered, partners_of, unconfirmed, view
 from redviz.credit.from_records.two_models import ModelComparison
 from redviz.credit.recipes import Recipe
 from redviz.data.results.rows import without_formulas
@@ -59,7 +59,7 @@ def models_part(pool: Sequence[Example], spec: ModelSpec, wanted: Mapping[str, R
         return
     both = ModelComparison((found[0].analyses[0], found[1].analyses[0]))
     _draw(both, [spec.name, other], method_names(wanted))
-    calls(spec, [example], wanted, second)
+    compare_calls(spec, [example], wanted, partners_of(view()), view().granularity, second).show()
 
 
 def _second(spec: ModelSpec) -> None:

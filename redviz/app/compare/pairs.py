@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from redviz.app.compare.calls import pair_calls
 from redviz.app.compare.pick import short
 from redviz.app.dataset.state import kept_choice
+from redviz.app.parts.calls import compare_calls
 from redviz.app.parts.waiting import result_of, wait_for
 from redviz.app.session import asked, engine
 from redviz.app.worker import LONG
@@ -75,12 +75,7 @@ def pairs_part(examples: Sequence[Example], names: Sequence[str], spec: ModelSpe
         frame.assign(first=[names[i] for i in frame["first"]], second=[names[j] for j in frame["second"]])
     )
     st.download_button("Pairs (CSV)", table.to_csv(index=False), "redviz-pairs.csv", "text/csv")
-    for side, title, language, code in zip(
-        st.columns(2), ("Python", "a terminal"), ("python", "bash"), pair_calls(spec, examples), strict=True
-    ):
-        with side:
-            st.markdown(f"**The same in {title}**")
-            st.code(code, language=language, wrap_lines=True)
+    compare_calls(spec, examples, {}).show()
 
 
 def _words(found: PairScores, names: Sequence[str], spec: ModelSpec) -> None:

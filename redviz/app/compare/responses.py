@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from redviz.app.compare.calls import calls
 from redviz.app.compare.jobs import compared
 from redviz.app.compare.pairs import pairs_part
 from redviz.app.compare.panels import PARTS_HERE, part_payload, response_panels, sums_line
 from redviz.app.compare.pick import check, chosen, names_of, short
 from redviz.app.dataset.state import kept_choice
 from redviz.app.engine import Engine
+from redviz.app.parts.calls import compare_calls
 from redviz.app.parts.methods_bar import method_names, methods_bar
-from redviz.app.session import card_if_known, confirm_partners, view
+from redviz.app.session import card_if_known, confirm_partners, partners_of, view
 from redviz.comparison import Comparison
 from redviz.credit.from_records.margin import Shares, shared_tokens
 from redviz.credit.recipes import Recipe
@@ -81,7 +81,7 @@ def responses_part(pool: Sequence[Example], spec: ModelSpec, wanted: Mapping[str
         curves(panels, n=length, group="compare.curves", key="redviz.compare.curves")
     st.divider()
     _earned(found, names, first, second)
-    calls(spec, examples, wanted)
+    compare_calls(spec, examples, wanted, partners_of(view()), view().granularity).show()
 
 
 def _scores(found: Comparison, names: Sequence[str]) -> tuple[int, int]:

@@ -49,7 +49,7 @@ def details(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe], m
     elif panel == "Token table":
         token_table(analysis, method_names(wanted), made)
     elif panel == "Export and link":
-        export_panel(analysis, wanted)
+        export_panel(analysis, spec, wanted)
     elif panel == OBJECTIVES:
         objectives_panel(analysis)
 

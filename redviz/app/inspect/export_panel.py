@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from redviz import settings
-from redviz.app.session import STORED, card_if_known, view, write_link
-from redviz.app.state import ViewState, delete_view, save_view
+from redviz.app.inspect.critics import siblings
+from redviz.app.parts.calls import analyze_calls
+from redviz.app.session import STORED, card_if_known, partners_of, view, write_link
+from redviz.app.state import delete_view, save_view
+from redviz.credit.advantages import GROUPED
 from redviz.credit.recipes import Recipe
 from redviz.data.results.rows import to_csv, to_parquet
 from redviz.errors import RedvizError
-from redviz.models.spec import is_rule
+from redviz.models.spec import ModelSpec
 from redviz.records import Analysis
 from redviz.view.png import png_possible, svg_to_png
 from redviz.view.report import report
 from redviz.view.svg import strips_svg
 
 
-def export_panel(analysis: Analysis, wanted: Mapping[str, Recipe]) -> None:
+def export_panel(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe]) -> None:
     """Draw it."""
     _link()
     st.markdown("**Files**")
@@ -42,13 +44,9 @@ def export_panel(analysis: Analysis, wanted: Mapping[str, Recipe]) -> None:
             "Figure (SVG)", strips_svg(analysis, granularity=granularity), "redviz-strips.svg", "image/svg+xml"
         )
     _png(strips_svg(analysis, granularity=granularity))
-    left, right = st.columns(2)
-    with left:
-        st.markdown("**The same in Python**")
-        st.code(as_python(view(), analysis, wanted), language="python", wrap_lines=True)
-    with right:
-        st.markdown("**The same in a terminal**", help="Credits and sums; return curves are drawn in Python")
-        st.code(as_cli(view(), analysis, wanted), language="bash", wrap_lines=True)
+    others = [example.response for example in siblings(analysis.example, spec)] if view().baseline in GROUPED else []
+    made = analyze_calls(spec, analysis.example, wanted, partners_of(view()), view(), others)
+    made.show(help="Credits and sums; return curves are drawn in Python")
 
 
 def _png(svg: str) -> None:
@@ -97,56 +95,3 @@ def _link() -> None:
 def _json(analysis: Analysis) -> str:
     record = analysis.to_dict() | {"conformance": card_if_known()}
     return json.dumps(record, ensure_ascii=False, indent=1)
-
-
-def as_python(state: ViewState, analysis: Analysis, wanted: Mapping[str, Recipe]) -> str:
-    """The call that gives this view."""
-    prompt = analysis.prompt if isinstance(analysis.prompt, str) else [dict(m) for m in analysis.prompt]
-    loaded = f"redviz.load_reward_model({state.model!r}{_loading(state)})"
-    rule = is_rule(state.model)
-    return (
-        "import redviz\n" + ("from redviz.models.rules.rules import load_rule\n" if rule else "") + "\n"
-        f"model = {f'load_rule({state.model!r})' if rule else loaded}\n"
-        "analysis = redviz.analyze(\n"
-        f"    model,\n    prompt={prompt!r},\n    response={analysis.response!r},\n    methods={_methods(wanted)!r},\n)\n"
-        f"analysis.to_frame()\n\n"
-        f"curves = redviz.return_curves(analysis, {state.rewards!r}, gamma={state.gamma}, lam={state.lam}, "
-        f"baseline={state.baseline!r}, constant={state.constant})"
-    )
-
-
-def as_cli(state: ViewState, analysis: Analysis, wanted: Mapping[str, Recipe]) -> str:
-    """The command that gives this view."""
-    if isinstance(analysis.prompt, str):
-        prompt = f"--prompt {shlex.quote(analysis.prompt)}"
-    else:
-        prompt = f"--messages {shlex.quote(json.dumps([dict(m) for m in analysis.prompt], ensure_ascii=False))}"
-    words = [
-        f"redviz analyze --model {shlex.quote(state.model)}",
-        prompt,
-        f"--response {shlex.quote(analysis.response)}",
-    ]
-    chosen = _methods(wanted)
-    words.append(f"--methods {shlex.quote(json.dumps(chosen) if isinstance(chosen, dict) else ','.join(chosen))}")
-    for flag in ("device", "dtype", "revision", "head", "read"):
-        if (value := getattr(state, flag)) != getattr(ViewState(), flag):
-            words.append(f"--{flag} {shlex.quote(value)}")
-    if state.granularity != "token":
-        words.append(f"--granularity {state.granularity}")
-    return " \\\n  ".join(words)
-
-
-def _loading(state: ViewState) -> str:
-    default = ViewState()
-    names = ("device", "dtype", "revision", "head", "read")
-    return "".join(f", {n}={getattr(state, n)!r}" for n in names if getattr(state, n) != getattr(default, n))
-
-
-def _methods(wanted: Mapping[str, Recipe]) -> list[str] | dict[str, dict[str, object]]:
-    """The shortest form: names, or label -> the options that differ from their defaults."""
-    changed = {
-        label: ({} if label == r.method else {"method": r.method})
-        | {k: v for k, v in r.options.items() if v != r.info.all_options[k].default}
-        for label, r in wanted.items()
-    }
-    return changed if any(changed.values()) else list(changed)
