@@ -91,7 +91,7 @@ def device_of(spec: ModelSpec) -> str:
     """Where it will be loaded."""
     if is_rule(spec.name):
         return "cpu"
-    from redviz.models.loading.load import pick_device
+    from redviz.models.loading.shared import pick_device
 
     return str(pick_device(spec.device))
 

@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 from redviz.errors import RedvizError
 from redviz.models.loading.files import embedded_models, fingerprint, resolve
 from redviz.models.loading.found import head_mix
-from redviz.models.loading.load import load_reward_model, pick_device
+from redviz.models.loading.load import load_reward_model
 from redviz.models.loading.precision import pick_dtype
+from redviz.models.loading.shared import pick_device
 from redviz.models.running.observe import observe
 from redviz.records import Example
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,22 +14,24 @@ from transformers import AutoModelForCausalLM
 
 from redviz.errors import RedvizError
 from redviz.models.kinds.reward_model import positions
-from redviz.models.loading import load
-from redviz.models.loading.checkpoint import (
-    OUT_OF_MEMORY,
-    pretrained,
-    read_config,
-    refuse_new_weights,
-    refuse_pickle,
-    refuse_unknown,
-)
+from redviz.models.loading.checkpoint import pretrained, read_config, refuse_new_weights, refuse_pickle, refuse_unknown
 from redviz.models.loading.files import fingerprint, resolve
 from redviz.models.loading.lora import base_of, is_adapter
-from redviz.models.loading.precision import QUANTISED, keep_gradients, pick_dtype, quantised
+from redviz.models.loading.precision import QUANTISED, pick_dtype, quantised
+from redviz.models.loading.shared import (
+    context_length,
+    enough_memory,
+    float32_if_small,
+    load_tokenizer,
+    make_ready,
+    pick_device,
+    source_of,
+)
 from redviz.models.reading.alignment import check_same_tokens
-from redviz.models.reading.encode import encode, template_hash
-from redviz.models.running.attention import FAST, PLAIN
+from redviz.models.reading.encode import encode
 from redviz.records import Array, Encoding, Example, LogProbs, Source
+
+log = logging.getLogger("redviz")
 
 NUMBERS_AT_ONCE = 2**24  # columns x vocabulary of one piece of logits, float32
 
@@ -133,39 +136,25 @@ def load_policy(
         raise _is_reward_model(name, kinds[0])
     if not allow_pickle:
         refuse_pickle(folder, name)
-    target = load.pick_device(device)
+    target = pick_device(device)
     bits, dtype = (str(dtype), "auto") if dtype in QUANTISED else ("", dtype)
     options = {"trust_remote_code": trust_remote_code, **(quantised(bits, target) if bits else {})}
-    try:
+    with enough_memory(name, target):
         kind = pick_dtype(dtype, target)
         module, report = pretrained(AutoModelForCausalLM, folder, name, kind, options, allow_pickle)
         if "score.weight" in report["unexpected_keys"]:
             raise _is_reward_model(name, "score.weight")
         refuse_new_weights(report, name, AutoModelForCausalLM)
         if not bits:
-            module = (module.float() if dtype == "auto" and load.is_small(module) else module).to(target)
-    except OUT_OF_MEMORY as error:
-        raise RedvizError(
-            f"Memory ran out while {name} was loaded on {target}; use --dtype bfloat16, another --device or a smaller model."
-        ) from error
-    module.eval().requires_grad_(False)
-    keep_gradients(module)
-    module.set_attn_implementation(FAST if module._supports_sdpa else PLAIN)
-    tokenizer = load.load_tokenizer(folder, name, trust_remote_code)
-    source = Source(
-        model=name,
-        revision=revision or "",
-        fingerprint=fingerprint(folder),
-        dtype=bits or str(next(module.parameters()).dtype).removeprefix("torch."),
-        device=str(next(module.parameters()).device),
-        template_hash=template_hash(tokenizer),
-        heads=(),
-        versions=load.versions(),
-    )
-    context = load.context_length(module.config, tokenizer, max_length, name)
+            module = float32_if_small(module, dtype).to(target)
+    make_ready(module)
+    tokenizer = load_tokenizer(folder, name, trust_remote_code)
+    weights = fingerprint(folder)
+    source = source_of(name, module, tokenizer, revision=revision, fingerprint=weights, heads=(), bits=bits)
+    context = context_length(module.config, tokenizer, max_length, name)
     policy = Policy(name, module, tokenizer, context, source, config.get("redviz_trained_length"))
     _check_forward(policy)
-    load.log.info("loaded the policy %s (%s, %s)", name, source.dtype, source.device)
+    log.info("loaded the policy %s (%s, %s)", name, source.dtype, source.device)
     return policy
 
 

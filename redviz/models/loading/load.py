@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from transformers import AutoTokenizer
 
-from redviz import __version__
 from redviz.errors import RedvizError
 from redviz.models.families import dpo, logit, process, tokens
 from redviz.models.families.family import RewardModule
+from redviz.models.kinds.implicit import ImplicitReward, load_implicit
 from redviz.models.kinds.process import ProcessModel
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.kinds.token_rewards import TokenRewards
 from redviz.models.kinds.token_rewards import tried as tried_tokens
-from redviz.models.loading.checkpoint import OUT_OF_MEMORY, first_line
 from redviz.models.loading.files import fingerprint
 from redviz.models.loading.found import Found, find, mix_of, module_of
-from redviz.models.loading.precision import QUANTISED, keep_gradients, pick_dtype, quantised
-from redviz.models.reading.encode import template_hash
-from redviz.models.running.attention import FAST, PLAIN
+from redviz.models.loading.precision import QUANTISED, pick_dtype, quantised
+from redviz.models.loading.shared import (
+    context_length,
+    enough_memory,
+    float32_if_small,
+    load_tokenizer,
+    make_ready,
+    pick_device,
+    source_of,
+)
 from redviz.models.running.split import split, tried
-from redviz.records import Source
-
-if TYPE_CHECKING:
-    from redviz.models.kinds.implicit import ImplicitReward
 
 log = logging.getLogger("redviz")
-
-SMALL = 1_000_000_000  # parameters; below this float32 costs little even on a GPU, and differences of scores keep their digits
 
 
 def load_reward_model(
@@ -95,10 +92,6 @@ def load_reward_model(
     ('float32', 'cpu', ('LABEL_0',))
     """
     if name.startswith(dpo.PREFIX):
-        from redviz.models.kinds.implicit import (
-            load_implicit,  # which loads policies, and they load as reward models do
-        )
-
         if head is not None or revision or read != "model":
             raise RedvizError(f"{name} is read from a policy and a reference; leave --head, --revision and --read out.")
         return load_implicit(
@@ -125,21 +118,15 @@ def load_reward_model(
         options["device_map"] = device_map
     own = any(found.given.glob("tokenizer*"))
     tokenizer = load_tokenizer(found.given if own else found.folder, name, trust_remote_code)
-    try:
+    with enough_memory(name, target):
         module = module_of(found, tokenizer, kind, options, allow_pickle)
-        if wanted == "auto" and quantization is None and is_small(module):
-            module = module.float()
+        if quantization is None:
+            module = float32_if_small(module, wanted)
         if device_map is None and quantization is None:
             module = module.to(target)
         elif isinstance(module, RewardModule):
             module.join_trunk()
-    except OUT_OF_MEMORY as error:
-        raise RedvizError(
-            f"Memory ran out while {name} was loaded on {target}; use --dtype bfloat16, another --device or a smaller model."
-        ) from error
-    module.eval().requires_grad_(False)
-    keep_gradients(module)
-    module.set_attn_implementation(FAST if module._supports_sdpa else PLAIN)
+    make_ready(module)
     return _opened(found, module, tokenizer, head, max_length, revision, quantization, read)
 
 
@@ -164,15 +151,14 @@ def _opened(
     context = context_length(module.config, tokenizer, max_length, name)
     trained = found.config.get("redviz_trained_length")
     hashes = [fingerprint(folder) for folder in dict.fromkeys((found.given, found.folder))]
-    source = Source(
-        model=name,
-        revision=revision or "",
+    source = source_of(
+        name,
+        module,
+        tokenizer,
+        revision=revision,
         fingerprint=hashes[0] if len(hashes) == 1 else "".join(each[:16] for each in hashes),
-        dtype=quantization or str(next(module.parameters()).dtype).removeprefix("torch."),
-        device=str(next(module.parameters()).device),
-        template_hash=template_hash(tokenizer),
         heads=("score",) if found.steps else labels,
-        versions=versions(),
+        bits=quantization or "",
         head="" if head is None else str(head),
         read=read,
         family=found.family,
@@ -209,63 +195,3 @@ def _opened(
             notices=(adapter.open_means,) if adapter and adapter.open_means else (),
         )
     )
-
-
-def pick_device(device: str) -> torch.device:
-    """A torch device; "auto" takes CUDA, else MPS, else the CPU."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        picked = torch.device(device)
-    except RuntimeError as error:
-        raise RedvizError(f"There is no device {device!r}; use auto, cpu, cuda, cuda:0 or mps.") from error
-    if picked.type == "cuda" and not torch.cuda.is_available():
-        raise RedvizError("CUDA was asked for, but this machine offers none; use --device auto or cpu.")
-    if picked.type == "cuda" and picked.index is not None and picked.index >= torch.cuda.device_count():
-        raise RedvizError(f"There is no {device}; this machine's last one is cuda:{torch.cuda.device_count() - 1}.")
-    if picked.type == "mps" and not torch.backends.mps.is_available():
-        raise RedvizError("MPS was asked for, but this machine offers none; use --device auto or cpu.")
-    return picked
-
-
-def context_length(config: Any, tokenizer: Any, max_length: int | None, name: str) -> int:
-    """Tokens the model can read, or the smaller number asked for."""
-    context = getattr(config.get_text_config(), "max_position_embeddings", None)
-    if context is None and tokenizer.model_max_length < 10**6:
-        context = tokenizer.model_max_length
-    if max_length is not None and max_length < 2:
-        raise RedvizError(f"max_length is {max_length}; give at least 2 tokens.")
-    if max_length is not None and context is not None and max_length > context:
-        raise RedvizError(f"{name} reads {context} tokens, fewer than the {max_length} asked for; lower --max-length.")
-    if max_length is None and context is None:
-        raise RedvizError(f"{name} does not say how many tokens it can read; give --max-length.")
-    return int(max_length or context or 0)
-
-
-def load_tokenizer(folder: Path, name: str, trust_remote_code: bool) -> Any:
-    """The fast tokenizer in the folder; slow ones give no character offsets."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except Exception as error:  # each tokenizer class fails in its own way
-        raise RedvizError(
-            f"{name} has no tokenizer that loads ({first_line(error)}); save it beside the weights."
-        ) from error
-    if not tokenizer.is_fast:
-        raise RedvizError(
-            f"{name} has a slow tokenizer, which gives no character offsets; save its fast version (tokenizer.json)."
-        )
-    return tokenizer
-
-
-def is_small(module: Any) -> bool:
-    return sum(p.numel() for p in module.parameters()) < SMALL
-
-
-def versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"redviz": __version__}
-    for package in ("torch", "transformers", "captum", "streamlit"):
-        with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found

@@ -11,13 +11,11 @@ from transformers import PreTrainedTokenizerBase
 from redviz.errors import RedvizError
 from redviz.models.families import pair_rm
 from redviz.models.kinds.pair_scorer import PairScorer
-from redviz.models.loading.checkpoint import OUT_OF_MEMORY, read_config, refuse_pickle
+from redviz.models.loading.checkpoint import read_config, refuse_pickle
 from redviz.models.loading.files import fingerprint, resolve
-from redviz.models.loading.load import is_small, load_tokenizer, pick_device, versions
 from redviz.models.loading.precision import QUANTISED, pick_dtype
+from redviz.models.loading.shared import enough_memory, float32_if_small, load_tokenizer, pick_device, source_of
 from redviz.models.loading.weights import weights_of
-from redviz.models.reading.encode import template_hash
-from redviz.records import Source
 
 log = logging.getLogger("redviz")
 
@@ -60,26 +58,12 @@ def load_pair_scorer(
     target = pick_device(device)
     tokenizer = load_tokenizer(folder, name, trust_remote_code=False)
     tokenizer.truncation_side = "right"  # the mark begins each part
-    try:
+    with enough_memory(name, target, or_else=" or another --device"):
         module = pair_rm.build(folder, config, weights, pick_dtype(dtype, target))
-        if dtype == "auto" and is_small(module):
-            module = module.float()
-        module = module.to(target)
-    except OUT_OF_MEMORY as error:
-        raise RedvizError(
-            f"Memory ran out while {name} was loaded on {target}; use --dtype bfloat16 or another --device."
-        ) from error
+        module = float32_if_small(module, dtype).to(target)
     total = _context(module.config, max_length, name)
-    source = Source(
-        model=name,
-        revision=revision or "",
-        fingerprint=fingerprint(folder),
-        dtype=str(next(module.parameters()).dtype).removeprefix("torch."),
-        device=str(next(module.parameters()).device),
-        template_hash=template_hash(tokenizer),
-        heads=("margin",),
-        versions=versions(),
-        family="pair_rm",
+    source = source_of(
+        name, module, tokenizer, revision=revision, fingerprint=fingerprint(folder), heads=("margin",), family="pair_rm"
     )
     log.info("loaded the pair scorer %s (%s, %s)", name, source.dtype, source.device)
     room = total * pair_rm.CANDIDATE // pair_rm.CONTEXT  # of each response where the prompt is long
