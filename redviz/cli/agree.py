@@ -13,27 +13,13 @@ import typer
 from redviz.cli.agreement_labels import labels_of
 from redviz.cli.agreement_text import between_text, faithfulness_text, methods_text, people_text, ranking_text
 from redviz.cli.files import write_text
-from redviz.cli.loading import (
-    LISTED,
-    AllowPickle,
-    CostModel,
-    Device,
-    Dtype,
-    Head,
-    MaxLength,
-    Policy,
-    Read,
-    Reference,
-    Revision,
-    TrustRemoteCode,
-    open_model,
-    open_partners,
-)
+from redviz.cli.loading import LISTED, open_model, open_partners, with_model
 from redviz.cli.options import methods_with_options
 from redviz.cli.terminal import shown
 from redviz.credit.ingredients import Partners, check_partners
 from redviz.credit.recipes import recipes
 from redviz.errors import RedvizError
+from redviz.models.spec import NOBODY, ModelSpec, PartnerSpecs
 from redviz.text import GRANULARITIES
 
 if TYPE_CHECKING:
@@ -41,6 +27,7 @@ if TYPE_CHECKING:
     from redviz.evaluation.agreement.agreement import Agreement
 
 
+@with_model
 def agree(
     project: Annotated[str | None, typer.Option("--project", help="An annotation project, by its name or id.")] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", help="Existing labels: a file or a Hub id.")] = None,
@@ -49,7 +36,7 @@ def agree(
         typer.Option("--kind", help="The form of the labels, such as doccano; told from the rows if not given."),
     ] = None,
     model: Annotated[
-        str | None,
+        ModelSpec | None,
         typer.Option("--model", help="The model whose credits are judged: embedded:sentiment, a folder, a Hub id."),
     ] = None,
     methods: Annotated[str, typer.Option("--methods", help="Names with commas, or a JSON object.")] = "red,abc,ig",
@@ -86,17 +73,7 @@ def agree(
     limit: Annotated[int | None, typer.Option("--limit", help="Judged responses to take at most.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of ties, random orders and bootstrap draws.")] = 0,
     output: Annotated[Path | None, typer.Option("--output", help="Write every report as one JSON file.")] = None,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    revision: Revision = None,
-    head: Head = None,
-    max_length: MaxLength = None,
-    read: Read = "model",
-    trust_remote_code: TrustRemoteCode = False,
-    allow_pickle: AllowPickle = False,
-    policy: Policy = None,
-    reference: Reference = None,
-    cost_model: CostModel = None,
+    partners: PartnerSpecs = NOBODY,
 ) -> None:
     """Measure how far people agree about tokens, and how well each method's credits predict what they marked."""
     _check(
@@ -134,20 +111,11 @@ def agree(
     people, notes = _people(items, level, granularity, seed, labels, alone=not wanted)
     found = Agreement(labels.name, labels.scale, labels.sentence, len(items), asked, people=people, notes=notes)
     if model is not None and wanted:
-        loaded = open_model(
-            model, device=device, dtype=dtype, revision=revision, head=head, max_length=max_length, read=read,
-            trust_remote_code=trust_remote_code, allow_pickle=allow_pickle,
-        )  # fmt: skip
-        partners = open_partners(
-            policy, reference, cost_model, device=device, dtype=dtype,
-            trust_remote_code=trust_remote_code, allow_pickle=allow_pickle,
-        )  # fmt: skip
-        check_partners(recipes(wanted), Partners(**partners))
-        found = _with_methods(found, loaded, partners, items, wanted)
+        loaded, beside = open_model(model), open_partners(partners)
+        check_partners(recipes(wanted), Partners(**beside))
+        found = _with_methods(found, loaded, beside, items, wanted)
         if faithfulness:
-            found = _with_faithfulness(
-                found, loaded, partners, items[:faithfulness_limit], wanted, operator, sensitivity
-            )
+            found = _with_faithfulness(found, loaded, beside, items[:faithfulness_limit], wanted, operator, sensitivity)
     _finish(found, output)
 
 

@@ -9,30 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from redviz.cli.files import read_text, write_text
-from redviz.cli.loading import (
-    AllowPickle,
-    CostModel,
-    Device,
-    Dtype,
-    Head,
-    MaxLength,
-    Model,
-    Policy,
-    Read,
-    Reference,
-    Revision,
-    TrustRemoteCode,
-    open_model,
-    open_partners,
-)
+from redviz.cli.loading import Model, open_model, open_partners, with_model
 from redviz.cli.options import methods_with_options
 from redviz.cli.terminal import BAR, bars, column, has_colour, numbers, shown, table
 from redviz.errors import RedvizError
+from redviz.models.spec import NOBODY, PartnerSpecs
 from redviz.records import Analysis, Credit
 from redviz.text import GRANULARITIES, pool, units
 from redviz.view.remarks import instructions, remarks
 
 
+@with_model
 def analyze(
     model: Model,
     prompt: Annotated[str | None, typer.Option("--prompt", help="The prompt, one user turn.")] = None,
@@ -57,17 +44,7 @@ def analyze(
     figure: Annotated[
         Path | None, typer.Option("--figure", help="Also write the strips as .svg, or as .png (Kaleido and a Chrome).")
     ] = None,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    revision: Revision = None,
-    head: Head = None,
-    max_length: MaxLength = None,
-    read: Read = "model",
-    trust_remote_code: TrustRemoteCode = False,
-    allow_pickle: AllowPickle = False,
-    policy: Policy = None,
-    reference: Reference = None,
-    cost_model: CostModel = None,
+    partners: PartnerSpecs = NOBODY,
 ) -> None:
     """Score one response and split its score over its tokens."""
     if granularity not in GRANULARITIES:
@@ -77,29 +54,10 @@ def analyze(
     wanted = methods_with_options(methods, option or [])
     asked = prompt_of(prompt, prompt_file, messages)
     answer = response_of(response, response_file)
-    loaded = open_model(
-        model,
-        device=device,
-        dtype=dtype,
-        revision=revision,
-        head=head,
-        max_length=max_length,
-        read=read,
-        trust_remote_code=trust_remote_code,
-        allow_pickle=allow_pickle,
-    )
+    loaded = open_model(model)
     from redviz.analysis import analyze as run
 
-    partners = open_partners(
-        policy,
-        reference,
-        cost_model,
-        device=device,
-        dtype=dtype,
-        trust_remote_code=trust_remote_code,
-        allow_pickle=allow_pickle,
-    )
-    analysis = run(loaded, asked, answer, wanted, **partners)
+    analysis = run(loaded, asked, answer, wanted, **open_partners(partners))
     if html is not None:
         from redviz.view.report import report
 

@@ -9,30 +9,17 @@ from typing import Annotated
 
 import typer
 
-from redviz.cli.loading import (
-    AllowPickle,
-    CostModel,
-    Device,
-    Dtype,
-    Head,
-    MaxLength,
-    Model,
-    Policy,
-    Read,
-    Reference,
-    Revision,
-    TrustRemoteCode,
-    open_model,
-    open_partners,
-)
+from redviz.cli.loading import Model, open_model, open_partners, with_model
 from redviz.cli.options import methods_with_options
 from redviz.cli.terminal import column, table
 from redviz.credit.ingredients import Partners, check_partners
 from redviz.credit.recipes import recipes
 from redviz.errors import RedvizError
+from redviz.models.spec import NOBODY, PartnerSpecs
 from redviz.text import GRANULARITIES
 
 
+@with_model
 def causal(
     model: Model,
     dataset: Annotated[Path, typer.Option("--dataset", help="Prompts and responses: .jsonl, .json, .csv or .txt.")],
@@ -43,17 +30,7 @@ def causal(
     granularity: Annotated[str, typer.Option("--granularity", help="token, word or sentence.")] = "word",
     limit: Annotated[int | None, typer.Option("--limit", help="Responses to read at most.")] = None,
     output: Annotated[Path | None, typer.Option("--output", help="Write every span as CSV.")] = None,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    revision: Revision = None,
-    head: Head = None,
-    max_length: MaxLength = None,
-    read: Read = "model",
-    trust_remote_code: TrustRemoteCode = False,
-    allow_pickle: AllowPickle = False,
-    policy: Policy = None,
-    reference: Reference = None,
-    cost_model: CostModel = None,
+    partners: PartnerSpecs = NOBODY,
 ) -> None:
     """Take the most credited spans away, and correlate the predicted with the actual change, per method."""
     if granularity not in GRANULARITIES:
@@ -75,27 +52,9 @@ def causal(
     examples = examples[:limit]
     if not examples:
         raise RedvizError(f"{dataset} holds no prompt with a response; check its columns.")
-    loaded = open_model(
-        model,
-        device=device,
-        dtype=dtype,
-        revision=revision,
-        head=head,
-        max_length=max_length,
-        read=read,
-        trust_remote_code=trust_remote_code,
-        allow_pickle=allow_pickle,
-    )
-    partners = open_partners(
-        policy,
-        reference,
-        cost_model,
-        device=device,
-        dtype=dtype,
-        trust_remote_code=trust_remote_code,
-        allow_pickle=allow_pickle,
-    )
-    check_partners(recipes(wanted), Partners(**partners))
+    loaded = open_model(model)
+    beside = open_partners(partners)
+    check_partners(recipes(wanted), Partners(**beside))
     from redviz.evaluation.faithfulness.causal_agreement import causal_agreement, causal_over
 
     with typer.progressbar(length=len(examples), label="responses", file=typer.get_text_stream("stderr")) as bar:
@@ -108,7 +67,7 @@ def causal(
             granularity=granularity,
             progress=lambda done, total: bar.update(done - bar.pos),
             total=len(examples),
-            **partners,
+            **beside,
         )
         bar.update(len(examples) - bar.pos)
     for sentence in failed:

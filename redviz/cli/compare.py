@@ -4,43 +4,26 @@ from __future__ import annotations
 
 import json as jsonlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from redviz.cli.analyze import prompt_of
 from redviz.cli.comparison_text import comparison_text, models_text
 from redviz.cli.files import read_text
-from redviz.cli.loading import (
-    AllowPickle,
-    CostModel,
-    Device,
-    Dtype,
-    Head,
-    MaxLength,
-    Model,
-    Policy,
-    Read,
-    Reference,
-    Revision,
-    TrustRemoteCode,
-    open_model,
-    open_pair_scorer,
-    open_partners,
-)
+from redviz.cli.loading import Model, open_model, open_pair_scorer, open_partners, with_model
 from redviz.cli.options import methods_with_options
 from redviz.cli.pairs_text import pairs_text
 from redviz.errors import OnlyPairs, RedvizError
+from redviz.models.spec import NOBODY, PartnerSpecs
 from redviz.text import GRANULARITIES
 
 METHODS = "red,abc"
 
-if TYPE_CHECKING:
-    from redviz.models.kinds.function import FunctionModel
-    from redviz.models.kinds.reward_model import RewardModel
 
-
+@with_model
 def compare(
     model: Model,
     prompt: Annotated[str | None, typer.Option("--prompt", help="The prompt, one user turn.")] = None,
@@ -71,17 +54,7 @@ def compare(
     granularity: Annotated[str, typer.Option("--granularity", help="token, word or sentence.")] = "word",
     top: Annotated[int, typer.Option("--top", help="Spans to show of each method and pair; 0 shows all.")] = 10,
     json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    revision: Revision = None,
-    head: Head = None,
-    max_length: MaxLength = None,
-    read: Read = "model",
-    trust_remote_code: TrustRemoteCode = False,
-    allow_pickle: AllowPickle = False,
-    policy: Policy = None,
-    reference: Reference = None,
-    cost_model: CostModel = None,
+    partners: PartnerSpecs = NOBODY,
 ) -> None:
     """Compare responses to one prompt: scores, margins, where they part, and what each span earns of the margin."""
     if granularity not in GRANULARITIES:
@@ -94,21 +67,8 @@ def compare(
 
     names, answers = _responses(response or [], response_file or [], chosen, rejected, model2 is not None)
 
-    def opened(name: str, revision: str | None, head: str | None) -> RewardModel | FunctionModel:
-        return open_model(
-            name,
-            device=device,
-            dtype=dtype,
-            revision=revision,
-            head=head,
-            max_length=max_length,
-            read=read,
-            trust_remote_code=trust_remote_code,
-            allow_pickle=allow_pickle,
-        )
-
     try:
-        loaded = opened(model, revision, head)
+        loaded = open_model(model)
     except OnlyPairs:
         if model2 is not None:
             raise
@@ -116,40 +76,26 @@ def compare(
         flags = {
             "--methods": methods != METHODS and not words,
             "--option": option,
-            "--head": head,
-            "--read": read != "model",
+            "--head": model.head,
+            "--read": model.read != "model",
             "--granularity": granularity != "word",
-            "--trust-remote-code": trust_remote_code,
-            "--allow-pickle": allow_pickle,
+            "--trust-remote-code": model.trust_remote_code,
+            "--allow-pickle": model.allow_pickle,
+            **{f"--{partner.replace('_', '-')}": True for partner in partners},
         }
-        flags |= {"--policy": policy, "--reference": reference, "--cost-model": cost_model}
-        scorer = open_pair_scorer(
-            model, device=device, dtype=dtype, revision=revision, max_length=max_length, given=flags
-        )
+        scorer = open_pair_scorer(model, flags)
         scores = comparison.compare(scorer, asked, answers, ["occlusion"] if words else comparison.DEFAULT_METHODS)
         told = {"names": names, **scores.to_dict()}
         typer.echo(jsonlib.dumps(told, ensure_ascii=False) if json else pairs_text(scores, names, top))
         return
-    second = None if model2 is None else opened(model2, revision2, head2)
-    partners = (
-        open_partners(
-            policy,
-            reference,
-            cost_model,
-            device=device,
-            dtype=dtype,
-            trust_remote_code=trust_remote_code,
-            allow_pickle=allow_pickle,
-        )
-        if policy or reference or cost_model
-        else {}
-    )
+    second = None if model2 is None else open_model(replace(model, name=model2, revision=revision2, head=head2))
+    beside = open_partners(partners)
     if second is not None:
-        both = comparison.compare_models(loaded, second, asked, answers[0], wanted, **partners)
+        both = comparison.compare_models(loaded, second, asked, answers[0], wanted, **beside)
         told = both.to_dict(granularity)
         text = models_text(both, granularity)
     else:
-        found = comparison.compare(loaded, asked, answers, wanted, **partners)
+        found = comparison.compare(loaded, asked, answers, wanted, **beside)
         told = {"names": names, **found.to_dict(granularity)}
         text = comparison_text(found, names, granularity, top)
     typer.echo(jsonlib.dumps(told, ensure_ascii=False) if json else text)

@@ -11,20 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from redviz.cli.files import write_text
-from redviz.cli.loading import (
-    AllowPickle,
-    Columns,
-    Device,
-    Dtype,
-    Head,
-    MaxLength,
-    Model,
-    Read,
-    Revision,
-    TrustRemoteCode,
-    open_model,
-    tell_problems,
-)
+from redviz.cli.loading import Columns, Model, open_model, tell_problems, with_model
 from redviz.cli.options import mapping_of
 from redviz.cli.splitting_text import split_text
 from redviz.cli.terminal import VERDICT_COLOURS, has_colour, shown
@@ -40,6 +27,7 @@ if TYPE_CHECKING:
 WIDTH = 96
 
 
+@with_model
 def doctor(
     model: Model,
     file: Annotated[Path | None, typer.Argument(help="Where --json writes; stdout if not given.")] = None,
@@ -50,14 +38,6 @@ def doctor(
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", help="Rows of the data set to score at most.")] = None,
     column: Columns = None,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    revision: Revision = None,
-    head: Head = None,
-    max_length: MaxLength = None,
-    read: Read = "model",
-    trust_remote_code: TrustRemoteCode = False,
-    allow_pickle: AllowPickle = False,
 ) -> None:
     """Check whether redviz reads a model right, and on pairs whether its score can be split. Exit code 1 if a check is red."""
     if file is not None and not json:
@@ -71,17 +51,7 @@ def doctor(
         from redviz.data.sets.dataset import open_dataset
 
         opened = open_dataset(dataset, mapping=mapping_of(column or []), limit=limit)
-    loaded = open_model(
-        model,
-        device=device,
-        dtype=dtype,
-        revision=revision,
-        head=head,
-        max_length=max_length,
-        read=read,
-        trust_remote_code=trust_remote_code,
-        allow_pickle=allow_pickle,
-    )
+    loaded = open_model(model)
     from redviz.evaluation.conformance.conformance import check_model
 
     card = check_model(loaded)

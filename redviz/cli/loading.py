@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import replace
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from redviz.cli.terminal import shown
 from redviz.errors import RedvizError
+from redviz.models.spec import PARTNERS, ModelSpec, PartnerSpecs, is_rule, load
 
 if TYPE_CHECKING:
     from redviz.data.sets.dataset import Dataset
@@ -17,41 +21,49 @@ if TYPE_CHECKING:
     from redviz.models.kinds.pair_scorer import PairScorer
     from redviz.models.kinds.reward_model import RewardModel
 
-Model = Annotated[
-    str,
+Model = Annotated[  # given as a string: see with_model
+    ModelSpec,
     typer.Option(
         "--model",
         help="embedded:sentiment, a folder, a Hub id such as owner/model, or a rule: such as rule:exact-answer.",
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
-Dtype = Annotated[
-    str, typer.Option("--dtype", help="auto, float32, bfloat16, float16; 8bit or 4bit with bitsandbytes.")
-]
-Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit on the Hub.")]
-Head = Annotated[
-    str | None,
-    typer.Option(
-        "--head",
-        help="Which label is the reward: 0, a name, or 1-0; of a process reward model: min, product, mean, last.",
-    ),
-]
-MaxLength = Annotated[
-    int | None, typer.Option("--max-length", help="Tokens to read at most; the model's context if not given.")
-]
-Read = Annotated[
-    str, typer.Option("--read", help="Where the score is read: model (as its own forward does) or last (token).")
-]
-TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the checkpoint.")]
-AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help="Read pickled weights, which can run code.")]
-
-Policy = Annotated[
-    str | None, typer.Option("--policy", help="A tuned causal language model, such as embedded:writer-dpo.")
-]
-Reference = Annotated[
-    str | None, typer.Option("--reference", help="The model it was tuned from, such as embedded:writer.")
-]
-CostModel = Annotated[str | None, typer.Option("--cost-model", help="A second reward model whose score is a cost.")]
+LOADING: dict[str, Any] = {  # field of a spec: the flag that sets it
+    "device": Device,
+    "dtype": Annotated[
+        str, typer.Option("--dtype", help="auto, float32, bfloat16, float16; 8bit or 4bit with bitsandbytes.")
+    ],
+    "revision": Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit on the Hub.")],
+    "head": Annotated[
+        str | None,
+        typer.Option(
+            "--head",
+            help="Which label is the reward: 0, a name, or 1-0; of a process reward model: min, product, mean, last.",
+        ),
+    ],
+    "max_length": Annotated[
+        int | None, typer.Option("--max-length", help="Tokens to read at most; the model's context if not given.")
+    ],
+    "read": Annotated[
+        str, typer.Option("--read", help="Where the score is read: model (as its own forward does) or last (token).")
+    ],
+    "trust_remote_code": Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that comes with the checkpoint.")
+    ],
+    "allow_pickle": Annotated[bool, typer.Option("--allow-pickle", help="Read pickled weights, which can run code.")],
+}
+BESIDE: dict[str, Any] = {  # partner: the flag that names it
+    "policy": Annotated[
+        str | None, typer.Option("--policy", help="A tuned causal language model, such as embedded:writer-dpo.")
+    ],
+    "reference": Annotated[
+        str | None, typer.Option("--reference", help="The model it was tuned from, such as embedded:writer.")
+    ],
+    "cost_model": Annotated[
+        str | None, typer.Option("--cost-model", help="A second reward model whose score is a cost.")
+    ],
+}
 
 Columns = Annotated[
     list[str] | None, typer.Option("--column", help="PART=COLUMN, such as prompt=question, as often as needed.")
@@ -67,84 +79,63 @@ def tell_problems(opened: Dataset, more: str = "") -> None:
         typer.echo(f"{opened.skipped:,} rows are left out in all{more}.", err=True)
 
 
-def open_model(
-    name: str,
-    *,
-    device: str,
-    dtype: str,
-    revision: str | None,
-    head: str | None,
-    max_length: int | None,
-    read: str,
-    trust_remote_code: bool,
-    allow_pickle: bool,
-) -> RewardModel | FunctionModel:
+def with_model(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the flags that load a model, after its own.
+
+    Its parameter ``model`` gets a spec, and its parameter ``partners``, where it has one, the specs of those that were named.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    flags = {name: parameter.replace(kind=parameter.KEYWORD_ONLY) for name, parameter in signature.parameters.items()}
+    beside = BESIDE if flags.pop("partners", None) else {}
+    kind, option = get_args(flags["model"].annotation)
+    flags["model"] = flags["model"].replace(annotation=Annotated[str if kind is ModelSpec else str | None, option])
+    for name, annotation in (LOADING | beside).items():
+        default = getattr(ModelSpec, name, None)
+        flags[name] = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+    @wraps(command)
+    def with_specs(model: str | None, **given: Any) -> Any:
+        spec = ModelSpec(model or "", **{name: given.pop(name) for name in LOADING})
+        if beside:  # loaded as the model is, but for what is said of the model alone
+            partner = replace(spec, revision=None, head=None, max_length=None, read="model")
+            named = {part: given.pop(part) for part in beside}
+            given["partners"] = {p: replace(partner, name=n, role=PARTNERS[p]) for p, n in named.items() if n}
+        return command(model=None if model is None else spec, **given)
+
+    with_specs.__signature__ = signature.replace(parameters=list(flags.values()))  # type: ignore[attr-defined]
+    with_specs.__annotations__ = {name: flag.annotation for name, flag in flags.items()}
+    return with_specs
+
+
+def open_model(spec: ModelSpec) -> RewardModel | FunctionModel:
     """Load a model, with what Transformers would say kept off the terminal."""
-    if name.startswith("rule:"):
-        if head is not None or max_length is not None or revision is not None:
-            raise RedvizError(f"{name} is a function of text; leave --head, --max-length and --revision out.")
-        from redviz.models.rules.rules import load_rule
-
-        return load_rule(name)
-    _quiet()
-
-    from redviz.models.loading.load import load_reward_model
-
-    return load_reward_model(
-        name,
-        device=device,
-        dtype=dtype,
-        revision=revision,
-        head=head,
-        max_length=max_length,
-        read=read,
-        trust_remote_code=trust_remote_code,
-        allow_pickle=allow_pickle,
-    )
+    if not is_rule(spec.name):
+        _quiet()
+    elif spec.head is not None or spec.max_length is not None or spec.revision is not None:
+        raise RedvizError(f"{spec.name} is a function of text; leave --head, --max-length and --revision out.")
+    model: RewardModel | FunctionModel = load(spec)
+    return model
 
 
-def open_pair_scorer(
-    name: str, *, device: str, dtype: str, revision: str | None, max_length: int | None, given: Mapping[str, object]
-) -> PairScorer:
+def open_pair_scorer(spec: ModelSpec, given: Mapping[str, object]) -> PairScorer:
     """Load a model that scores pairs; ``given`` says which flags were used that mean nothing to it, and they are refused."""
     if told := ", ".join(flag for flag, used in given.items() if used):
         raise RedvizError(
-            f"{name} judges pairs and gives no credits to tokens; leave {told} out (--methods occlusion shows words)."
+            f"{spec.name} judges pairs and gives no credits to tokens; leave {told} out (--methods occlusion shows words)."
         )
-    from redviz.models.loading.load_pairs import load_pair_scorer
+    scorer: PairScorer = load(replace(spec, role="pair"))
+    return scorer
 
-    return load_pair_scorer(name, device=device, dtype=dtype, revision=revision, max_length=max_length)
 
-
-def open_partners(
-    policy: str | None,
-    reference: str | None,
-    cost_model: str | None,
-    *,
-    device: str,
-    dtype: str,
-    trust_remote_code: bool = False,
-    allow_pickle: bool = False,
-) -> dict[str, Any]:
-    """The models beside the reward model that were named, as keywords of :func:`redviz.analyze`."""
-    named = {"policy": policy, "reference": reference, "cost_model": cost_model}
-    if not any(named.values()):
-        return {}
-    _quiet()
-    from redviz.models.kinds.policy import load_policy
-    from redviz.models.loading.load import load_reward_model
-
-    if cost_model and cost_model.startswith("rule:"):
+def open_partners(partners: PartnerSpecs) -> dict[str, Any]:
+    """The models beside the reward model, as keywords of :func:`redviz.analyze`."""
+    if partners:
+        _quiet()
+    if (cost := partners.get("cost_model")) and is_rule(cost.name):
         raise RedvizError(
-            f"{cost_model} is a function of text, which has no prefix scores; give a reward model as --cost-model."
+            f"{cost.name} is a function of text, which has no prefix scores; give a reward model as --cost-model."
         )
-    loaders: dict[str, Callable[..., Any]] = {
-        "policy": load_policy,
-        "reference": load_policy,
-        "cost_model": load_reward_model,
-    }
-    options = {"trust_remote_code": trust_remote_code, "allow_pickle": allow_pickle}
-    return {role: loaders[role](name, device=device, dtype=dtype, **options) for role, name in named.items() if name}
+    return {partner: load(spec) for partner, spec in partners.items()}
 
 
 def _quiet() -> None:

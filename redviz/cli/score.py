@@ -8,27 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from redviz.cli.loading import (
-    AllowPickle,
-    Columns,
-    CostModel,
-    Device,
-    Dtype,
-    Head,
-    MaxLength,
-    Model,
-    Policy,
-    Read,
-    Reference,
-    Revision,
-    TrustRemoteCode,
-    open_model,
-    open_partners,
-    tell_problems,
-)
+from redviz.cli.loading import Columns, Model, open_model, open_partners, tell_problems, with_model
 from redviz.cli.options import mapping_of, methods_with_options
 from redviz.cli.terminal import shown
 from redviz.errors import Cancelled, RedvizError
+from redviz.models.spec import NOBODY, PartnerSpecs
 
 if TYPE_CHECKING:
     from redviz.runs.runs import Run, State
@@ -37,6 +21,7 @@ ENGINES = ("local", "ray")
 AGAIN = "the same command goes on where it stopped"
 
 
+@with_model
 def score(
     model: Model,
     dataset: Annotated[str, typer.Option("--dataset", help="A file (.jsonl, .json, .parquet, .csv, …) or a Hub id.")],
@@ -53,17 +38,7 @@ def score(
         typer.Option("--chunk", help="Responses of a part: batched by length together, lost at most by a kill."),
     ] = None,
     engine: Annotated[str, typer.Option("--engine", help=" or ".join(ENGINES) + ".")] = "local",
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    revision: Revision = None,
-    head: Head = None,
-    max_length: MaxLength = None,
-    read: Read = "model",
-    trust_remote_code: TrustRemoteCode = False,
-    allow_pickle: AllowPickle = False,
-    policy: Policy = None,
-    reference: Reference = None,
-    cost_model: CostModel = None,
+    partners: PartnerSpecs = NOBODY,
 ) -> int:
     """Score a data set and split every score over its tokens; killed or stopped, the same command goes on."""
     if engine not in ENGINES:
@@ -86,40 +61,19 @@ def score(
     check_can_write(output)
     opened = open_dataset(dataset, mapping=mapping, limit=limit)
     typer.echo(shown(opened.detected.sentence), err=True)
-    loaded = open_model(
-        model,
-        device=device,
-        dtype=dtype,
-        revision=revision,
-        head=head,
-        max_length=max_length,
-        read=read,
-        trust_remote_code=trust_remote_code,
-        allow_pickle=allow_pickle,
-    )
-    named: dict[str, Any] = {}
-    if policy or reference or cost_model:
-        named = open_partners(
-            policy,
-            reference,
-            cost_model,
-            device=device,
-            dtype=dtype,
-            trust_remote_code=trust_remote_code,
-            allow_pickle=allow_pickle,
-        )
-    partners = Partners(**named)
-    how: dict[str, Any] = {"partners": partners, "max_length": max_length, "mapping": mapping, "chunk": chunk}
+    loaded = open_model(model)
+    beside = Partners(**open_partners(partners))
+    how: dict[str, Any] = {"partners": beside, "max_length": model.max_length, "mapping": mapping, "chunk": chunk}
     run = start_run(opened, dataset, loaded, recipes(wanted), **how)
     tell_problems(opened, "; the run's log lists more")
     typer.echo(f"run {run.id} in {shown(str(run.folder))}", err=True)
     bar = _Bar(run)
     try:
         if engine == "ray":
-            trust = {"device": device, "trust_remote_code": trust_remote_code, "allow_pickle": allow_pickle}
-            state = run_parts_on_ray(run, loading=trust, batch_size=size, progress=bar.show)
+            loading = {name: getattr(model, name) for name in ("device", "trust_remote_code", "allow_pickle")}
+            state = run_parts_on_ray(run, loading=loading, batch_size=size, progress=bar.show)
         else:
-            state = run_parts(loaded, run, partners=partners, batch_size=size, progress=bar.show)
+            state = run_parts(loaded, run, partners=beside, batch_size=size, progress=bar.show)
         count = put_together(run, output)
     except (KeyboardInterrupt, Cancelled):
         bar.close()

@@ -12,20 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from redviz.cli.analyze import prompt_of, response_of
-from redviz.cli.loading import (
-    AllowPickle,
-    Columns,
-    Device,
-    Dtype,
-    Head,
-    MaxLength,
-    Model,
-    Read,
-    Revision,
-    TrustRemoteCode,
-    open_model,
-    tell_problems,
-)
+from redviz.cli.loading import Columns, Model, open_model, tell_problems, with_model
 from redviz.cli.options import mapping_of
 from redviz.cli.terminal import column, numbers, shown, table
 from redviz.errors import RedvizError
@@ -39,6 +26,7 @@ if TYPE_CHECKING:
     from redviz.records import Example
 
 
+@with_model
 def what_if(
     model: Model,
     prompt: Annotated[str | None, typer.Option("--prompt", help="The prompt, one user turn.")] = None,
@@ -65,14 +53,6 @@ def what_if(
         typer.Option("--edits", help="Names with commas, such as praise,upper; all ready edits if not given."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    revision: Revision = None,
-    head: Head = None,
-    max_length: MaxLength = None,
-    read: Read = "model",
-    trust_remote_code: TrustRemoteCode = False,
-    allow_pickle: AllowPickle = False,
 ) -> None:
     """Edit a response and score it again: repeat a sentence, praise, pad, shout, and see which of it the model rewards."""
     single = any(given is not None for given in (prompt, prompt_file, messages, response, response_file, new_response))
@@ -89,17 +69,7 @@ def what_if(
     asked, answer = (
         ("", "") if dataset else (prompt_of(prompt, prompt_file, messages), response_of(response, response_file))
     )
-    loaded = open_model(
-        model,
-        device=device,
-        dtype=dtype,
-        revision=revision,
-        head=head,
-        max_length=max_length,
-        read=read,
-        trust_remote_code=trust_remote_code,
-        allow_pickle=allow_pickle,
-    )
+    loaded = open_model(model)
     if examples is not None:
         effects = _over(loaded, examples, chosen)
         typer.echo(jsonlib.dumps(effects.to_dict(), ensure_ascii=False) if json else effects_text(effects))
