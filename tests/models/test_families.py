@@ -1,6 +1,7 @@
 """Each family from a checkpoint with its exact names: the score against a few lines written from the published code."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -252,6 +253,27 @@ def lora(tmp_path, needed):
         return whole
 
     return made, base, tok
+
+
+def test_bitsandbytes_comes_with_a_lora_alone_and_its_notes_are_not_shown(lora, tmp_path, needed):
+    needed("bitsandbytes")
+    lora[0](tmp_path / "adapter")
+    code = f"""if True:
+        import logging, sys
+        levels = []
+        def heard(event, given):
+            if event == "import" and given[0] == "bitsandbytes":
+                levels.append(logging.getLogger("bitsandbytes.backends.cpu.ops").getEffectiveLevel())
+        sys.addaudithook(heard)
+        import redviz
+        redviz.load_reward_model("embedded:sentiment", device="cpu")
+        redviz.load_reward_model({str(tiny.checkpoint("Llama", "ends"))!r}, device_map={{"": "cpu"}})
+        redviz.load_policy("embedded:writer", device="cpu")
+        assert not levels and "bitsandbytes" not in sys.modules
+        redviz.load_reward_model({str(tmp_path / "adapter")!r}, device="cpu")
+        assert min(levels) >= logging.ERROR
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_lora_with_its_head_is_merged_into_its_base(lora, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,7 @@ def pretrained(
     RedvizError
         For whatever Transformers and safetensors raise; memory that runs out is left to the caller.
     """
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on a CPU it tells of kernels that it does without
     try:
         module, report = auto.from_pretrained(
             folder, dtype=dtype, use_safetensors=None if allow_pickle else True, output_loading_info=True, **options

@@ -91,8 +91,6 @@ def merged(adapter: Adapter, dtype: torch.dtype | str, options: dict[str, Any]) 
     RedvizError
         Where weights are missing that the adapter does not bring (a head left out of ``modules_to_save``), or PEFT refuses.
     """
-    from peft import PeftModel
-
     labels = {"num_labels": adapter.labels} if adapter.labels else {}
     module, report = pretrained(REWARD, adapter.base, f"{adapter.name}'s base", dtype, {**labels, **options})
     brought = HEADS if adapter.labels else ()
@@ -103,6 +101,8 @@ def merged(adapter: Adapter, dtype: torch.dtype | str, options: dict[str, Any]) 
             "head would be random and its scores noise."
         )
     refuse_new_weights({**report, "missing_keys": missing}, adapter.name)
+    from peft import PeftModel  # which imports bitsandbytes, whose notes are kept off the terminal by now
+
     try:
         return PeftModel.from_pretrained(module, str(adapter.folder)).merge_and_unload()
     except (ValueError, RuntimeError, KeyError, TypeError) as error:

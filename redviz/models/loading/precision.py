@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 import warnings
 from typing import Any
 
@@ -46,7 +45,6 @@ def quantised(kind: str, device: torch.device) -> dict[str, Any]:
         raise RedvizError(f"Loading in {kind} needs the package bitsandbytes; install it, or choose another --dtype.")
     from transformers import BitsAndBytesConfig
 
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on a CPU it tells of kernels that it does without
     warnings.filterwarnings("ignore", message="MatMul8bitLt")
     bits = BitsAndBytesConfig(load_in_8bit=kind == "8bit", load_in_4bit=kind == "4bit", llm_int8_skip_modules=[WHOLE])
     return {"quantization_config": bits, "device_map": {"": device}}
