@@ -69,17 +69,17 @@ def main() -> None:
 
     def ours(steps: int | None = None) -> np.ndarray:
         set_kernel(model, FAST)
-        return ig(model, seen, steps=steps).values
+        return ig(seen, model, steps=steps).values
 
     fixed, captum = ours(options.steps), stock(model, example, options.steps)
     error = abs(fixed - captum).max() / abs(captum).max()
     set_kernel(model, FAST)
-    free = ig(model, seen)
+    free = ig(seen, model)
     needed = free.meta["steps"]
     print(f"prompt {options.prompt}, response {options.response}, largest difference {error:.1e} of the largest credit")
     print(f"{'':<16} {'steps':>6} {'residual':>9} {'redviz s':>9} {'Captum s':>9} {'faster':>7}")
     for name, steps, asked in (("equal steps", options.steps, options.steps), ("equal residual", needed, None)):
-        left = ig(model, seen, steps=steps).residual
+        left = ig(seen, model, steps=steps).residual
         runs = {"redviz": lambda asked=asked: ours(asked), "captum": lambda steps=steps: stock(model, example, steps)}
         times = in_turn(runs, options.repeats)
         each = f"{median(times['redviz']):>9.2f} {median(times['captum']):>9.2f}"

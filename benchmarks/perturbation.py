@@ -86,7 +86,7 @@ def main() -> None:
     def without_reuse(method: Callable[..., Any], **asked: Any) -> np.ndarray:
         module = perturbation if method is perturbation.occlusion else shapley
         with patch.object(module, "value_function", lambda *_: plain):
-            values: np.ndarray = method(model, seen, players="token", **asked).values
+            values: np.ndarray = method(seen, model, players="token", **asked).values
         return values
 
     def captum(method: Any, **asked: Any) -> np.ndarray:
@@ -100,12 +100,12 @@ def main() -> None:
 
     methods: dict[str, dict[str, Callable[[], np.ndarray]]] = {
         "occlusion": {
-            "redviz": lambda: perturbation.occlusion(model, seen).values,
+            "redviz": lambda: perturbation.occlusion(seen, model).values,
             "whole": lambda: without_reuse(perturbation.occlusion),
             "captum": lambda: captum(FeatureAblation),
         },
         "shapley": {
-            "redviz": lambda: shapley.shapley(model, seen, players="token", samples=samples).values,
+            "redviz": lambda: shapley.shapley(seen, model, players="token", samples=samples).values,
             "whole": lambda: without_reuse(shapley.shapley, samples=samples),
             "captum": lambda: captum(ShapleyValueSampling, n_samples=samples),
         },

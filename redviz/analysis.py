@@ -6,11 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from redviz.credit.ingredients import Partners, Progress, check_partners, credit_of, gather, why_not
+from redviz.credit.ingredients import (
+    Kept,
+    Partners,
+    Progress,
+    check_partners,
+    credit_of,
+    gather,
+    made_anew,
+    share_of,
+    why_not,
+)
 from redviz.credit.recipes import Recipe, recipes, stride_of
-from redviz.errors import RedvizError
+from redviz.errors import Cancelled, RedvizError
 from redviz.models.kinds.function import FunctionModel
-from redviz.records import Analysis, Encoding, Example, Message, Observation, Prompt
+from redviz.records import Analysis, Credit, Encoding, Example, Message, Observation, Prompt
 
 if TYPE_CHECKING:
     from redviz.models.kinds.policy import Policy
@@ -19,6 +29,7 @@ if TYPE_CHECKING:
 Methods = Sequence[str] | Mapping[str, Mapping[str, Any]]
 
 DEFAULT_METHODS = ("red", "abc", "ig")
+ALONE = Partners()  # no model beside the reward model
 
 
 def analyze(
@@ -79,7 +90,7 @@ def analyze(
     )[0]
     if tuple(methods) == DEFAULT_METHODS and not (isinstance(methods, Mapping) and any(methods.values())):
         observation, wanted = _with_defaults(observation, wanted)
-    return with_credits(model, example, observation, wanted, partners, progress)
+    return with_credits(model, observation, wanted, partners, progress)
 
 
 def _with_defaults(observation: Observation, wanted: Mapping[str, Recipe]) -> tuple[Observation, Mapping[str, Recipe]]:
@@ -171,16 +182,47 @@ def observe_examples(
 
 def with_credits(
     model: RewardModel | FunctionModel,
-    example: Example,
     observation: Observation,
     wanted: Mapping[str, Recipe],
-    partners: Partners,
+    partners: Partners = ALONE,
     progress: Progress | None = None,
+    *,
+    part: tuple[int, int] | None = None,
+    what_works: bool = False,
+    kept: Kept = made_anew,
 ) -> Analysis:
-    """An analysis with every credit asked for."""
-    at_hand = gather(model, observation, wanted, partners, observe_one, progress)
-    credits = {label: credit_of(observation, recipe, at_hand, progress) for label, recipe in wanted.items()}
-    return Analysis(example, model.source, observation, credits)
+    """An analysis with every credit asked for: the one way from an observation to credits.
+
+    Parameters
+    ----------
+    model, observation
+        A model, and what its forward pass showed of one response.
+    wanted, partners
+        Recipes by label, and the models beside the reward model that they may ask.
+    progress
+        Called with (done, total) of each method that calls a model, one after another; may raise to cancel.
+    part
+        (number, count) where this is one of several responses: progress is then that of all methods on all of them.
+    what_works
+        Whether a method that fails is named in ``error`` while the others go on; else its error is raised.
+    kept
+        Asked for every record of a model beside, by name, with the function that makes it.
+    """
+    at_hand = gather(model, observation, wanted, partners, observe_one, kept, None if part else progress)
+    credits: dict[str, Credit] = {}
+    failed = []
+    for place, (label, recipe) in enumerate(wanted.items()):
+        whole = progress if part is None else share_of(progress, part[0] * len(wanted) + place, part[1] * len(wanted))
+        try:
+            credits[label] = credit_of(observation, recipe, at_hand, whole)
+        except Cancelled:
+            raise
+        except RedvizError as error:
+            if not what_works:
+                raise
+            failed.append(f"{label}: {str(error).rstrip('.')}")
+    error_text = "; ".join(failed) + "." if failed else None
+    return Analysis(observation.encoding.example, model.source, observation, credits, error=error_text)
 
 
 def observe_one(model: RewardModel | FunctionModel, encoding: Encoding) -> Observation:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from redviz.analysis import DEFAULT_METHODS, Methods, as_example, check_model_given, observe_examples, observe_one
-from redviz.credit.ingredients import Partners, check_partners, credit_of, gather
+from redviz.analysis import DEFAULT_METHODS, Methods, as_example, check_model_given, observe_examples, with_credits
+from redviz.credit.ingredients import Partners, check_partners
 from redviz.credit.recipes import Recipe, recipes, stride_of
-from redviz.errors import Cancelled, RedvizError
-from redviz.records import Analysis, Credit, Encoding, Example, Observation
+from redviz.errors import RedvizError
+from redviz.records import Analysis, Encoding, Example
 
 if TYPE_CHECKING:
     from redviz.models.kinds.function import FunctionModel
@@ -160,30 +160,5 @@ def _analyze_group(
         ):  # one too long must not take the others with it
             yield from _analyze_group(model, examples[part], encodings[part], wanted, partners, beat)
         return
-    for example, observation in zip(examples, observations, strict=True):
-        yield _with_what_works(model, example, observation, wanted, partners, beat)
-
-
-def _with_what_works(
-    model: Model,
-    example: Example,
-    observation: Observation,
-    wanted: Mapping[str, Recipe],
-    partners: Partners,
-    beat: Callable[[], None],
-) -> Analysis:
-    credits: dict[str, Credit] = {}
-    failed = []
-    at_hand = gather(model, observation, wanted, partners, observe_one)
-    for label, recipe in wanted.items():
-        try:
-            credits[label] = credit_of(observation, recipe, at_hand, lambda done, total: beat())
-        except Cancelled:
-            raise
-        except RedvizError as error:
-            failed.append(f"{label}: {str(error).rstrip('.')}")
-        except RuntimeError as error:  # torch's; its class is not imported here, for a function of text needs no torch
-            if type(error).__name__ != "OutOfMemoryError":
-                raise
-            failed.append(f"{label}: memory ran out on {len(observation.encoding.ids)} tokens")
-    return Analysis(example, model.source, observation, credits, error="; ".join(failed) + "." if failed else None)
+    for observation in observations:
+        yield with_credits(model, observation, wanted, partners, lambda done, total: beat(), what_works=True)

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from redviz.analysis import DEFAULT_METHODS, Methods, analyze, as_example, observe_examples, observe_one
+from redviz.analysis import DEFAULT_METHODS, Methods, analyze, as_example, observe_examples, with_credits
 from redviz.credit.from_records.margin import Shares, margin_shares, shared_tokens
 from redviz.credit.from_records.two_models import ModelComparison
-from redviz.credit.ingredients import Partners, Progress, credit_of, gather
+from redviz.credit.ingredients import Partners, Progress, share_of
 from redviz.credit.recipes import recipes, stride_of
 from redviz.errors import RedvizError
 from redviz.models.kinds.function import FunctionModel
 from redviz.models.kinds.pair_scorer import PairScorer
 from redviz.models.kinds.pair_scores import PairScores
-from redviz.records import Analysis, Array, Credit, Encoding, Message, Observation
+from redviz.records import Analysis, Array, Encoding, Message, Observation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 MOST = 6  # responses on one screen that can still be told apart
 FAR_APART = 1.5  # the longest has so many times the tokens of the shortest: worth a remark in any case
 TELLING = 1.2  # less than that, and which of two is longer says nothing
-STEPS = 1000  # of progress, for each method and response
 
 
 @dataclass(frozen=True)
@@ -232,16 +231,12 @@ def compare(
         progress=progress,
     )
     partners = Partners(policy, reference, cost_model)
-    analyses: list[Analysis] = []
-    count = len(examples) * len(wanted)
-    for example, observation in zip(examples, observations, strict=True):
-        at_hand = gather(model, observation, wanted, partners, observe_one)
-        credits: dict[str, Credit] = {}
-        for label, recipe in wanted.items():
-            done = len(analyses) * len(wanted) + len(credits)
-            credits[label] = credit_of(observation, recipe, at_hand, _overall(progress, done, count))
-        analyses.append(Analysis(example, model.source, observation, credits))
-    return Comparison(tuple(analyses))
+    return Comparison(
+        tuple(
+            with_credits(model, observation, wanted, partners, progress, part=(number, len(observations)))
+            for number, observation in enumerate(observations)
+        )
+    )
 
 
 def _checked(responses: Any) -> list[str]:
@@ -287,14 +282,6 @@ def observe_together(
     return observe_examples(model, encodings)
 
 
-def _overall(progress: Progress | None, index: int, count: int) -> Progress | None:
-    """The progress of one method on one response as progress of the whole."""
-    if progress is None:
-        return None
-    told = progress
-    return lambda done, total: told(index * STEPS + done * STEPS // max(1, total), count * STEPS)
-
-
 # ---------------------------------------------------------------- one response under two models
 
 
@@ -338,7 +325,7 @@ def compare_models(
             policy=policy,
             reference=reference,
             cost_model=cost_model,
-            progress=_overall(progress, index, 2),
+            progress=share_of(progress, index, 2),
         )
         for index, model in enumerate((model_a, model_b))
     )

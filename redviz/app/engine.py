@@ -15,9 +15,10 @@ from dataclasses import replace
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
+from redviz.analysis import observe_examples, with_credits
 from redviz.app.results import Results, array_bytes, content_key, observation_bytes, text_key
 from redviz.app.worker import IDLE, LONG, SHORT, Job, Worker
-from redviz.credit.ingredients import credit_of, within_memory
+from redviz.credit import ingredients
 from redviz.credit.recipes import MODELS, Recipe, recipes, stride_of
 from redviz.errors import OnlyPairs, RedvizError
 from redviz.models.loading.files import fingerprint, resolve
@@ -85,7 +86,7 @@ class Engine:
             at_hand = None if credit is not None else self._known_records(source, spec, example, recipe, partners)
             if credit is None and at_hand is not None:
                 try:
-                    credit = credit_of(observation, recipe, at_hand)
+                    credit = ingredients.credit_of(observation, recipe, at_hand)
                 except RedvizError as error:
                     refused[label] = str(error)
                     continue
@@ -258,8 +259,6 @@ class Engine:
             torch.cuda.empty_cache()
 
     def _observe(self, job: Job, spec: ModelSpec, example: Example, stride: int = 1) -> Observation:
-        from redviz.analysis import observe_examples
-
         with self._using(spec) as model:
             job.progress(0, 1)
             key = content_key(model.source, spec, example)
@@ -277,49 +276,26 @@ class Engine:
             key = self._credit_key(model.source, spec, example, recipe, partners)
             credit: Credit | None = self._results.get(key)
             if credit is None:
-                at_hand: dict[str, Any] = {"model": model}
-                for name in recipe.ingredients:
-                    roles = NEEDED_FOR.get(name, ())
-                    if name != "model" and all(role in partners for role in roles):
-                        beside = [held.enter_context(self._using(partners[role])) for role in roles]
-                        at_hand[name] = (
-                            beside[0]
-                            if name in MODELS
-                            else self._record(
-                                job, name, model, spec, observation, [partners[role] for role in roles], beside
-                            )
-                        )
+                needed = {role for name in recipe.ingredients for role in NEEDED_FOR.get(name, ())}
+                beside = held.enter_context(self.partners({r: s for r, s in partners.items() if r in needed}))
+
+                def kept(name: str, make: Callable[[], Any]) -> Any:
+                    """The policy's log-probabilities or the cost model's observation, kept by content."""
+                    specs = [partners[role] for role in NEEDED_FOR[name]]
+                    record_key = self._record_key(name, model.source, spec, example, specs)
+                    record = self._results.get(record_key)
+                    if record is None:
+                        record = make()
+                        self._results.put(record_key, record, 4096 + array_bytes(record))
+                    return record
+
+                own = {recipe.method: recipe}
+                together = ingredients.Partners(**beside)
+                analysis = with_credits(model, observation, own, together, job.progress, kept=kept)
+                credit = analysis.credits[recipe.method]
                 key = self._credit_key(model.source, spec, example, recipe, partners)
-                credit = credit_of(observation, recipe, at_hand, job.progress)
                 self._results.put(key, credit, credit.values.nbytes)
             return credit
-
-    def _record(
-        self,
-        job: Job,
-        name: str,
-        model: Any,
-        spec: ModelSpec,
-        observation: Observation,
-        specs: Sequence[ModelSpec],
-        beside: Sequence[Any],
-    ) -> Any:
-        """The policy's log-probabilities or the cost model's observation, kept by content."""
-        example = observation.encoding.example
-        key = self._record_key(name, model.source, spec, example, specs)
-        record = self._results.get(key)
-        if record is not None:
-            return record
-        with within_memory(name):
-            from redviz.analysis import observe_one
-            from redviz.models.kinds.policy import log_probs
-
-            if name == "log_probs":
-                record = log_probs(beside[0], beside[1], observation.encoding, job.progress)
-            else:
-                record = observe_one(beside[0], beside[0].encode(example))
-            self._results.put(key, record, 4096 + array_bytes(record))
-        return record
 
     def _record_key(
         self, name: str, source: Source, spec: ModelSpec, example: Example, specs: Sequence[ModelSpec]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from redviz.credit.from_records.segments import segmented
-from redviz.credit.recipes import METHODS, MODELS, SEGMENTS, MethodInfo, Recipe
+from redviz.credit.recipes import METHODS, SEGMENTS, MethodInfo, Recipe
 from redviz.errors import Cancelled, RedvizError
 from redviz.models.spec import LOADERS, NEEDED_FOR, PARTNERS
 from redviz.records import Credit, Observation
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from redviz.models.kinds.reward_model import RewardModel
 
 Progress = Callable[[int, int], None]
+Kept = Callable[[str, Callable[[], Any]], Any]  # a record by its name: the one at hand, or what is made now
+
+STEPS = 1000  # of progress, for each part of a whole
 
 LACKING = {
     "model": "calls the reward model again, and none is at hand here",
@@ -78,30 +81,38 @@ def gather(
     wanted: Mapping[str, Recipe],
     partners: Partners,
     observe: Callable[..., Observation],
+    kept: Kept,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Everything that the recipes ask for and that can be had: models as they are, records computed here.
+    """Everything that the recipes ask for and that can be had: models as they are, records computed here where none is kept.
 
     A record that cannot be made (two tokenizers, say) is there as its error, so that only the methods that need it fail.
     """
     at_hand: dict[str, Any] = {"model": model}
-    at_hand |= {name: found for name in ("policy", "reference") if (found := getattr(partners, name)) is not None}
+    at_hand |= {role: beside for role in ("policy", "reference") if (beside := getattr(partners, role)) is not None}
     needed = {name for recipe in wanted.values() for name in recipe.ingredients}
     if "log_probs" in needed and partners.policy is not None and partners.reference is not None:
         from redviz.models.kinds.policy import log_probs
 
         pair = (partners.policy, partners.reference)
-        at_hand["log_probs"] = made_or_error(lambda: log_probs(*pair, observation.encoding, progress))
+        at_hand["log_probs"] = _kept_or_error(
+            kept, "log_probs", lambda: log_probs(*pair, observation.encoding, progress)
+        )
     if "cost" in needed and (cost := partners.cost_model) is not None:
-        at_hand["cost"] = made_or_error(lambda: observe(cost, cost.encode(observation.encoding.example)))
+        at_hand["cost"] = _kept_or_error(kept, "cost", lambda: observe(cost, cost.encode(observation.encoding.example)))
     return at_hand
 
 
-def made_or_error(make: Callable[[], Any]) -> Any:
-    """What was made, or the :class:`RedvizError` that says why it could not be."""
+def made_anew(name: str, make: Callable[[], Any]) -> Any:
+    """Nothing is kept: every record is made when it is asked for."""
+    return make()
+
+
+def _kept_or_error(kept: Kept, name: str, make: Callable[[], Any]) -> Any:
+    """The record, or the :class:`RedvizError` that says why it could not be made."""
     try:
         with within_memory("a model beside the reward model"):
-            return make()
+            return kept(name, make)
     except Cancelled:
         raise
     except RedvizError as error:
@@ -150,17 +161,13 @@ def credit_of(
     if broken := [at_hand[name] for name in recipe.ingredients if isinstance(at_hand[name], RedvizError)]:
         raise broken[0]
     options = {name: value for name, value in recipe.options.items() if name in info.options}
-    if info.needs in MODELS:
-        asked = at_hand[info.needs]
-        with within_memory(recipe.method):
-            if info.needs == "model":  # one whose objectives the prompt weighs gets this prompt's weights
-                asked = asked.for_prompt(observation.encoding)
-            credit = info.credit(asked, observation, progress=progress, **options)
-    elif info.needs == "log_probs":
-        credit = info.credit(observation, at_hand["log_probs"], **options)
-    else:
-        extras = {name: at_hand[name] for name in recipe.ingredients}
-        credit = info.credit(observation, **extras, **options)
+    given = {name: at_hand[name] for name in recipe.ingredients} | options
+    if not recipe.arithmetic:
+        given["progress"] = progress
+    with within_memory(recipe.method):
+        if "model" in given:  # one whose objectives the prompt weighs gets this prompt's weights
+            given["model"] = given["model"].for_prompt(observation.encoding)
+        credit = info.credit(observation, **given)
     chosen = {name: value for name, value in recipe.options.items() if name in SEGMENTS}
     told = options | ({} if chosen.get("segment", "token") == "token" else chosen)
     named = {"method": recipe.method, "options": told}
@@ -168,6 +175,13 @@ def credit_of(
         named |= dict(zip(("policy", "reference"), at_hand["log_probs"].names, strict=True))
     credit = replace(credit, meta={**named, **credit.meta})
     return segmented(credit, observation, **chosen) if chosen else credit
+
+
+def share_of(progress: Progress | None, index: int, count: int) -> Progress | None:
+    """The progress of part ``index`` of ``count`` as progress of the whole."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(index * STEPS + done * STEPS // max(1, total), count * STEPS)
 
 
 def why_not(observation: Observation, recipe: Recipe) -> str:

@@ -106,7 +106,9 @@ class MethodInfo:
     causal
         True where the credit of token t depends on tokens up to t only; False for hindsight methods.
     credit
-        The function; called as :func:`redviz.credit.ingredients.credit_of` says.
+        The function. Every one is called alike: ``credit(observation, <ingredient>=…, <option>=…)``, an ingredient for each thing
+        that it needs beside the observation (:attr:`redviz.credit.recipes.Recipe.ingredients`), and ``progress=`` where one of
+        them is a model.
     options
         Its options by name.
     family, formula

@@ -1,5 +1,7 @@
 """Returns and advantages of credits: the worked numbers, group baselines, critics, and the cautions beside them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from bag import bag, encoding
@@ -7,7 +9,6 @@ from bag import bag, encoding
 from redviz import returns
 from redviz.analysis import with_credits
 from redviz.credit.advantages import return_curves
-from redviz.credit.ingredients import Partners
 from redviz.credit.recipes import recipes
 from redviz.errors import RedvizError
 from redviz.models.running import observe as observing
@@ -20,9 +21,8 @@ def worked():
     toy = bag([[0.0], [0.0], [0.2], [0.3], [-0.6], [1.0], [0.5]], [1.0])
     (seen,) = observing.observe(toy, [encoding([2], [3, 4, 5, 6])])
     example = Example("c", "defg")
-    return with_credits(
-        toy, example, seen, recipes({"red": {}, "half": {"method": "red", "beta_c": 0.5}, "sparse": {}}), Partners()
-    )
+    asked = recipes({"red": {}, "half": {"method": "red", "beta_c": 0.5}, "sparse": {}})
+    return replace(with_credits(toy, seen, asked), example=example)
 
 
 def near(actual, expected):

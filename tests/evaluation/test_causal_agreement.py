@@ -8,7 +8,6 @@ from scipy import stats
 
 import redviz
 from redviz.analysis import with_credits
-from redviz.credit.ingredients import Partners
 from redviz.credit.recipes import recipes
 from redviz.errors import RedvizError
 from redviz.evaluation.faithfulness import causal_agreement as agreement
@@ -30,7 +29,7 @@ def test_on_a_linear_model_every_exact_method_keeps_its_promise():
     toy = bag([[0.0], [0.0], [0.2], [0.3], [-0.6], [1.0], [0.5]], [1.0])
     (seen,) = observe(toy, [encoding([2], [3, 4, 5, 6])])
     asked = recipes({"red": {}, "occlusion": {"operator": "pad"}, "sparse": {}})
-    found = with_credits(toy, seen.encoding.example, seen, asked, Partners())
+    found = with_credits(toy, seen, asked)
     points = causal_points(toy, found, top=4, operator="pad", granularity="token")
     for point in points:
         if point.label != "sparse":

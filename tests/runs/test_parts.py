@@ -7,8 +7,7 @@ import pytest
 import tiny
 import torch
 
-import redviz.batches as batches
-from redviz.credit.recipes import recipes
+from redviz.credit.recipes import METHODS, recipes
 from redviz.errors import Cancelled
 from redviz.records import Example, Observation
 from redviz.runs.parts import ALONE, Asked, score_chunk
@@ -49,25 +48,21 @@ def test_a_beat_that_raises_stops_in_the_middle_of_a_method():
 
 
 def test_memory_that_runs_out_in_one_method_costs_that_method_only(monkeypatch):
-    credit_of = batches.credit_of
+    def greedy(observation):
+        raise torch.OutOfMemoryError("no more")
 
-    def greedy(observation, recipe, *rest):
-        if recipe.method == "uniform":
-            raise torch.OutOfMemoryError("no more")
-        return credit_of(observation, recipe, *rest)
-
-    monkeypatch.setattr(batches, "credit_of", greedy)
+    monkeypatch.setitem(METHODS, "uniform", replace(METHODS["uniform"], credit=greedy))
     red, uniform = score_chunk(tiny.model(), CHUNK[:1], recipes(["red", "uniform"]))
     assert red["error"] is None and len(red["credits"]) == len(red["tokens"])
-    assert uniform["credits"] == [] and "memory ran out" in uniform["error"]
+    assert uniform["credits"] == [] and "Memory ran out for uniform" in uniform["error"]
     assert uniform["score"] == red["score"] and uniform["method"] == "uniform"
 
 
 def test_an_error_of_ours_is_not_made_a_row(monkeypatch):
-    def broken(*given):
+    def broken(*given, **options):
         raise RuntimeError("a mistake in the code")
 
-    monkeypatch.setattr(batches, "credit_of", broken)
+    monkeypatch.setitem(METHODS, "red", replace(METHODS["red"], credit=broken))
     with pytest.raises(RuntimeError, match="a mistake"):
         score_chunk(tiny.model(), CHUNK[:1], recipes(["red"]))
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from redviz.analysis import observe_one
+from redviz.analysis import with_credits
 from redviz.app.parts.methods_bar import method_names, remove
 from redviz.app.parts.waiting import result_of, wait_for
 from redviz.app.session import asked, engine, partners_for
 from redviz.app.worker import LONG, Job
 from redviz.comparison import Comparison, observe_together
-from redviz.credit.ingredients import Partners, credit_of, gather
+from redviz.credit.ingredients import Partners
 from redviz.credit.recipes import Recipe
 from redviz.models.spec import ModelSpec
 from redviz.records import Analysis, Credit, Example
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from redviz.models.kinds.reward_model import RewardModel
 
 SCORES = "Scoring the responses"
-STEPS = 1000  # of progress, for each response
 
 
 def compared(spec: ModelSpec, examples: Sequence[Example], wanted: Mapping[str, Recipe]) -> Comparison | None:
@@ -73,17 +72,13 @@ def _credit_work(
     running = engine()  # asked for here: the worker's thread has no browser session
 
     def work(model: RewardModel, job: Job) -> list[Credit]:
-        made: list[Credit] = []
+        observed = [analysis.observation for analysis in scored.analyses if analysis.observation is not None]
         with running.partners(beside) as loaded:
-            for analysis in scored.analyses:
-                assert analysis.observation is not None
-                at_hand = gather(model, analysis.observation, {label: recipe}, Partners(**loaded), observe_one)
-                told = partial(_overall, job, len(made), len(scored.analyses))
-                made.append(credit_of(analysis.observation, recipe, at_hand, told))
-        return made
+            return [
+                with_credits(
+                    model, seen, {label: recipe}, Partners(**loaded), job.progress, part=(number, len(observed))
+                ).credits[label]
+                for number, seen in enumerate(observed)
+            ]
 
     return work
-
-
-def _overall(job: Job, index: int, count: int, done: int, total: int) -> None:
-    job.progress(index * STEPS + done * STEPS // max(1, total), count * STEPS)

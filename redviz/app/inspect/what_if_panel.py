@@ -15,7 +15,6 @@ from redviz.app.demonstration import file_uploader, too_long
 from redviz.app.parts.waiting import result_of, wait_for
 from redviz.app.session import asked, engine, remembered, show_example, theme, view
 from redviz.app.worker import LONG, Job
-from redviz.credit.ingredients import Partners
 from redviz.credit.recipes import Recipe, recipes
 from redviz.data.results.rows import without_formulas
 from redviz.data.sets.dataset import open_dataset
@@ -92,7 +91,7 @@ def _scored(
     def work(model: RewardModel | FunctionModel, job: Job) -> list[WhatIf]:
         assert analysis.observation is not None
         own = {label: red} if is_split(model, analysis.observation, red) else {}
-        before = with_credits(model, analysis.example, analysis.observation, own, Partners())
+        before = with_credits(model, analysis.observation, own)
         return [_light(one) for one in what_if(model, before, edits, progress=job.progress)]
 
     key = (analysis.prompt, analysis.response, label, red, what)

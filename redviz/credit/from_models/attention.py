@@ -16,8 +16,8 @@ from redviz.records import Array, Credit, Encoding, Observation
 
 
 def rollout(
-    model: RewardModel,
     observation: Observation,
+    model: RewardModel,
     *,
     row: str = "response",
     residual: float = 0.5,
@@ -68,8 +68,8 @@ def rollout(
 
 
 def attention_norm(
-    model: RewardModel,
     observation: Observation,
+    model: RewardModel,
     *,
     layer: int = -1,
     row: str = "response",
@@ -112,8 +112,8 @@ def attention_norm(
 
 
 def abc_d(
-    policy: Policy,
     observation: Observation,
+    policy: Policy,
     *,
     layer: int = -1,
     steps: str = "all",

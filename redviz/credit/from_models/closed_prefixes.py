@@ -12,8 +12,8 @@ from redviz.records import Credit, Observation
 
 
 def red_closed(
-    model: RewardModel,
     observation: Observation,
+    model: RewardModel,
     *,
     beta_c: float = 1.0,
     stride: int = 1,

@@ -16,7 +16,7 @@ from redviz.records import Array, Credit, Observation, Prompt
 Progress = Callable[[int, int], None]
 
 
-def treg(reference: Policy, observation: Observation, *, progress: Progress | None = None) -> Credit:
+def treg(observation: Observation, reference: Policy, *, progress: Progress | None = None) -> Credit:
     """T-REG's token reward: whether an instruction to do better makes the token likelier (Zhou et al. 2024, arXiv 2412.02685).
 
     ``sigmoid(log pi(y_t | x_better, y_<t) - log pi(y_t | x_worse, y_<t)) - 0.5``, the response unchanged under both prompts. The
@@ -41,11 +41,11 @@ def treg(reference: Policy, observation: Observation, *, progress: Progress | No
     RedvizError
         Where the response becomes other tokens than the reward model's.
     """
-    return contrast(reference, observation, BETTER, WORSE, progress)
+    return contrast(observation, reference, BETTER, WORSE, progress)
 
 
 def contrast(
-    reference: Policy, observation: Observation, better: str, worse: str, progress: Progress | None = None
+    observation: Observation, reference: Policy, better: str, worse: str, progress: Progress | None = None
 ) -> Credit:
     """:func:`treg` under any two instructions."""
     encoding = observation.encoding

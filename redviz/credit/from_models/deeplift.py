@@ -34,7 +34,7 @@ PRODUCTS = ("Mul", "Mm", "Bmm", "Div")
 
 
 def deeplift(
-    model: RewardModel, observation: Observation, *, baseline: str = "pad", progress: Progress | None = None
+    observation: Observation, model: RewardModel, *, baseline: str = "pad", progress: Progress | None = None
 ) -> Credit:
     """DeepLIFT with the rescale rule (Shrikumar et al. 2017, arXiv 1704.02685), where it keeps its promise.
 

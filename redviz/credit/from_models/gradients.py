@@ -30,7 +30,7 @@ from redviz.records import Array, Credit, Observation
 CANCELS = 1e-4  # of what is summed: below this at every token, the sums are rounding
 
 
-def grad_x_input(model: RewardModel, observation: Observation, *, progress: Progress | None = None) -> Credit:
+def grad_x_input(observation: Observation, model: RewardModel, *, progress: Progress | None = None) -> Credit:
     """Gradient of the score times the embedding, summed over the embedding (Shrikumar et al. 2016, arXiv 1605.01713).
 
     Decoders that normalise what a block reads undo much of an embedding's scale, so these credits can be far smaller than
@@ -65,7 +65,7 @@ def grad_x_input(model: RewardModel, observation: Observation, *, progress: Prog
 
 
 def saliency(
-    model: RewardModel, observation: Observation, *, norm: str = "l2", progress: Progress | None = None
+    observation: Observation, model: RewardModel, *, norm: str = "l2", progress: Progress | None = None
 ) -> Credit:
     """Size of the score's gradient at each token (Simonyan et al. 2013, arXiv 1312.6034).
 
@@ -92,8 +92,8 @@ def saliency(
 
 
 def p2t(
-    model: RewardModel,
     observation: Observation,
+    model: RewardModel,
     *,
     null: str = "pad",
     omega: float = 0.6,
@@ -140,8 +140,8 @@ def p2t(
 
 
 def gradient_shap(
-    model: RewardModel,
     observation: Observation,
+    model: RewardModel,
     *,
     baseline: str = "pad",
     samples: int = 32,

@@ -28,8 +28,8 @@ __all__ = ["TOKENS_AT_ONCE", "ig"]
 
 
 def ig(
-    model: RewardModel,
     observation: Observation,
+    model: RewardModel,
     *,
     baseline: str = "pad",
     steps: int | None = None,

@@ -17,8 +17,8 @@ MORE_SAMPLES = 256  # than twice the players, where the method decides
 
 
 def occlusion(
-    model: Model,
     observation: Observation,
+    model: Model,
     *,
     players: str = "token",
     operator: str = "delete",
@@ -58,8 +58,8 @@ def occlusion(
 
 
 def lime(
-    model: Model,
     observation: Observation,
+    model: Model,
     *,
     players: str = "word",
     operator: str = "delete",
@@ -127,8 +127,8 @@ def lime(
 
 
 def kernel_shap(
-    model: Model,
     observation: Observation,
+    model: Model,
     *,
     players: str = "word",
     operator: str = "delete",

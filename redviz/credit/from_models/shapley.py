@@ -24,8 +24,8 @@ Group = Sequence["Group | int"]  # players that stay together in an ordering; a 
 
 
 def shapley(
-    model: Model,
     observation: Observation,
+    model: Model,
     *,
     players: str = "word",
     operator: str = "delete",

@@ -19,7 +19,7 @@ from redviz.records import Credit, Encoding, Example, Observation
 
 
 def truncation(
-    model: Model, observation: Observation, *, players: str = "token", progress: Progress | None = None
+    observation: Observation, model: Model, *, players: str = "token", progress: Progress | None = None
 ) -> Credit:
     """What each unit adds to the score when the response is cut after it instead of before it.
 

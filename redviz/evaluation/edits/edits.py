@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from redviz.credit.ingredients import Progress, credit_of, why_not
+from redviz.analysis import with_credits
+from redviz.credit.ingredients import Progress, why_not
 from redviz.credit.recipes import Recipe, recipes
-from redviz.errors import Cancelled, RedvizError
+from redviz.errors import RedvizError
 from redviz.evaluation.edits.text_edits import READY_EDITS, Edit, rewrite
 from redviz.models.kinds.function import FunctionModel
 from redviz.records import Analysis, Credit, Encoding, Example, Observation
@@ -164,7 +165,7 @@ def what_if(
                 analysis, credits={label: c for label, c in analysis.credits.items() if label in wanted}, error=None
             )
         else:
-            after = _analysis(model, example, observed[i][0], wanted)
+            after = with_credits(model, observed[i][0], wanted, what_works=True)
         found.append(_compared(edit, analysis, after, observed[i][1] if i in observed else 0))
     return found
 
@@ -272,22 +273,6 @@ def _by_function(
         noted = replace(encoding, notices=original.encoding.notices)
         made[i] = Observation(noted, columns, black_box=True), 0
     return made
-
-
-def _analysis(
-    model: RewardModel | FunctionModel, example: Example, observation: Observation, wanted: Mapping[str, Recipe]
-) -> Analysis:
-    credits: dict[str, Credit] = {}
-    problems = []
-    for label, recipe in wanted.items():
-        try:
-            credits[label] = credit_of(observation, recipe, {})
-        except Cancelled:
-            raise
-        except RedvizError as error:
-            problems.append(f"{label}: {str(error).rstrip('.')}")
-    told = "; ".join(problems) + "." if problems else None
-    return Analysis(example, model.source, observation, credits, error=told)
 
 
 def _compared(edit: Edit, before: Analysis, after: Analysis, kept: int) -> WhatIf:

@@ -176,7 +176,7 @@ def cut_scores(
         return observation.prefix_scores[[0, *(player.last for player in players)]].astype(np.float64)
     from redviz.credit.from_models.truncation import truncation
 
-    cut = truncation(model, observation, players=granularity, progress=progress)
+    cut = truncation(observation, model, players=granularity, progress=progress)
     return np.array(cut.meta["prefix_scores"], np.float64)
 
 

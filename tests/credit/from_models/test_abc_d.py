@@ -67,9 +67,9 @@ def test_abc_d_is_the_mean_over_the_steps_that_see_the_token(architecture, monke
         if architecture == "Mistral" or (architecture == "Gemma2" and layer == -1):
             sees &= ~np.tri(len(block), k=-12, dtype=bool)  # the window
         mean = np.where(sees, block, 0).sum(0) / sees.sum(0)
-        credit = abc_d(writer, seen, layer=layer)
+        credit = abc_d(seen, writer, layer=layer)
         near(credit.values, seen.score * mean / mean.sum())
-        near(abc_d(writer, seen, layer=layer, steps="last").values, seen.score * block[-1] / block[-1].sum())
+        near(abc_d(seen, writer, layer=layer, steps="last").values, seen.score * block[-1] / block[-1].sum())
         assert credit.residual == pytest.approx(0, abs=1e-6) and credit.reference == 0.0
         assert credit.meta == {"policy": "a policy"}
     assert blocks == 2 * [7, 7, 7, 4, 1]
@@ -89,7 +89,7 @@ def test_abc_d_reads_what_generation_would_show():
             out = module(ids[:, column : column + 1], past_key_values=cache, output_attentions=True)
             steps[t, : t + 1] = out.attentions[-1][0].mean(0)[0, encoding.start :]
     mean = steps.sum(0) / (steps != 0).sum(0)
-    near(abc_d(writer, seen).values, seen.score * mean / mean.sum())
+    near(abc_d(seen, writer).values, seen.score * mean / mean.sum())
 
 
 def test_abc_d_where_the_reward_model_read_less():
@@ -102,7 +102,7 @@ def test_abc_d_where_the_reward_model_read_less():
     own = slice(encoding.start, encoding.start + length)
     block = tiny.eager_attention(writer, encoding)[-1].mean(0)[own, own]
     mean = block.sum(0) / np.arange(length, 0, -1)
-    near(abc_d(writer, seen).values, seen.score * mean / mean.sum())
+    near(abc_d(seen, writer).values, seen.score * mean / mean.sum())
 
 
 def test_abc_d_under_another_template():
@@ -114,14 +114,14 @@ def test_abc_d_under_another_template():
     block = tiny.eager_attention(writer, encoding)[-1].mean(0)[
         encoding.start : encoding.stop, encoding.start : encoding.stop
     ]
-    near(abc_d(writer, seen, steps="last").values, seen.score * block[-1] / block[-1].sum())
+    near(abc_d(seen, writer, steps="last").values, seen.score * block[-1] / block[-1].sum())
 
 
 def test_abc_d_counts_one_pass_of_the_policy_and_none_of_the_reward_model():
     model, seen = observed()
     writer, calls = policy(), []
     before, own = writer.forwards, model.forwards
-    abc_d(writer, seen, progress=lambda *pair: calls.append(pair))
+    abc_d(seen, writer, progress=lambda *pair: calls.append(pair))
     rows = len(seen.encoding.offsets)
     assert (writer.forwards, model.forwards) == (before + 1, own)
     assert calls[0] == (0, rows) and calls[-1] == (rows, rows)
@@ -134,21 +134,21 @@ def test_abc_d_cleans_up_when_it_is_cancelled():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        abc_d(policy(), seen, progress=cancel)
+        abc_d(seen, policy(), progress=cancel)
     assert attention._kept.get() is None
 
 
 def test_abc_d_refusals():
     _, seen = observed()
     with pytest.raises(RedvizError, match="all, last"):
-        abc_d(policy(), seen, steps="first")
+        abc_d(seen, policy(), steps="first")
     with pytest.raises(RedvizError, match="layers 0 to 2"):
-        abc_d(policy(), seen, layer=5)
+        abc_d(seen, policy(), layer=5)
     with pytest.raises(RedvizError, match="a policy shows no attention weights"):
-        abc_d(policy("Bloom"), seen)
+        abc_d(seen, policy("Bloom"))
     characters = types.SimpleNamespace(name="another", encode=lambda example: cut_elsewhere(policy().encode(example)))
     with pytest.raises(RedvizError, match="another"):
-        abc_d(characters, seen)
+        abc_d(seen, characters)
 
 
 def cut_elsewhere(encoding):

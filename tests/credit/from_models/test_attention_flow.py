@@ -67,7 +67,7 @@ def multiplied_out(eager, residual):
 def test_rollout_is_the_product_of_the_maps(architecture, small_blocks):
     model, seen, eager = known(architecture)
     for row, column, residual in (("response", seen.encoding.stop - 1, 0.5), ("pooling", seen.encoding.read, 0.2)):
-        credit = rollout(model, seen, row=row, residual=residual)
+        credit = rollout(seen, model, row=row, residual=residual)
         expected = shared(seen, multiplied_out(eager, residual)[column])
         near(credit.values, expected)
         assert credit.values.dtype == np.float32 and credit.meta == {"layers": 3}
@@ -108,11 +108,11 @@ def value_norms(architecture, layer):
 def test_attention_norm_is_the_norm_of_what_the_heads_carry(architecture):
     model, seen, eager = known(architecture)
     for layer, row, column in ((-1, "response", seen.encoding.stop - 1), (0, "pooling", seen.encoding.read)):
-        credit = attention_norm(model, seen, layer=layer, row=row)
+        credit = attention_norm(seen, model, layer=layer, row=row)
         near(credit.values, shared(seen, value_norms(architecture, layer % 3)[column]))
         alone = shared(seen, eager[layer].mean(0)[column])
         assert abs(credit.values - alone).max() > 1e-3  # not the attention itself
-    near(attention_norm(model, seen, layer=-2).values, attention_norm(model, seen, layer=1).values, 0)
+    near(attention_norm(seen, model, layer=-2).values, attention_norm(seen, model, layer=1).values, 0)
 
 
 def test_attention_norm_with_values_of_another_width():
@@ -126,14 +126,14 @@ def test_attention_norm_with_values_of_another_width():
         "first_k_dense_replace": 3,
     }
     model, seen, eager = known("DeepseekV3", num_key_value_heads=4, **sizes, **experts)
-    near(rollout(model, seen).values, shared(seen, multiplied_out(eager, 0.5)[seen.encoding.stop - 1]))
-    assert attention_norm(model, seen).residual == pytest.approx(0, abs=1e-6)
+    near(rollout(seen, model).values, shared(seen, multiplied_out(eager, 0.5)[seen.encoding.stop - 1]))
+    assert attention_norm(seen, model).residual == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_they_sum_to_the_score_and_share_its_sign(method):
     model, seen, _ = known("Qwen3")
-    credit = method(model, seen)
+    credit = method(seen, model)
     assert (credit.total, credit.reference, credit.closing) == (seen.score, 0.0, 0.0)
     assert credit.residual == pytest.approx(0, abs=1e-6)
     assert (credit.values * np.sign(seen.score) >= 0).all() and len(set(credit.values)) > 5
@@ -143,19 +143,19 @@ def test_rollout_between_its_ends():
     model, seen, eager = known("Llama")
     sparse = np.zeros(len(eager[0, 0]))
     sparse[seen.encoding.stop - 1] = 1
-    near(rollout(model, seen, residual=1.0).values, shared(seen, sparse), 1e-7)
+    near(rollout(seen, model, residual=1.0).values, shared(seen, sparse), 1e-7)
     plain = np.linalg.multi_dot([eager[2].mean(0), eager[1].mean(0), eager[0].mean(0)])
-    near(rollout(model, seen, residual=0.0).values, shared(seen, plain[seen.encoding.stop - 1]))
+    near(rollout(seen, model, residual=0.0).values, shared(seen, plain[seen.encoding.stop - 1]))
 
 
 def test_one_forward_and_only_the_rows_that_are_reached(small_blocks):
     model, seen, _ = known("Mistral")
     before = model.forwards
-    rollout(model, seen)
+    rollout(seen, model)
     assert model.forwards == before + 1
     # the last layer is asked for one row, the one before it for the window of that row, and the first for two windows
     assert small_blocks == [1, 7, 5, 7, 7, 7, 2]
-    attention_norm(model, seen)
+    attention_norm(seen, model)
     assert model.forwards == before + 2
 
 
@@ -171,13 +171,13 @@ def test_progress_counts_layers():
     model, seen, _ = known("Llama")
     for method, total in ((rollout, 3), (attention_norm, 1)):
         calls = []
-        method(model, seen, progress=lambda *pair, calls=calls: calls.append(pair))
+        method(seen, model, progress=lambda *pair, calls=calls: calls.append(pair))
         assert calls[0] == (0, total) and calls[-1] == (total, total) and calls == sorted(calls)
 
 
 def test_blocks_halve_when_memory_runs_out(monkeypatch):
     model, seen, _ = known("Llama")
-    expected = rollout(model, seen).values
+    expected = rollout(seen, model).values
     rows = attention.attention_rows
 
     def cramped(query, key, mask, columns, *more, most=3):
@@ -186,10 +186,10 @@ def test_blocks_halve_when_memory_runs_out(monkeypatch):
         return rows(query, key, mask, columns, *more)
 
     monkeypatch.setattr(attention, "attention_rows", cramped)
-    near(rollout(model, seen).values, expected, 1e-6)
+    near(rollout(seen, model).values, expected, 1e-6)
     monkeypatch.setattr(attention, "attention_rows", lambda *more: cramped(*more, most=0))
     with pytest.raises(RedvizError, match="single row"):
-        rollout(model, seen)
+        rollout(seen, model)
 
 
 def clean(model):
@@ -199,20 +199,20 @@ def clean(model):
 @pytest.mark.parametrize("method", METHODS)
 def test_nothing_stays_open_after_an_exception(method, monkeypatch):
     model, seen, _ = known("GPT2")
-    method(model, seen)
+    method(seen, model)
     assert clean(model)
 
     def cancel(*_):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        method(model, seen, progress=cancel)
+        method(seen, model, progress=cancel)
     assert clean(model)
     monkeypatch.setattr(
         model.trunk.h[1].mlp, "forward", cancel
     )  # the middle of the pass: captures and hooks are in place
     with pytest.raises(KeyboardInterrupt):
-        method(model, seen)
+        method(seen, model)
     assert clean(model)
 
 
@@ -222,7 +222,7 @@ def test_a_model_that_shows_no_attention(method, architecture):
     model = tiny.model(architecture)
     (seen,) = observe(model, [model.encode(EXAMPLE)])
     with pytest.raises(RedvizError, match="shows no attention weights"):
-        method(model, seen)
+        method(seen, model)
 
 
 def test_a_model_with_other_layers_than_attention_and_a_gate():
@@ -232,26 +232,26 @@ def test_a_model_with_other_layers_than_attention_and_a_gate():
     model = tiny.model("Qwen3Next", full_attention_interval=2, **linear, **experts, **sizes)
     (seen,) = observe(model, [model.encode(EXAMPLE)])
     with pytest.raises(RedvizError, match="in 1 of its 3 layers"):
-        rollout(model, seen)
+        rollout(seen, model)
     with pytest.raises(RedvizError, match="Qwen3NextAttention changes the heads' output"):
-        attention_norm(model, seen)
+        attention_norm(seen, model)
 
 
 def test_a_projection_that_is_not_known(monkeypatch):
     model, seen, _ = known("Llama")
     monkeypatch.setattr(attention_flow, "PROJECTIONS", ("out_proj",))
     with pytest.raises(RedvizError, match=r"LlamaAttention has no output projection that redviz knows \(out_proj\)"):
-        attention_norm(model, seen)
+        attention_norm(seen, model)
     assert clean(model)
 
 
 def test_a_pooler_of_the_same_name_is_not_the_projection(monkeypatch):
     model, seen, _ = known("Llama")
-    expected, norm = attention_norm(model, seen).values, model.trunk.norm
+    expected, norm = attention_norm(seen, model).values, model.trunk.norm
     monkeypatch.setitem(norm._modules, "dense", torch.nn.Linear(48, 48))
     hook = norm.register_forward_hook(lambda _module, _inputs, out: norm.dense(out[:, -1]) * 0 + out)  # [1, 48]
     try:
-        near(attention_norm(model, seen).values, expected, 1e-7)
+        near(attention_norm(seen, model).values, expected, 1e-7)
     finally:
         hook.remove()
 
@@ -280,4 +280,4 @@ def test_a_small_value_is_not_lost_beside_the_bias():
 def test_options_that_make_no_sense(method, options, message):
     model, seen, _ = known("Llama")
     with pytest.raises(RedvizError, match=message):
-        method(model, seen, **options)
+        method(seen, model, **options)

@@ -45,7 +45,7 @@ def test_the_credits_are_differences_of_closed_scores():
     made = seen.encoding
     ends = made.ids[made.stop :]
     wanted = [tiny.own_score(model, [*made.ids[:c], *ends]) for c in range(made.start, made.stop + 1)]
-    credit = red_closed(model, seen)
+    credit = red_closed(seen, model)
     np.testing.assert_allclose(credit.values, np.diff(wanted), rtol=0, atol=1e-4 * np.std(wanted))
     np.testing.assert_allclose(credit.meta["closed_scores"], wanted, rtol=0, atol=1e-4 * np.std(wanted))
     assert credit.reference == credit.meta["closed_scores"][0]
@@ -59,7 +59,7 @@ def test_the_credits_are_differences_of_closed_scores():
 def test_the_mix_with_the_sparse_reward(beta_c):
     model = tiny.model()
     seen = seen_by(model)
-    whole, mixed = red_closed(model, seen), red_closed(model, seen, beta_c=beta_c)
+    whole, mixed = red_closed(seen, model), red_closed(seen, model, beta_c=beta_c)
     np.testing.assert_allclose(
         mixed.values, beta_c * whole.values + (1 - beta_c) * sparse(seen).values, rtol=0, atol=1e-5
     )
@@ -69,14 +69,14 @@ def test_the_mix_with_the_sparse_reward(beta_c):
 
 def test_a_linear_bag_gives_every_token_its_own_weight():
     model, seen = packed_bag([1.0, -2.0])
-    credit = red_closed(model, seen)
+    credit = red_closed(seen, model)
     np.testing.assert_allclose(credit.values, [1.0, -4.0], atol=1e-5)
     assert credit.reference == pytest.approx(0.7 - 2 * 0.7 + 0.3 - 2 * 0.1)  # the prompt and the closing token
 
 
 def test_where_the_closing_token_multiplies_it_is_heard_at_every_prefix():
     model, seen = packed_bag(lambda hidden: hidden[..., 0] * hidden[..., 1])
-    credit = red_closed(model, seen)
+    credit = red_closed(seen, model)
     # The sums are (0.7, 0.7) after the prompt, (1, 0.8) with the closing token; then (1, 0) comes in, then (0, 2).
     np.testing.assert_allclose(credit.meta["closed_scores"], [0.8, 1.6, 5.6], atol=1e-5)
     np.testing.assert_allclose(credit.values, [0.8, 4.0], atol=1e-5)
@@ -87,7 +87,7 @@ def test_without_closing_tokens_it_is_red_and_runs_nothing(response):
     model = tiny.model("Llama", "open")
     seen = seen_by(model, Example("The film", response))
     before = model.forwards
-    credit, open_ = red_closed(model, seen, beta_c=0.7), red(seen, beta_c=0.7)
+    credit, open_ = red_closed(seen, model, beta_c=0.7), red(seen, beta_c=0.7)
     assert model.forwards == before
     np.testing.assert_allclose(credit.values, open_.values, rtol=0, atol=1e-6)
     assert (credit.total, credit.reference, credit.closing) == (open_.total, open_.reference, open_.closing)
@@ -96,10 +96,10 @@ def test_without_closing_tokens_it_is_red_and_runs_nothing(response):
 
 def test_the_sum_holds_in_bfloat16():
     model = load_reward_model(str(tiny.checkpoint()), device="cpu", dtype="bfloat16")
-    assert abs(red_closed(model, seen_by(model)).residual) < 1e-5
+    assert abs(red_closed(seen_by(model), model).residual) < 1e-5
 
 
 def test_a_wrong_share_is_named():
     model = tiny.model()
     with pytest.raises(RedvizError, match="beta_c is 1.5"):
-        red_closed(model, seen_by(model), beta_c=1.5)
+        red_closed(seen_by(model), model, beta_c=1.5)

@@ -60,7 +60,7 @@ def test_a_huge_difference_overflows_nothing():
 
 
 def test_rewards_are_those_of_the_models_own_logits(judge, seen):
-    credit = treg(judge, seen)
+    credit = treg(seen, judge)
     rows = []
     for instruction in (BETTER, WORSE):
         text = f"<|user|>Write about the film.\n\n{instruction}<|end|><|assistant|>"
@@ -79,10 +79,10 @@ def test_rewards_are_those_of_the_models_own_logits(judge, seen):
 
 
 def test_swapping_the_instructions_negates_and_equal_ones_give_nothing(judge, seen):
-    one, other = contrast(judge, seen, BETTER, WORSE), contrast(judge, seen, WORSE, BETTER)
+    one, other = contrast(seen, judge, BETTER, WORSE), contrast(seen, judge, WORSE, BETTER)
     np.testing.assert_array_equal(one.values, -other.values)
     assert one.closing == -other.closing != 0
-    same = contrast(judge, seen, BETTER, BETTER)
+    same = contrast(seen, judge, BETTER, BETTER)
     np.testing.assert_array_equal(same.values, 0)
     assert same.closing == 0
     assert np.abs(one.own).max() < 0.5
@@ -90,7 +90,7 @@ def test_swapping_the_instructions_negates_and_equal_ones_give_nothing(judge, se
 
 def test_two_forwards_with_progress_over_both(judge, seen):
     before, calls = judge.forwards, []
-    treg(judge, seen, progress=lambda done, total: calls.append((done, total)))
+    treg(seen, judge, progress=lambda done, total: calls.append((done, total)))
     assert judge.forwards == before + 2
     both = 2 * (len(seen.encoding.offsets) + 1)
     assert calls == [(0, both), (both // 2, both), (both // 2, both), (both, both)]
@@ -99,15 +99,15 @@ def test_two_forwards_with_progress_over_both(judge, seen):
 def test_a_response_that_the_reward_model_cut_has_no_end(judge, seen):
     model = replace(tiny.model("Llama", "ends"), max_length=len(seen.encoding.ids) - 2)
     (cut,) = observe(model, [model.encode(EXAMPLE)])
-    credit = treg(judge, cut)
-    near(credit.values, treg(judge, seen).own[:-2], atol=1e-5)
+    credit = treg(cut, judge)
+    near(credit.values, treg(seen, judge).own[:-2], atol=1e-5)
     assert credit.closing == 0
 
 
 def test_other_tokens_than_the_reward_models_are_refused(judge, seen):
     offsets = ((0, 1), *seen.encoding.offsets[1:])
     with pytest.raises(RedvizError, match="the reward model's family"):
-        treg(judge, replace(seen, encoding=replace(seen.encoding, offsets=offsets)))
+        treg(replace(seen, encoding=replace(seen.encoding, offsets=offsets)), judge)
 
 
 # ---------------------------------------------------------------- the prompts

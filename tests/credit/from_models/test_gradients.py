@@ -55,9 +55,9 @@ def close(found, wanted):
 
 def check(model, seen):
     x, gradient = stock(model, seen)
-    close(grad_x_input(model, seen).values, (x * gradient).sum(-1))
-    close(saliency(model, seen).values, gradient.square().sum(-1).sqrt())
-    close(saliency(model, seen, norm="l1").values, gradient.abs().sum(-1))
+    close(grad_x_input(seen, model).values, (x * gradient).sum(-1))
+    close(saliency(seen, model).values, gradient.square().sum(-1).sqrt())
+    close(saliency(seen, model, norm="l1").values, gradient.abs().sum(-1))
     layer = model.module.get_input_embeddings()
     nulls = {
         "pad": layer(torch.tensor(model.tokenizer.pad_token_id)),
@@ -66,7 +66,7 @@ def check(model, seen):
         "zero": torch.zeros(x.shape[1]),
     }
     for null, nothing in nulls.items():
-        close(p2t(model, seen, null=null, form="raw").values, ((x - nothing) * gradient).sum(-1))
+        close(p2t(seen, model, null=null, form="raw").values, ((x - nothing) * gradient).sum(-1))
 
 
 @pytest.mark.parametrize("architecture", ["Llama", "Qwen3", "Mistral", "GPT2", "Gemma2"])
@@ -95,9 +95,9 @@ def test_the_mean_embedding_is_of_what_the_model_reads():
 def test_none_but_those_with_a_promise_name_a_sum():
     model = tiny.model("Llama")
     seen = seen_by(model)
-    for credit in (grad_x_input(model, seen), saliency(model, seen), p2t(model, seen, form="raw")):
+    for credit in (grad_x_input(seen, model), saliency(seen, model), p2t(seen, model, form="raw")):
         assert credit.residual is None and credit.closing == 0
-    assert (saliency(model, seen).values >= 0).all()
+    assert (saliency(seen, model).values >= 0).all()
 
 
 # ---------------------------------------------------------------- closed forms
@@ -119,13 +119,13 @@ def test_on_a_linear_model_all_agree(baseline, filler):
     w = torch.linspace(-1, 1, 6)
     model, seen = on_bag(w.tolist())
     x = table()[RESPONSE]
-    np.testing.assert_allclose(grad_x_input(model, seen).values, x @ w, atol=1e-5)
-    np.testing.assert_allclose(saliency(model, seen).values, [w.norm()] * 5, atol=1e-5)
-    np.testing.assert_allclose(p2t(model, seen, form="raw", null=baseline).values, (x - filler) @ w, atol=1e-5)
+    np.testing.assert_allclose(grad_x_input(seen, model).values, x @ w, atol=1e-5)
+    np.testing.assert_allclose(saliency(seen, model).values, [w.norm()] * 5, atol=1e-5)
+    np.testing.assert_allclose(p2t(seen, model, form="raw", null=baseline).values, (x - filler) @ w, atol=1e-5)
     for credit in (
-        gradient_shap(model, seen, baseline=baseline, samples=3),
-        deeplift(model, seen, baseline=baseline),
-        ig(model, seen, baseline=baseline, steps=1),
+        gradient_shap(seen, model, baseline=baseline, samples=3),
+        deeplift(seen, model, baseline=baseline),
+        ig(seen, model, baseline=baseline, steps=1),
     ):
         np.testing.assert_allclose(credit.values, (x - filler) @ w, atol=1e-5)
         assert credit.total == seen.score and credit.residual == pytest.approx(0, abs=1e-5)
@@ -138,10 +138,10 @@ def test_a_constant_changes_nothing_and_a_factor_scales():
     moved, seen_moved = on_bag(lambda h: 3 * curved(h) + 5)
     assert seen_moved.score == pytest.approx(3 * seen.score + 5, abs=1e-5)
     for method, options in [(grad_x_input, {}), (saliency, {}), (p2t, {"form": "raw"}), (gradient_shap, {})]:
-        before, after = method(model, seen, **options), method(moved, seen_moved, **options)
+        before, after = method(seen, model, **options), method(seen_moved, moved, **options)
         np.testing.assert_allclose(after.values, 3 * before.values, atol=1e-4)
         assert abs(before.values).max() > 0.01
-    assert not np.allclose(p2t(moved, seen_moved).values, 3 * p2t(model, seen).values, atol=0.1)
+    assert not np.allclose(p2t(seen_moved, moved).values, 3 * p2t(seen, model).values, atol=0.1)
 
 
 # ---------------------------------------------------------------- P2T
@@ -170,9 +170,9 @@ def test_p2t_options_that_make_no_sense(options):
 def test_p2t_sums_to_more_than_it_claims():
     model = tiny.model("Llama")
     seen = seen_by(model)
-    raw = p2t(model, seen, form="raw").values
-    shares = p2t(model, seen, form="shares")
-    published = p2t(model, seen, omega=0.5)
+    raw = p2t(seen, model, form="raw").values
+    shares = p2t(seen, model, form="shares")
+    published = p2t(seen, model, omega=0.5)
     np.testing.assert_allclose(shares.values, p2t_rewards(raw, seen.score, form="shares"), atol=1e-5)
     np.testing.assert_allclose(published.values, seen.score + 0.5 * shares.values, atol=1e-5)
     assert shares.total == published.meta["claimed_sum"] == seen.score
@@ -187,15 +187,15 @@ def test_p2t_raw_is_the_gradient_at_the_response_itself():
     gradient = 1 - torch.tanh(table()[PROMPT + RESPONSE + CLOSING].sum(0)) ** 2  # [D]
     for null, nothing in [("pad", table()[0]), ("zero", torch.zeros(6))]:
         wanted = (table()[RESPONSE] - nothing) @ gradient
-        np.testing.assert_allclose(p2t(model, seen, null=null, form="raw").values, wanted, atol=1e-5)
-    np.testing.assert_allclose(grad_x_input(model, seen).values, table()[RESPONSE] @ gradient, atol=1e-5)
+        np.testing.assert_allclose(p2t(seen, model, null=null, form="raw").values, wanted, atol=1e-5)
+    np.testing.assert_allclose(grad_x_input(seen, model).values, table()[RESPONSE] @ gradient, atol=1e-5)
 
 
 def test_p2t_without_a_pad_token_starts_from_the_mean():
     model, seen = on_bag([1.0, 2.0, 0.0, 0.0, 0.0, 0.0])
-    mean = p2t(model, seen, null="mean", form="raw")
+    mean = p2t(seen, model, null="mean", form="raw")
     model.tokenizer.pad_token_id = None
-    pad = p2t(model, seen, form="raw")
+    pad = p2t(seen, model, form="raw")
     np.testing.assert_array_equal(pad.values, mean.values)
     assert pad.meta["null"] == "mean"
 
@@ -208,7 +208,7 @@ SQUARE = [[0.0]] * 4 + [[1.0], [2.0]]
 def squared(samples, response=(4,), **options):
     model = bag(SQUARE, lambda h: h[..., 0] ** 2)
     (seen,) = observe(model, [encoding([3], response)])
-    return gradient_shap(model, seen, baseline="zero", samples=samples, **options)
+    return gradient_shap(seen, model, baseline="zero", samples=samples, **options)
 
 
 def test_gradient_shap_of_a_square_and_its_standard_error():
@@ -232,7 +232,7 @@ def test_the_error_of_the_sum_counts_that_tokens_move_together():
 def test_gradient_shap_estimates_integrated_gradients():
     model = tiny.model("Llama")
     seen = seen_by(model)
-    exact, credit = ig(model, seen), gradient_shap(model, seen, samples=64)
+    exact, credit = ig(seen, model), gradient_shap(seen, model, samples=64)
     assert credit.reference == exact.reference and credit.total == exact.total
     stderr = np.array(credit.meta["stderr"])
     assert (abs(credit.values - exact.values) < 4.5 * stderr).all()
@@ -248,11 +248,11 @@ def test_the_seed_decides_and_the_global_generators_stay():
         return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), np.random.get_state()[2]
 
     before = state()
-    one, again = (gradient_shap(model, seen, samples=4, noise=0.1, seed=5) for _ in range(2))
+    one, again = (gradient_shap(seen, model, samples=4, noise=0.1, seed=5) for _ in range(2))
     np.testing.assert_array_equal(one.values, again.values)
-    assert not np.allclose(one.values, gradient_shap(model, seen, samples=4, noise=0.1, seed=6).values, atol=1e-3)
+    assert not np.allclose(one.values, gradient_shap(seen, model, samples=4, noise=0.1, seed=6).values, atol=1e-3)
     with pytest.raises(Cancelled):
-        gradient_shap(model, seen, progress=cancel)
+        gradient_shap(seen, model, progress=cancel)
     assert state() == before
 
 
@@ -260,7 +260,7 @@ def test_noise_is_a_share_of_the_range():
     w = torch.linspace(-1, 1, 6)
     model, seen = on_bag(w.tolist())
     x = table()[RESPONSE]
-    credit = gradient_shap(model, seen, baseline="zero", samples=2000, noise=0.25)
+    credit = gradient_shap(seen, model, baseline="zero", samples=2000, noise=0.25)
     stdev = 0.25 * float(x.max() - x.min())
     assert credit.meta["stdev"] == pytest.approx(stdev)
     stderr = stdev * float(w.norm()) / math.sqrt(2000)
@@ -272,9 +272,9 @@ def test_noise_is_a_share_of_the_range():
 def test_micro_batches_draw_the_same_points(monkeypatch):
     model = tiny.model("Llama")
     seen = seen_by(model)
-    whole, told = gradient_shap(model, seen, samples=7), []
+    whole, told = gradient_shap(seen, model, samples=7), []
     monkeypatch.setitem(gradient_inputs.TOKENS_AT_ONCE, "cpu", 3 * len(whole.values))
-    parts = gradient_shap(model, seen, samples=7, progress=lambda *given: told.append(given))
+    parts = gradient_shap(seen, model, samples=7, progress=lambda *given: told.append(given))
     np.testing.assert_allclose(parts.values, whole.values, atol=1e-5)
     assert told == [(0, 7), (3, 7), (6, 7), (7, 7)]
 
@@ -282,7 +282,7 @@ def test_micro_batches_draw_the_same_points(monkeypatch):
 def test_out_of_memory_halves_the_micro_batch(monkeypatch):
     model = tiny.model("Llama")
     seen = seen_by(model)
-    whole = gradient_shap(model, seen, samples=8)
+    whole = gradient_shap(seen, model, samples=8)
     scores, rows = gradient_inputs.tail_scores, []
 
     def short_of_memory(model, cache, embeddings):
@@ -292,7 +292,7 @@ def test_out_of_memory_halves_the_micro_batch(monkeypatch):
         return scores(model, cache, embeddings)
 
     monkeypatch.setattr(gradient_inputs, "tail_scores", short_of_memory)
-    np.testing.assert_allclose(gradient_shap(model, seen, samples=8).values, whole.values, atol=1e-5)
+    np.testing.assert_allclose(gradient_shap(seen, model, samples=8).values, whole.values, atol=1e-5)
     assert max(rows) > 2 >= rows[-1]
 
     def none_at_all(model, cache, embeddings):
@@ -303,7 +303,7 @@ def test_out_of_memory_halves_the_micro_batch(monkeypatch):
     monkeypatch.setattr(gradient_inputs, "tail_scores", none_at_all)
     for method in ALL:
         with pytest.raises(RedvizError, match="single gradient step"):
-            method(model, seen)
+            method(seen, model)
 
 
 # ---------------------------------------------------------------- DeepLIFT
@@ -324,11 +324,11 @@ def test_deeplift_is_the_rescale_rule_on_a_relu_head():
     after, before = first(fixed + x.sum(0)), first(fixed + 5 * pad)  # [H]
     slope = (after.relu() - before.relu()) / (after - before)
     assert ((after > 0) != (before > 0)).any()  # else plain gradients would do
-    credit = deeplift(model, seen)
+    credit = deeplift(seen, model)
     np.testing.assert_allclose(credit.values, (x - pad) @ first.weight.T @ (slope * last.weight[0]), atol=1e-5)
     assert credit.reference == pytest.approx(float(last(before.relu())), abs=1e-5)
     assert credit.residual == pytest.approx(0, abs=1e-5) and credit.meta["without_rule"] == []
-    assert not np.allclose(credit.values, p2t(model, seen, form="raw").values, atol=1e-2)
+    assert not np.allclose(credit.values, p2t(seen, model, form="raw").values, atol=1e-2)
 
 
 def test_deeplift_refuses_what_it_misses():
@@ -336,10 +336,10 @@ def test_deeplift_refuses_what_it_misses():
     model, seen = rectified()
     first, _, last = model.head
     model.head = lambda h: last(first(h).relu())
-    exact = ig(model, seen, steps=1)
-    missed = abs(exact.total - exact.reference - float(p2t(model, seen, form="raw").values.sum()))
+    exact = ig(seen, model, steps=1)
+    missed = abs(exact.total - exact.reference - float(p2t(seen, model, form="raw").values.sum()))
     with pytest.raises(RedvizError, match="no rule for ReLU in bag.*use ig") as found:
-        deeplift(model, seen)
+        deeplift(seen, model)
     assert f"by {missed:.4g} " in str(found.value)
 
 
@@ -356,7 +356,7 @@ def test_deeplift_names_what_a_decoder_has_no_rule_for(architecture, lacking):
     model = tiny.model(architecture)
     hooks = hooks_on(model)
     with pytest.raises(RedvizError, match=f"no rule for {lacking} in .*; use ig"):
-        deeplift(model, seen_by(model))
+        deeplift(seen_by(model), model)
     assert hooks_on(model) == hooks
 
 
@@ -364,7 +364,7 @@ def test_deeplift_says_that_an_activation_is_used_twice():
     relu = nn.ReLU()
     model, seen = rectified(nn.Linear(6, 8), relu, nn.Linear(8, 8), relu, nn.Linear(8, 1))
     with pytest.raises(RedvizError, match="more than once.*use ig"):
-        deeplift(model, seen)
+        deeplift(seen, model)
     assert vars(relu).keys() == vars(nn.ReLU()).keys() and not relu._forward_hooks and not relu._backward_hooks
 
 
@@ -377,7 +377,7 @@ def test_deeplift_leaves_no_activations_behind_when_memory_runs_out():
 
     model, seen = rectified(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 1), Short())
     with pytest.raises(RedvizError, match="single gradient step"):
-        deeplift(model, seen)
+        deeplift(seen, model)
     assert vars(model.head[1]).keys() == vars(nn.ReLU()).keys() and not model.head[1]._forward_hooks
 
 
@@ -429,11 +429,11 @@ def cancel(done, total):
 def test_progress_may_cancel_and_nothing_is_left_behind(method):
     model, seen = rectified()
     before, told = hooks_on(model), []
-    method(model, seen, progress=lambda *given: told.append(given))
+    method(seen, model, progress=lambda *given: told.append(given))
     assert told[0][0] == 0 and told[-1] == ((32, 32) if method is gradient_shap else (1, 1))
     for stop in (cancel, lambda done, total: cancel(1, total)):
         with pytest.raises(Cancelled):
-            method(model, seen, progress=stop)
+            method(seen, model, progress=stop)
     assert hooks_on(model) == before
 
 
@@ -442,18 +442,18 @@ def test_a_response_of_padding_alone_has_no_gradient():
     seen = seen_by(model, Example("The film", "<|pad|><|pad|>"))
     assert seen.encoding.read < seen.encoding.start
     for method in (grad_x_input, saliency, gradient_shap, deeplift):
-        credit = method(model, seen)
+        credit = method(seen, model)
         assert (credit.values == 0).all() and len(credit.values) == 2 and not credit.residual
-    np.testing.assert_allclose(p2t(model, seen).values, [seen.score * 1.3] * 2, rtol=1e-6)  # 1 + 0.6 / 2
+    np.testing.assert_allclose(p2t(seen, model).values, [seen.score * 1.3] * 2, rtol=1e-6)  # 1 + 0.6 / 2
 
 
 def test_half_precision_rounds_gradients_and_not_credits():
     model = load_reward_model(str(tiny.checkpoint("Llama")), device="cpu", dtype="bfloat16")
     seen = seen_by(model)
-    credit = grad_x_input(model, seen).values
+    credit = grad_x_input(seen, model).values
     assert abs(credit).max() > 0.01
     # p2t multiplies in float64
-    np.testing.assert_allclose(credit, p2t(model, seen, null="zero", form="raw").values, atol=1e-5 * abs(credit).max())
+    np.testing.assert_allclose(credit, p2t(seen, model, null="zero", form="raw").values, atol=1e-5 * abs(credit).max())
 
 
 @pytest.mark.parametrize(
@@ -472,4 +472,4 @@ def test_half_precision_rounds_gradients_and_not_credits():
 def test_options_that_make_no_sense(method, options, message):
     model, seen = on_bag([1.0] * 6)
     with pytest.raises(RedvizError, match=message):
-        method(model, seen, **options)
+        method(seen, model, **options)

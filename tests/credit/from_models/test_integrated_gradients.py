@@ -38,7 +38,7 @@ def check(architecture, template, steps=6, baseline="pad", **options):
     (seen,) = observe(model, [model.encode(EXAMPLE)])
     fill = model.tokenizer.pad_token_id if baseline == "pad" else model.tokenizer.eos_token_id
     whole, reference = stock(model, seen.encoding, steps, fill)
-    credit = ig(model, seen, steps=steps, baseline=baseline)
+    credit = ig(seen, model, steps=steps, baseline=baseline)
     wanted = whole[seen.encoding.start : seen.encoding.stop]
     np.testing.assert_allclose(credit.values, wanted, rtol=0, atol=1e-3 * abs(wanted).max())
     assert abs(wanted).max() > 0.01
@@ -74,7 +74,7 @@ def test_where_the_model_skips_padding_inside_the_response():
     (seen,) = observe(model, [model.encode(Example("The film", "A superb film.<|pad|><|pad|>"))])
     assert seen.encoding.read == seen.encoding.stop - 3
     whole, _ = stock(model, seen.encoding, 6, model.tokenizer.eos_token_id)
-    credit = ig(model, seen, steps=6, baseline="eos")
+    credit = ig(seen, model, steps=6, baseline="eos")
     np.testing.assert_allclose(credit.values, whole[seen.encoding.start :], rtol=0, atol=1e-3 * abs(whole).max())
     assert (credit.values[-2:] == 0).all() and abs(credit.values[:-2]).max() > 0.01
 
@@ -82,9 +82,9 @@ def test_where_the_model_skips_padding_inside_the_response():
 def test_padding_of_the_batch_it_was_observed_in_changes_nothing():
     model = tiny.model("Mistral")
     encodings = [model.encode(EXAMPLE), model.encode(Example("Hi", "A dull mess"))]
-    alone = ig(model, observe(model, encodings[1:])[0], steps=4)
+    alone = ig(observe(model, encodings[1:])[0], model, steps=4)
     for side in ("left", "right"):
-        padded = ig(model, observe(model, encodings, side=side)[1], steps=4)
+        padded = ig(observe(model, encodings, side=side)[1], model, steps=4)
         np.testing.assert_allclose(padded.values, alone.values, atol=1e-5)
 
 
@@ -92,7 +92,7 @@ def test_padding_of_the_batch_it_was_observed_in_changes_nothing():
 def test_baselines_that_are_no_token(baseline):
     model = tiny.model("Llama")
     (seen,) = observe(model, [model.encode(EXAMPLE)])
-    credit = ig(model, seen, baseline=baseline)
+    credit = ig(seen, model, baseline=baseline)
     weight = model.module.get_input_embeddings().weight
     filler = weight.mean(0) if baseline == "mean" else torch.zeros_like(weight[0])
     ids = torch.tensor(seen.encoding.ids[None])
@@ -112,7 +112,7 @@ def test_baselines_that_are_no_token(baseline):
 def credits(embeddings, head, response, prompt=(3,), closing=(), **options):
     model = bag(embeddings, head)
     (seen,) = observe(model, [encoding(prompt, response, closing)])
-    return ig(model, seen, baseline="zero", **options), seen
+    return ig(seen, model, baseline="zero", **options), seen
 
 
 A, B, NOTHING = 4, 5, 3
@@ -158,9 +158,9 @@ def test_on_a_linear_model_every_method_gives_w_times_x():
     wanted = (table @ w)[ids].numpy()
     for credit in (
         red(seen),
-        ig(model, seen, steps=1),
-        ig(model, seen, steps=7, baseline="zero"),
-        ig(model, seen, baseline="eos"),
+        ig(seen, model, steps=1),
+        ig(seen, model, steps=7, baseline="zero"),
+        ig(seen, model, baseline="eos"),
     ):
         np.testing.assert_allclose(credit.values, wanted, atol=1e-5)
         assert credit.residual == pytest.approx(0, abs=1e-5)
@@ -199,7 +199,7 @@ def test_progress_counts_up_and_may_cancel(monkeypatch):
     model = tiny.model("Llama")
     (seen,) = observe(model, [model.encode(Example("Hi", "A superb film, " * 3))])
     told = []
-    ig(model, seen, steps=16, progress=lambda done, total: told.append((done, total)))
+    ig(seen, model, steps=16, progress=lambda done, total: told.append((done, total)))
     done = [d for d, _ in told]
     assert len(told) > 4 and done == sorted(done) and done[0] == 0
     assert told[-1] == (16, 16) and {total for _, total in told} == {16}
@@ -209,16 +209,16 @@ def test_progress_counts_up_and_may_cancel(monkeypatch):
             raise Cancelled("Cancelled.")
 
     with pytest.raises(Cancelled):
-        ig(model, seen, steps=16, progress=cancel)
+        ig(seen, model, steps=16, progress=cancel)
 
 
 def test_micro_batches_do_not_change_the_result(monkeypatch):
     model = tiny.model("Llama")
     (seen,) = observe(model, [model.encode(EXAMPLE)])
-    whole = ig(model, seen, steps=7)
+    whole = ig(seen, model, steps=7)
     monkeypatch.setitem(integrated_gradients.TOKENS_AT_ONCE, "cpu", 1)
     before = model.forwards
-    single = ig(model, seen, steps=7)
+    single = ig(seen, model, steps=7)
     np.testing.assert_allclose(single.values, whole.values, atol=1e-5)
     assert model.forwards - before >= 1 + 1 + 7  # the prompt, the baseline, and one row at a time
 
@@ -226,7 +226,7 @@ def test_micro_batches_do_not_change_the_result(monkeypatch):
 def test_out_of_memory_halves_the_micro_batch(monkeypatch):
     model = tiny.model("Llama")
     (seen,) = observe(model, [model.encode(EXAMPLE)])
-    whole = ig(model, seen, steps=8)
+    whole = ig(seen, model, steps=8)
     scores, rows = gradient_inputs.tail_scores, []
 
     def short_of_memory(model, cache, embeddings):
@@ -236,7 +236,7 @@ def test_out_of_memory_halves_the_micro_batch(monkeypatch):
         return scores(model, cache, embeddings)
 
     monkeypatch.setattr(gradient_inputs, "tail_scores", short_of_memory)
-    np.testing.assert_allclose(ig(model, seen, steps=8).values, whole.values, atol=1e-5)
+    np.testing.assert_allclose(ig(seen, model, steps=8).values, whole.values, atol=1e-5)
     assert max(rows) > 2 >= rows[-1]
 
     def none_at_all(model, cache, embeddings):
@@ -246,14 +246,14 @@ def test_out_of_memory_halves_the_micro_batch(monkeypatch):
 
     monkeypatch.setattr(gradient_inputs, "tail_scores", none_at_all)
     with pytest.raises(RedvizError, match="single gradient step"):
-        ig(model, seen, steps=8)
+        ig(seen, model, steps=8)
 
 
 def test_nothing_is_left_on_the_model():
     model = tiny.model("Llama")
     (seen,) = observe(model, [model.encode(EXAMPLE)])
     hooks = [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.module.modules()]
-    ig(model, seen, steps=2)
+    ig(seen, model, steps=2)
     assert all(p.grad is None for p in model.module.parameters())
     assert hooks == [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.module.modules()]
 
@@ -261,7 +261,7 @@ def test_nothing_is_left_on_the_model():
 def test_a_response_of_padding_alone_earns_nothing():
     model = tiny.model("Llama", "open")
     (seen,) = observe(model, [model.encode(Example("The film", "<|pad|><|pad|>"))])
-    credit = ig(model, seen)
+    credit = ig(seen, model)
     assert (credit.values == 0).all() and credit.residual == 0 and credit.reference == seen.score
 
 
@@ -273,7 +273,7 @@ def test_options_that_make_no_sense(options, message):
     model = bag(TABLE, [1.0, 0.0])
     (seen,) = observe(model, [encoding([3], [A])])
     with pytest.raises(RedvizError, match=message):
-        ig(model, seen, **options)
+        ig(seen, model, **options)
 
 
 def test_a_tokenizer_without_the_token():
@@ -281,5 +281,5 @@ def test_a_tokenizer_without_the_token():
     model.tokenizer.pad_token_id = model.tokenizer.eos_token_id = None
     (seen,) = observe(model, [encoding([3], [A])])
     with pytest.raises(RedvizError, match="no eos token"):
-        ig(model, seen, baseline="eos")
-    assert ig(model, seen).meta["baseline"] == "mean"
+        ig(seen, model, baseline="eos")
+    assert ig(seen, model).meta["baseline"] == "mean"

@@ -41,15 +41,15 @@ def test_replacement_by_nothing_gives_w_times_x():
     model, seen, worth = linear()
     for credit in (
         red(seen),
-        grad_x_input(model, seen),
-        ig(model, seen, baseline="zero", steps=2),
-        ig(model, seen, baseline="pad", steps=2),
-        *(occlusion(model, seen, operator=operator) for operator in ("pad", "mask", "delete")),
+        grad_x_input(seen, model),
+        ig(seen, model, baseline="zero", steps=2),
+        ig(seen, model, baseline="pad", steps=2),
+        *(occlusion(seen, model, operator=operator) for operator in ("pad", "mask", "delete")),
         *(
-            shapley(model, seen, players="token", operator=operator, samples=2)
+            shapley(seen, model, players="token", operator=operator, samples=2)
             for operator in ("pad", "mask", "delete")
         ),
-        shapley(model, seen, players="token", operator="pad", owen=True, samples=2),
+        shapley(seen, model, players="token", operator="pad", owen=True, samples=2),
     ):
         np.testing.assert_allclose(credit.values, worth[IDS], rtol=0, atol=1e-6)
     assert abs(worth[IDS]).max() > 1
@@ -60,12 +60,12 @@ def test_replacement_by_a_token_gives_what_it_lacks():
     lacks = worth[IDS] - worth[0]
     assert abs(worth[0]) > 0.1 < abs(worth[1])
     for credit in (
-        ig(model, seen, baseline="pad", steps=2),
-        occlusion(model, seen, operator="pad"),
-        shapley(model, seen, players="token", operator="pad", samples=2),
+        ig(seen, model, baseline="pad", steps=2),
+        occlusion(seen, model, operator="pad"),
+        shapley(seen, model, players="token", operator="pad", samples=2),
     ):
         np.testing.assert_allclose(credit.values, lacks, rtol=0, atol=1e-6)
-    for credit in (grad_x_input(model, seen), occlusion(model, seen), occlusion(model, seen, operator="mask")):
+    for credit in (grad_x_input(seen, model), occlusion(seen, model), occlusion(seen, model, operator="mask")):
         np.testing.assert_allclose(credit.values, worth[IDS], rtol=0, atol=1e-6)
     np.testing.assert_allclose(red(seen).values[:-1], worth[IDS[:-1]], rtol=0, atol=1e-6)
     assert red(seen).values[-1] == pytest.approx(worth[IDS[-1]] + worth[1], abs=1e-6)
@@ -75,19 +75,19 @@ def test_replacement_by_a_token_gives_what_it_lacks():
 def test_the_mean_embedding_too():
     model, seen, worth = linear(pad=0.375)
     for credit in (
-        ig(model, seen, baseline="mean", steps=2),
-        occlusion(model, seen, operator="mean"),
-        shapley(model, seen, players="token", operator="mean", samples=2),
+        ig(seen, model, baseline="mean", steps=2),
+        occlusion(seen, model, operator="mean"),
+        shapley(seen, model, players="token", operator="mean", samples=2),
     ):
         np.testing.assert_allclose(credit.values, worth[IDS] - worth.mean(), rtol=0, atol=1e-5)
 
 
 def test_regressions_find_a_linear_score_too():
     model, seen, worth = linear()
-    credit = kernel_shap(model, seen, players="token", operator="pad", samples=40)
+    credit = kernel_shap(seen, model, players="token", operator="pad", samples=40)
     np.testing.assert_allclose(credit.values, worth[IDS], rtol=0, atol=1e-3)
     assert credit.residual == pytest.approx(0, abs=1e-3) and credit.reference == pytest.approx(worth[PROMPT].sum())
-    shrunk = lime(model, seen, players="token", operator="pad", samples=4000)
+    shrunk = lime(seen, model, players="token", operator="pad", samples=4000)
     np.testing.assert_allclose(shrunk.values, worth[IDS], rtol=0, atol=0.02)
     assert shrunk.meta["intercept"] == pytest.approx(worth[PROMPT].sum(), abs=0.05) and shrunk.meta["r2"] > 0.999
 
@@ -132,10 +132,10 @@ def by_orders(orders, count, worth):
 @pytest.mark.parametrize("operator", ["delete", "mask"])
 def test_six_players_are_exact(operator):
     model, seen, worth = game(IDS[:6])
-    credit = shapley(model, seen, players="token", operator=operator)
+    credit = shapley(seen, model, players="token", operator=operator)
     wanted = by_subsets(6, worth)
     np.testing.assert_allclose(credit.values, wanted, rtol=0, atol=1e-5)
-    assert abs(wanted - occlusion(model, seen).values).max() > 0.1, "the score is too linear to tell"
+    assert abs(wanted - occlusion(seen, model).values).max() > 0.1, "the score is too linear to tell"
     assert credit.meta["exact"] and credit.meta["permutations"] == 720 and credit.meta["stderr"] == [0.0] * 6
     assert credit.reference == pytest.approx(worth(()), abs=1e-5)
     assert (credit.total, credit.residual) == (seen.score, pytest.approx(0, abs=1e-5))
@@ -147,7 +147,7 @@ def test_sampled_values_cover_the_exact_ones_and_their_errors_shrink():
     inside, errors = [], {24: [], 96: []}
     for samples, runs in ((24, 12), (96, 6)):
         for seed in range(runs):
-            credit = shapley(model, seen, players="token", samples=samples, seed=seed)
+            credit = shapley(seen, model, players="token", samples=samples, seed=seed)
             error = np.array(credit.meta["stderr"])
             inside.append(abs(credit.values - exact) <= 2 * error)
             errors[samples].append(error)
@@ -160,7 +160,7 @@ def test_sampled_values_cover_the_exact_ones_and_their_errors_shrink():
 def test_kernel_shap_tends_to_the_shapley_values():
     model, seen, worth = game(IDS[:6])
     exact = by_subsets(6, worth)
-    far, near = (kernel_shap(model, seen, players="token", samples=n, seed=3).values for n in (40, 12000))
+    far, near = (kernel_shap(seen, model, players="token", samples=n, seed=3).values for n in (40, 12000))
     assert abs(near - exact).max() < 0.03 < abs(far - exact).max()
 
 
@@ -181,7 +181,7 @@ def test_owen_values_keep_words_and_sentences_together():
     groups = [(0, 1), (4, 5), (0, 1, 2, 3)]
     orders = [order for order in itertools.permutations(range(6)) if together(order, groups)]
     wanted = by_orders(orders, 6, worth)
-    credit = shapley(model, seen, players="token", owen=True)
+    credit = shapley(seen, model, players="token", owen=True)
     np.testing.assert_allclose(credit.values, wanted, rtol=0, atol=1e-5)
     assert credit.meta["permutations"] == len(orders) == 48 and credit.meta["exact"]
     assert abs(wanted - by_subsets(6, worth)).max() > 0.005
@@ -192,7 +192,7 @@ def test_the_owen_values_of_words_keep_sentences_together():
     tokens = [(0, 1), (2,), (3,), (4, 5)]
     orders = [order for order in itertools.permutations(range(4)) if together(order, [(0, 1, 2)])]
     wanted = by_orders(orders, 4, lambda words: worth(tuple(t for w in words for t in tokens[w])))
-    credit = shapley(model, seen, players="word", owen=True)
+    credit = shapley(seen, model, players="word", owen=True)
     np.testing.assert_allclose([credit.values[list(t)].sum() for t in tokens], wanted, rtol=0, atol=1e-5)
     assert credit.values[0] == credit.values[1] and credit.meta["permutations"] == 12
 
@@ -219,11 +219,11 @@ def test_red_is_the_marginal_of_the_natural_order(monkeypatch):
     written = tiny.model("Llama", "none")
     (plain,) = observe(written, [written.encode(Example("The film", " opens on a quiet street, moving and funny"))])
     for operator in ("delete", "mask"):
-        credit = shapley(model, seen, players="token", operator=operator, samples=2)
+        credit = shapley(seen, model, players="token", operator=operator, samples=2)
         np.testing.assert_allclose(credit.values, red(seen).values, rtol=0, atol=1e-5)
         assert credit.meta["stderr"] == [0.0] * len(IDS) and not credit.meta["exact"]
     for operator in ("delete", "pad", "mean", "mask"):
-        credit = shapley(written, plain, players="token", operator=operator, samples=2)
+        credit = shapley(plain, written, players="token", operator=operator, samples=2)
         np.testing.assert_allclose(credit.values, red(plain).values, rtol=0, atol=1e-6)
         assert credit.reference == red(plain).reference
 
@@ -231,13 +231,13 @@ def test_red_is_the_marginal_of_the_natural_order(monkeypatch):
 # ---------------------------------------------------------------- shift, scale, padding
 
 METHODS = {
-    "red": lambda model, seen: red(seen),
-    "ig": lambda model, seen: ig(model, seen, steps=4),
+    "red": lambda seen, model: red(seen),
+    "ig": lambda seen, model: ig(seen, model, steps=4),
     "occlusion": occlusion,
-    "shapley": lambda model, seen: shapley(model, seen, samples=2),
-    "owen": lambda model, seen: shapley(model, seen, players="token", owen=True, samples=2),
-    "kernel_shap": lambda model, seen: kernel_shap(model, seen, samples=20),
-    "lime": lambda model, seen: lime(model, seen, samples=20),
+    "shapley": lambda seen, model: shapley(seen, model, samples=2),
+    "owen": lambda seen, model: shapley(seen, model, players="token", owen=True, samples=2),
+    "kernel_shap": lambda seen, model: kernel_shap(seen, model, samples=20),
+    "lime": lambda seen, model: lime(seen, model, samples=20),
     "truncation": truncation,
 }
 ONE = Example("The film opens", "The lead is superb. But it drags, moving")
@@ -254,8 +254,8 @@ def observed(model, example=ONE, mates=(), side="right"):
 def test_a_constant_added_to_the_score_changes_nothing_and_a_factor_scales(name, shift, factor):
     model = tiny.model()
     moved = replace(model, head=lambda hidden: factor * model.head(hidden) + shift)
-    wanted = METHODS[name](model, observed(model)).values
-    found = METHODS[name](moved, observed(moved)).values
+    wanted = METHODS[name](observed(model), model).values
+    found = METHODS[name](observed(moved), moved).values
     np.testing.assert_allclose(found, factor * wanted, rtol=0, atol=2e-5 * (abs(shift) + factor * 10))
     assert abs(wanted).max() > 0.05
 
@@ -265,6 +265,6 @@ def test_a_constant_added_to_the_score_changes_nothing_and_a_factor_scales(name,
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_neither_padding_nor_batch_mates_change_a_credit(name, side, mates):
     model = tiny.model("Qwen3")
-    alone = METHODS[name](model, observed(model, OTHER)).values
-    found = METHODS[name](model, observed(model, OTHER, [ONE] * mates, side)).values
+    alone = METHODS[name](observed(model, OTHER), model).values
+    found = METHODS[name](observed(model, OTHER, [ONE] * mates, side), model).values
     np.testing.assert_allclose(found, alone, rtol=0, atol=1e-4)

@@ -36,7 +36,7 @@ def setting(architecture="Llama", template="closed", example=EXAMPLE, **options)
 def test_occlusion_is_the_score_minus_the_score_without_the_unit(granularity):
     model, seen = setting()
     e = seen.encoding
-    credit = occlusion(model, seen, players=granularity)
+    credit = occlusion(seen, model, players=granularity)
     for unit in units(EXAMPLE.response, e.offsets, granularity):
         without = np.delete(e.ids, slice(e.start + unit.first, e.start + unit.last))
         mine = credit.values[unit.first : unit.last]
@@ -49,8 +49,8 @@ def test_occlusion_is_the_score_minus_the_score_without_the_unit(granularity):
 @pytest.mark.parametrize("operator", ["delete", "pad", "mean", "mask"])
 def test_shapley_sums_for_any_number_of_permutations(operator):
     model, seen = setting()
-    one, two = (shapley(model, seen, operator=operator, samples=2, seed=seed) for seed in (0, 1))
-    again = shapley(model, seen, operator=operator, samples=2)
+    one, two = (shapley(seen, model, operator=operator, samples=2, seed=seed) for seed in (0, 1))
+    again = shapley(seen, model, operator=operator, samples=2)
     assert one.total == seen.score and one.residual == pytest.approx(0, abs=1e-5)
     assert one.reference == two.reference and abs(one.reference - seen.score) > 0.01
     np.testing.assert_array_equal(one.values, again.values)
@@ -60,7 +60,7 @@ def test_shapley_sums_for_any_number_of_permutations(operator):
 
 def test_a_words_standard_error_is_shared_by_its_tokens():
     model, seen = setting()
-    credit = shapley(model, seen, samples=8)
+    credit = shapley(seen, model, samples=8)
     error = np.array(credit.meta["stderr"])
     for unit in units(EXAMPLE.response, seen.encoding.offsets, "word"):
         assert np.ptp(error[unit.first : unit.last]) == 0
@@ -77,7 +77,7 @@ def test_all_permutations_are_scored_in_one_call_and_shared_coalitions_once(monk
         return of_tokens(self, given, progress)
 
     monkeypatch.setattr(coalitions._OfTokens, "scores", watched)
-    shapley(model, seen, players="sentence", samples=50)
+    shapley(seen, model, players="sentence", samples=50)
     count = len(units(EXAMPLE.response, seen.encoding.offsets, "sentence"))
     assert [given.shape for given in rows] == [(2**count, count)]
 
@@ -101,7 +101,7 @@ def drawn_by(monkeypatch, method, **options):
         return record
 
     monkeypatch.setattr(perturbation, "value_function", watched)
-    credit = method(model, seen, players="token", **options)
+    credit = method(seen, model, players="token", **options)
     return max(calls, key=lambda call: len(call[0])), credit, seen
 
 
@@ -140,7 +140,7 @@ def test_draws_repeat_and_leave_the_global_generator_alone(method):
     torch.manual_seed(7)
     wanted = torch.rand(3)
     torch.manual_seed(7)
-    first, again, other = (method(model, seen, seed=seed, **options).values for seed in (0, 0, 1))
+    first, again, other = (method(seen, model, seed=seed, **options).values for seed in (0, 0, 1))
     assert torch.equal(torch.rand(3), wanted)
     np.testing.assert_array_equal(first, again)
     assert abs(first - other).max() > 1e-3
@@ -151,7 +151,7 @@ def test_one_unit_alone(method):
     model, seen = setting(example=Example("Hi", "superb"))
     without = np.delete(seen.encoding.ids, slice(seen.encoding.start, seen.encoding.stop))
     worth = seen.score - tiny.own_score(model, without)
-    credit = method(model, seen, players="sentence")
+    credit = method(seen, model, players="sentence")
     # LIME's penalty shrinks a slope by 1 / (1 + the weighted sum of squares)
     assert credit.values.sum() == pytest.approx(worth, rel=0.03 if method is lime else 1e-4)
     assert abs(worth) > 0.05
@@ -171,7 +171,7 @@ def test_truncation_scores_every_cut_as_the_model_would(template, granularity):
         cut = EXAMPLE.response[: unit.end]
         bare = template == "trims" and not cut.strip()
         scores.append(scores[0] if bare else tiny.own_score(model, model.encode(replace(EXAMPLE, response=cut)).ids))
-    credit = truncation(model, seen, players=granularity)
+    credit = truncation(seen, model, players=granularity)
     np.testing.assert_allclose(credit.meta["prefix_scores"], scores, rtol=0, atol=1e-4)
     pooled = [credit.values[u.first : u.last].sum() for u in found]
     np.testing.assert_allclose(pooled, np.diff(scores), rtol=0, atol=2e-4)
@@ -186,7 +186,7 @@ def test_truncation_of_blanks_that_the_template_trims():
     )
     blank = replace(blank, ids=np.insert(blank.ids, blank.start, blank.ids[blank.start]), read=blank.read + 1)
     given = replace(seen, encoding=blank, column_scores=np.append(seen.column_scores, seen.score))
-    credit = truncation(model, given)
+    credit = truncation(given, model)
     assert credit.values[0] == 0 and credit.meta["prefix_scores"][1] == credit.reference
 
 
@@ -195,14 +195,14 @@ def test_truncation_of_a_response_that_was_cut_to_fit():
     model = replace(whole, max_length=len(whole.encode(EXAMPLE).ids) - 4)
     (seen,) = observe(model, [model.encode(EXAMPLE)])
     assert seen.encoding.truncated == 4
-    credit = truncation(model, seen)
+    credit = truncation(seen, model)
     assert len(credit.values) == len(seen.encoding.offsets) and credit.residual == pytest.approx(0, abs=1e-5)
     assert credit.meta["prefix_scores"][-1] == seen.score
 
 
 def test_truncation_in_batches(monkeypatch):
     model, seen = setting()
-    wanted = truncation(model, seen)
+    wanted = truncation(seen, model)
     monkeypatch.setitem(truncation_module.TOKENS_AT_ONCE, "cpu", 100)
     run, sizes, told = truncation_module.observe, [], []
 
@@ -214,14 +214,14 @@ def test_truncation_in_batches(monkeypatch):
 
     monkeypatch.setattr(truncation_module, "observe", short_of_memory)
     most = 2
-    found = truncation(model, seen, progress=lambda done, total: told.append((done, total)))
+    found = truncation(seen, model, progress=lambda done, total: told.append((done, total)))
     np.testing.assert_allclose(found.values, wanted.values, rtol=0, atol=1e-4)
     assert sizes[0][0] > 2 >= sizes[-1][0] and max(tokens for _, tokens in sizes) <= 100
     cuts = len(units(EXAMPLE.response, seen.encoding.offsets))  # the empty one too, and not the whole
     assert told == sorted(told) and told[0] == (0, cuts) and told[-1] == (cuts, cuts) and len(told) > cuts / 2
     most = 0
     with pytest.raises(RedvizError, match="single cut response"):
-        truncation(model, seen)
+        truncation(seen, model)
 
 
 # ---------------------------------------------------------------- functions
@@ -236,14 +236,14 @@ def test_methods_on_a_rule_with_a_known_answer():
     model = reward_function(both)
     seen = model.observe(model.encode(Example("?", "A good and dull plot")))
     whole = {"players": "word"}
-    np.testing.assert_allclose(occlusion(model, seen, **whole).values, [0, 2, 0, -1, 2])
-    np.testing.assert_allclose(truncation(model, seen, **whole).values, [0, 0, 0, -1, 2])
-    exact = shapley(model, seen)
+    np.testing.assert_allclose(occlusion(seen, model, **whole).values, [0, 2, 0, -1, 2])
+    np.testing.assert_allclose(truncation(seen, model, **whole).values, [0, 0, 0, -1, 2])
+    exact = shapley(seen, model)
     np.testing.assert_allclose(exact.values, [0, 1, 0, -1, 1], atol=1e-6)
     assert exact.meta["exact"] and (exact.total, exact.reference) == (1.5, 0.5)
-    np.testing.assert_allclose(kernel_shap(model, seen, samples=4000).values, [0, 1, 0, -1, 1], atol=0.1)
-    np.testing.assert_allclose(lime(model, seen, samples=4000).values, [0, 1, 0, -1, 1], atol=0.1)
-    assert truncation(model, seen).meta["prefix_scores"] == [0.5, 0.5, 0.5, 0.5, -0.5, 1.5]
+    np.testing.assert_allclose(kernel_shap(seen, model, samples=4000).values, [0, 1, 0, -1, 1], atol=0.1)
+    np.testing.assert_allclose(lime(seen, model, samples=4000).values, [0, 1, 0, -1, 1], atol=0.1)
+    assert truncation(seen, model).meta["prefix_scores"] == [0.5, 0.5, 0.5, 0.5, -0.5, 1.5]
 
 
 def test_a_function_without_a_score_of_the_empty_text():
@@ -254,7 +254,7 @@ def test_a_function_without_a_score_of_the_empty_text():
     seen = model.observe(model.encode(Example("?", "so good")))
     for method in (truncation, shapley, kernel_shap):
         with pytest.raises(RedvizError, match="IndexError"):
-            method(model, seen)
+            method(seen, model)
 
 
 # ---------------------------------------------------------------- progress, cancelling, what is refused
@@ -265,7 +265,7 @@ def test_progress_counts_up_and_may_cancel(monkeypatch, method):
     monkeypatch.setitem(coalitions.TOKENS_AT_ONCE, "cpu", 60)
     model, seen = setting()
     told = []
-    method(model, seen, progress=lambda done, total: told.append((done, total)))
+    method(seen, model, progress=lambda done, total: told.append((done, total)))
     assert len(told) > 4 and told == sorted(told) and told[0][0] == 0
     assert told[-1][0] == told[-1][1] and len({total for _, total in told}) == 1
 
@@ -274,7 +274,7 @@ def test_progress_counts_up_and_may_cancel(monkeypatch, method):
             raise Cancelled("Cancelled.")
 
     with pytest.raises(Cancelled):
-        method(model, seen, progress=cancel)
+        method(seen, model, progress=cancel)
 
 
 @pytest.mark.parametrize(
@@ -293,12 +293,12 @@ def test_progress_counts_up_and_may_cancel(monkeypatch, method):
 def test_options_that_make_no_sense(method, options, message):
     model, seen = setting()
     with pytest.raises(RedvizError, match=message):
-        method(model, seen, **options)
+        method(seen, model, **options)
 
 
 def test_nothing_is_left_on_the_model():
     model, seen = setting()
     hooks = [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.module.modules()]
-    occlusion(model, seen)
+    occlusion(seen, model)
     assert all(p.grad is None for p in model.module.parameters())
     assert hooks == [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.module.modules()]

@@ -66,7 +66,7 @@ def _contrasts(bench: Bench, analysis: Any) -> Any:
         from redviz.credit.from_models.contrast import contrast
 
         with bench.engine.partners(spec) as partners:
-            return {name: contrast(partners["reference"], analysis.observation, *pair) for name, pair in PAIRS.items()}
+            return {name: contrast(analysis.observation, partners["reference"], *pair) for name, pair in PAIRS.items()}
 
     return work
 
