@@ -3,16 +3,14 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from redviz import returns
-from redviz.credit.recipes import methods
-from redviz.errors import RedvizError
-from redviz.records import Analysis, Credit, Example
-
 if TYPE_CHECKING:
+    from redviz import returns
     from redviz.analysis import analyze
     from redviz.batches import analyze_batch
     from redviz.comparison import compare, compare_models
     from redviz.credit.advantages import return_curves
+    from redviz.credit.recipes import methods
+    from redviz.errors import RedvizError
     from redviz.evaluation.conformance.conformance import check_model
     from redviz.evaluation.edits.edits import what_if
     from redviz.models.kinds.function import reward_function
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from redviz.models.kinds.value_head import critic_values, load_value_model
     from redviz.models.loading.load import load_reward_model
     from redviz.models.loading.load_pairs import load_pair_scorer
+    from redviz.records import Analysis, Credit, Example
     from redviz.trainer import token_rewards
 
 __version__ = "0.1.0"
@@ -47,8 +46,13 @@ __all__ = [
     "what_if",
 ]
 
-# torch and transformers take seconds to import, so what needs them is imported when it is first asked for (PEP 562)
-_LATER = {
+# Where a public name lives. Each is imported when it is first touched (PEP 562): torch takes seconds, and a module
+# that is imported first must not find redviz half made.
+_HOMES = {
+    "Analysis": "redviz.records",
+    "Credit": "redviz.records",
+    "Example": "redviz.records",
+    "RedvizError": "redviz.errors",
     "analyze": "redviz.analysis",
     "analyze_batch": "redviz.batches",
     "check_model": "redviz.evaluation.conformance.conformance",
@@ -59,6 +63,7 @@ _LATER = {
     "load_policy": "redviz.models.kinds.policy",
     "load_reward_model": "redviz.models.loading.load",
     "load_value_model": "redviz.models.kinds.value_head",
+    "methods": "redviz.credit.recipes",
     "return_curves": "redviz.credit.advantages",
     "reward_function": "redviz.models.kinds.function",
     "token_rewards": "redviz.trainer",
@@ -67,6 +72,12 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        return getattr(import_module(_LATER[name]), name)
+    if name == "returns":
+        return import_module("redviz.returns")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'redviz' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
