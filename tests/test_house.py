@@ -101,6 +101,19 @@ def test_readme_names_the_two_commands_and_no_target_that_is_not_there():
     assert named <= targets
 
 
+def test_paths_that_the_pages_name_are_there():
+    pages = [ROOT / "README.md", *ROOT.glob("*/README.md"), *ROOT.glob("docs/*.md"), *PACKAGE.rglob("*.md")]
+    named = {
+        (name(page), path)
+        for page in pages
+        for path in re.findall(
+            r"(?<![\w/.-])((?:redviz|pages|training|tools|benchmarks|tests)/[\w/.-]*\w/?)", page.read_text()
+        )
+    }
+    assert ("docs/architecture.md", "redviz/credit/from_records/") in named
+    assert {(page, path) for page, path in named if not (ROOT / path).exists()} == set()
+
+
 def code_of(markdown: str) -> list[str]:
     """Fenced blocks and inline code, so that 'make sure' in a sentence is no target."""
     blocks = re.findall(r"^```.*?^```", markdown, re.MULTILINE | re.DOTALL)
@@ -109,8 +122,8 @@ def code_of(markdown: str) -> list[str]:
 
 
 def with_examples() -> list[str]:
-    """Modules whose docstrings hold an example (the training scripts beside the weights are nobody's to import)."""
-    files = [p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE / "embedded" and ">>> " in p.read_text()]
+    """Modules whose docstrings hold an example."""
+    files = [p for p in PACKAGE.rglob("*.py") if ">>> " in p.read_text()]
     return sorted(".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for p in files)
 
 
