@@ -9,6 +9,7 @@ seconds of this process, so that other work on the machine counts less; what the
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -37,13 +38,16 @@ def positions(knob: Knob) -> list[Any]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", nargs="+", choices=SCENES, default=list(SCENES), metavar="SCENE", help="some alone")
+    scenes = [SCENES[name] for name in parser.parse_args().scenes]
     bench = Bench(Engine())
     opened = {}
-    for scene in SCENES.values():  # loads every model
+    for scene in scenes:  # loads every model
         started = time.process_time()
         drawn(bench, scene, scene.defaults)
         opened[scene.id] = time.process_time() - started
-    for number, scene in enumerate(SCENES.values(), 1):
+    for number, scene in enumerate(scenes, 1):
         slowest, again, where = 0.0, 0.0, ""
         for knob in scene.knobs:
             for value in positions(knob):
