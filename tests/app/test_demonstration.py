@@ -89,4 +89,4 @@ def test_files_are_asked_for_in_the_two_places_that_know_of_demonstrations():
         for path in PACKAGE.rglob("*.py")
         if re.search(r"\bst\.(file_uploader|camera_input|audio_input|chat_input)\(", path.read_text())
     }
-    assert found == {"view/demonstration.py", "view/screens/dataset_sources.py"}
+    assert found == {"app/demonstration.py", "app/dataset/sources.py"}

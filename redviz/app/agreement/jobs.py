@@ -12,9 +12,8 @@ from redviz import settings
 from redviz.app.agreement.state import Labels, units_choice
 from redviz.app.dataset.state import keep, recall
 from redviz.app.parts.methods_bar import method_names, methods_bar
-from redviz.app.parts.waiting import result_of, wait_for
+from redviz.app.parts.waiting import result_of, with_partners
 from redviz.app.session import allowed, confirm_partners, confirmed, engine, partners_for, spec_of, view
-from redviz.app.session import asked as job_of
 from redviz.app.worker import LONG, Job
 from redviz.credit.recipes import Recipe
 from redviz.data.labels.labels import LabelledItem
@@ -82,8 +81,14 @@ def scored(labels: Labels) -> Scored | None:
     wanted, partners = view().recipes, partners_for(view().recipes.values())
     named = ", ".join(method_names(wanted).values())
     button = f"Compute the credits of {_responses(limit)} by {plain(named)}"
-    key = _key(items, wanted, partners)
-    found: Scored | None = _result(spec, SCORING, key, button, _scoring(items, wanted, partners))
+
+    def work(model: RewardModel, job: Job, **beside: Any) -> Scored:
+        found = score_labelled(model, items, wanted, progress=job.progress, **beside)
+        if not any(analysis.credits for _, analysis in found.pairs):
+            raise RedvizError(found.problems[0] if found.problems else "No method gave credits; choose another.")
+        return found
+
+    found: Scored | None = _result(spec, SCORING, _key(items, wanted, partners), button, with_partners(partners, work))
     if found is None:
         return None
     if found.problems:
@@ -125,69 +130,32 @@ def faithful(
     wanted, partners = view().recipes, partners_for(view().recipes.values())
     key = _key(items, wanted, partners) + repr((operator, granularity, moves))
     button = f"Remove {granularity}s in {_responses(limit)}"
+    methods = {label: {"method": recipe.method, **recipe.options} for label, recipe in wanted.items()}
+
+    def work(model: RewardModel, job: Job, **beside: Any) -> tuple[FaithfulnessReport, Source]:
+        report = faithfulness_over(
+            model,
+            [item.example for item in items],
+            methods,
+            operator=operator,
+            granularity=granularity,
+            sensitivity_samples=moves,
+            progress=job.progress,
+            total=len(items),
+            **beside,
+        )
+        return report, model.source
+
     found: tuple[FaithfulnessReport, Source] | None = _result(
-        spec, REMOVING, key, button, _removing(items, wanted, partners, operator, granularity, moves)
+        spec, REMOVING, key, button, with_partners(partners, work)
     )
     return found
 
 
 def _result(spec: ModelSpec, title: str, key: str, button: str, work: Callable[[RewardModel, Job], Any]) -> Any:
     """What the job gave; else a button, and then its progress with a way to cancel it."""
-    found = engine().kept(spec, title, key)
-    if found is not None:
-        return found
-    begun = f"redviz.agreement.begun.{title}.{hash((spec, key))}"
-    if not st.session_state.get(begun):
-        st.button(button, type="primary", on_click=st.session_state.__setitem__, args=(begun, True))
-        st.caption(f"By {plain(spec.name)}, the model at the left. It goes on while you look at other pages.")
-        return None
-    start = lambda: engine().with_model(spec, title, work, key=key, priority=LONG)  # noqa: E731
-    wait_for([((title, spec, key), job_of((title, spec, key), start, subject=title))])
-    return None
-
-
-def _scoring(
-    items: Sequence[LabelledItem], wanted: Mapping[str, Recipe], specs: Mapping[str, ModelSpec]
-) -> Callable[[RewardModel, Job], Scored]:
-    running = engine()  # asked for here: the worker's thread has no browser session
-
-    def work(model: RewardModel, job: Job) -> Scored:
-        with running.partners(specs) as partners:
-            found = score_labelled(model, items, wanted, progress=job.progress, **partners)
-        if not any(analysis.credits for _, analysis in found.pairs):
-            raise RedvizError(found.problems[0] if found.problems else "No method gave credits; choose another.")
-        return found
-
-    return work
-
-
-def _removing(
-    items: Sequence[LabelledItem],
-    wanted: Mapping[str, Recipe],
-    specs: Mapping[str, ModelSpec],
-    operator: str,
-    granularity: str,
-    moves: int,
-) -> Callable[[RewardModel, Job], tuple[FaithfulnessReport, Source]]:
-    running = engine()
-    methods = {label: {"method": recipe.method, **recipe.options} for label, recipe in wanted.items()}
-
-    def work(model: RewardModel, job: Job) -> tuple[FaithfulnessReport, Source]:
-        with running.partners(specs) as partners:
-            report = faithfulness_over(
-                model,
-                [item.example for item in items],
-                methods,
-                operator=operator,
-                granularity=granularity,
-                sensitivity_samples=moves,
-                progress=job.progress,
-                total=len(items),
-                **partners,
-            )
-        return report, model.source
-
-    return work
+    note = f"By {plain(spec.name)}, the model at the left. It goes on while you look at other pages."
+    return result_of(spec, title, key, work, priority=LONG, subject=title, button=button, note=note)
 
 
 def _key(items: Sequence[LabelledItem], wanted: Mapping[str, Recipe], partners: Mapping[str, ModelSpec]) -> str:

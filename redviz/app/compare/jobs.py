@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,8 @@ import streamlit as st
 
 from redviz.analysis import with_credits
 from redviz.app.parts.methods_bar import method_names, remove
-from redviz.app.parts.waiting import result_of, wait_for
-from redviz.app.session import asked, engine, partners_for
+from redviz.app.parts.waiting import job_on, result_of, wait_for, with_partners
+from redviz.app.session import engine, partners_for
 from redviz.app.worker import LONG, Job
 from redviz.comparison import Comparison, observe_together
 from redviz.credit.ingredients import Partners
@@ -43,10 +43,8 @@ def compared(spec: ModelSpec, examples: Sequence[Example], wanted: Mapping[str, 
         title, content = names[label], repr((key, recipe, sorted(beside.items())))
         made: list[Credit] | None = engine().kept(spec, title, content)
         if made is None:
-            work = _credit_work(scored, recipe, label, beside)
-            asked_key = (title, spec, content)
-            start = partial(_start, spec, title, work, content)
-            jobs.append((label, asked_key, asked(asked_key, start, subject=examples[0].prompt)))
+            work = with_partners(beside, partial(_credits, scored, recipe, label))
+            jobs.append((label, *job_on(spec, title, content, work, LONG, subject=examples[0].prompt)))
             continue
         for own, credit in zip(credits, made, strict=True):
             own[label] = credit
@@ -62,23 +60,13 @@ def _score(examples: Sequence[Example], model: RewardModel, job: Job) -> Compari
     return Comparison(tuple(Analysis(e, model.source, o, {}) for e, o in zip(examples, observations, strict=True)))
 
 
-def _start(spec: ModelSpec, title: str, work: Callable[[RewardModel, Job], Any], content: str) -> Job:
-    return engine().with_model(spec, title, work, key=content, priority=LONG)
-
-
-def _credit_work(
-    scored: Comparison, recipe: Recipe, label: str, beside: Mapping[str, ModelSpec]
-) -> Callable[[RewardModel, Job], list[Credit]]:
-    running = engine()  # asked for here: the worker's thread has no browser session
-
-    def work(model: RewardModel, job: Job) -> list[Credit]:
-        observed = [analysis.observation for analysis in scored.analyses if analysis.observation is not None]
-        with running.partners(beside) as loaded:
-            return [
-                with_credits(
-                    model, seen, {label: recipe}, Partners(**loaded), job.progress, part=(number, len(observed))
-                ).credits[label]
-                for number, seen in enumerate(observed)
-            ]
-
-    return work
+def _credits(
+    scored: Comparison, recipe: Recipe, label: str, model: RewardModel, job: Job, **partners: Any
+) -> list[Credit]:
+    observed = [analysis.observation for analysis in scored.analyses if analysis.observation is not None]
+    return [
+        with_credits(
+            model, seen, {label: recipe}, Partners(**partners), job.progress, part=(number, len(observed))
+        ).credits[label]
+        for number, seen in enumerate(observed)
+    ]

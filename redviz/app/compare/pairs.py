@@ -12,8 +12,7 @@ import streamlit as st
 from redviz.app.compare.pick import short
 from redviz.app.dataset.state import kept_choice
 from redviz.app.parts.calls import compare_calls
-from redviz.app.parts.waiting import result_of, wait_for
-from redviz.app.session import asked, engine
+from redviz.app.parts.waiting import result_of
 from redviz.app.worker import LONG
 from redviz.data.results.rows import without_formulas
 from redviz.models.kinds.pair_scores import CAUTION, PairScores, PairWords
@@ -93,13 +92,9 @@ def _words(found: PairScores, names: Sequence[str], spec: ModelSpec) -> None:
             st.session_state[wanted] = True
     if not st.session_state.get(wanted):
         return
-    running, content = engine(), repr(key)
-    words: PairWords | None = running.kept(spec, WORDS, content)
+    work = partial(_occluded, found, pairs[at])
+    words: PairWords | None = result_of(spec, WORDS, key, work, priority=LONG, subject=found.prompt)
     if words is None:
-        work = partial(_occluded, found, pairs[at])
-        start = partial(running.with_model, spec, WORDS, work, key=content, priority=LONG)
-        asked_key = (WORDS, spec, content)
-        wait_for([(asked_key, asked(asked_key, start, subject=found.prompt))])
         return
     frame = pd.DataFrame(
         {

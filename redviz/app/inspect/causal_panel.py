@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
 
 from redviz.app.demonstration import file_uploader, too_long
-from redviz.app.engine import Engine
-from redviz.app.parts.waiting import result_of, wait_for
-from redviz.app.session import asked, engine, partners_of, remembered, theme, view
+from redviz.app.parts.waiting import result_of, with_partners
+from redviz.app.session import engine, partners_of, remembered, theme, view
 from redviz.app.worker import LONG, Job
 from redviz.credit.recipes import Recipe
 from redviz.data.results.rows import without_formulas
@@ -21,7 +20,7 @@ from redviz.errors import RedvizError
 from redviz.evaluation.faithfulness.causal import OPERATORS
 from redviz.evaluation.faithfulness.causal_agreement import CausalPoint, causal_agreement, causal_over, causal_points
 from redviz.models.spec import ModelSpec
-from redviz.records import Analysis, Example
+from redviz.records import Analysis
 from redviz.text import units
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
@@ -120,60 +119,32 @@ def _file(spec: ModelSpec, names: Mapping[str, str], wanted: Mapping[str, Recipe
         return
     limit = int(st.number_input(f"Responses, of {len(examples)}", 1, len(examples), min(100, len(examples)), width=180))
     recipes = {label: {"method": r.method, **r.options} for label, r in wanted.items()}
-    key = repr(
-        (
-            hashlib.sha256(content).hexdigest(),
-            limit,
+    granularity, partners = view().granularity, partners_of(view())
+    key = (hashlib.sha256(content).hexdigest(), limit, recipes, operator, top, granularity, sorted(partners.items()))
+
+    def work(model: RewardModel, job: Job, **beside: Any) -> tuple[list[CausalPoint], list[str]]:
+        return causal_over(
+            model,
+            examples[:limit],
             recipes,
-            operator,
-            top,
-            view().granularity,
-            sorted(partners_of(view()).items()),
+            top=top,
+            operator=operator,
+            granularity=granularity,
+            progress=job.progress,
+            total=limit,
+            **beside,
         )
+
+    checked: tuple[list[CausalPoint], list[str]] | None = result_of(
+        spec, FILE_JOB, repr(key), with_partners(partners, work), priority=LONG, button=f"Check {limit} responses"
     )
-    found = engine().kept(spec, FILE_JOB, key)
-    if found is None:
-        if not st.session_state.get(f"redviz.causal.{key}"):
-            if st.button(f"Check {limit} responses", type="primary"):
-                st.session_state[f"redviz.causal.{key}"] = True
-                st.rerun(scope="fragment")
-            return
-        work = _over(engine(), examples[:limit], recipes, operator, top, view().granularity)
-        start = lambda: engine().with_model(spec, FILE_JOB, work, key=key, priority=LONG)  # noqa: E731
-        wait_for([((FILE_JOB, spec, key), asked((FILE_JOB, spec, key), start))])
+    if checked is None:
         return
-    points, failed = found
+    points, failed = checked
     if failed:
         st.warning(plain(f"{len(failed)} responses were not checked in full; the first: {failed[0]}"))
     if points:
         _shown(points, names, _same_change(recipes, operator))
-
-
-def _over(
-    running: Engine,
-    examples: Sequence[Example],
-    recipes: Mapping[str, Mapping[str, Any]],
-    operator: str,
-    top: int,
-    granularity: str,
-) -> Callable[[RewardModel, Job], tuple[list[CausalPoint], list[str]]]:
-    specs = partners_of(view())
-
-    def work(model: RewardModel, job: Job) -> tuple[list[CausalPoint], list[str]]:
-        with running.partners(specs) as partners:
-            return causal_over(
-                model,
-                examples,
-                recipes,
-                top=top,
-                operator=operator,
-                granularity=granularity,
-                progress=job.progress,
-                total=len(examples),
-                **partners,
-            )
-
-    return work
 
 
 def _shown(points: Sequence[CausalPoint], names: Mapping[str, str], same_change: set[str]) -> None:

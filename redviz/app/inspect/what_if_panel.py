@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -12,8 +12,8 @@ import streamlit as st
 
 from redviz.analysis import with_credits
 from redviz.app.demonstration import file_uploader, too_long
-from redviz.app.parts.waiting import result_of, wait_for
-from redviz.app.session import asked, engine, remembered, show_example, theme, view
+from redviz.app.parts.waiting import result_of
+from redviz.app.session import engine, remembered, show_example, theme, view
 from redviz.app.worker import LONG, Job
 from redviz.credit.recipes import Recipe, recipes
 from redviz.data.results.rows import without_formulas
@@ -211,36 +211,14 @@ def _file(spec: ModelSpec) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         limit = int(st.number_input("Responses at most", 1, 100_000, 100, width=180))
-    key = repr((file.file_id, limit))
-    found = engine().kept(spec, FILE_JOB, key)
-    if found is None:
-        _ask(spec, file.getvalue(), file.name, limit, key)
-        return
-    effects, left_out = found
-    _effects(effects, left_out)
+    content, name, key = file.getvalue(), file.name, repr((file.file_id, limit))
+    if engine().kept(spec, FILE_JOB, repr(key)) is None:
+        try:
+            st.caption(plain(open_dataset(content, name).detected.sentence))
+        except RedvizError as error:
+            st.error(plain(error))
+            return
 
-
-def _ask(spec: ModelSpec, content: bytes, name: str, limit: int, key: str) -> None:
-    started = f"redviz.whatif.{key}"
-    try:
-        dataset = open_dataset(content, name)
-    except RedvizError as error:
-        st.error(plain(error))
-        return
-    st.caption(plain(dataset.detected.sentence))
-    if not st.session_state.get(started):
-        if st.button(f"Edit up to {limit} responses in {len(READY_EDITS)} ways", type="primary"):
-            st.session_state[started] = True
-            st.rerun(scope="fragment")
-        return
-    work = _over(content, name, limit)
-    start = lambda: engine().with_model(spec, FILE_JOB, work, key=key, priority=LONG)  # noqa: E731
-    wait_for([((FILE_JOB, spec, key), asked((FILE_JOB, spec, key), start))])
-
-
-def _over(
-    content: bytes, name: str, limit: int
-) -> Callable[[RewardModel | FunctionModel, Job], tuple[EditEffects, list[str]]]:
     def work(model: RewardModel | FunctionModel, job: Job) -> tuple[EditEffects, list[str]]:
         dataset = open_dataset(content, name)
         examples = list(islice(chain.from_iterable(item.examples for item in dataset.items()), limit))
@@ -249,7 +227,10 @@ def _over(
             raise RedvizError("No row of this file has a prompt and a response; check its columns.")
         return edit_effects(model, examples, progress=job.progress, total=len(examples)), left_out
 
-    return work
+    button = f"Edit up to {limit} responses in {len(READY_EDITS)} ways"
+    edited: tuple[EditEffects, list[str]] | None = result_of(spec, FILE_JOB, key, work, priority=LONG, button=button)
+    if edited is not None:
+        _effects(*edited)
 
 
 def _effects(effects: EditEffects, left_out: Sequence[str]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from redviz.app.session import ask_again, asked, engine
-from redviz.app.worker import Job
+from redviz.app.worker import SHORT, Job
 from redviz.models.spec import ModelSpec
 from redviz.view.markdown import plain
 
@@ -54,11 +54,62 @@ def _words(job: Job) -> str:
     return f"{job.title}: {job.done} of {job.total}" if job.total > 1 else f"{job.title} …"
 
 
-def result_of(spec: ModelSpec, title: str, key: Hashable, work: Callable[[RewardModel, Job], Any]) -> Any:
-    """The kept result of some work on a model, or None while it is under way (the progress is then on the page)."""
+def result_of(
+    spec: ModelSpec,
+    title: str,
+    key: Hashable,
+    work: Callable[[RewardModel, Job], Any],
+    *,
+    priority: int = SHORT,
+    subject: Hashable = None,
+    button: str = "",
+    note: str = "",
+) -> Any:
+    """The kept result of some work on a model, or None until it is there: what leads to it is then on the page.
+
+    Parameters
+    ----------
+    subject
+        What the job is about, where a demonstration counts it (see :func:`redviz.app.session.asked`).
+    button, note
+        Words of the button that begins it, and what stands under it; without a button the work begins at once.
+    """
     content = repr(key)
-    found = engine().kept(spec, title, content)
-    if found is None:
-        asked_key = (title, spec, content)
-        wait_for([(asked_key, asked(asked_key, lambda: engine().with_model(spec, title, work, key=content)))])
-    return found
+    result = engine().kept(spec, title, content)
+    if result is not None:
+        return result
+    begun = f"redviz.begun.{title}.{hash((spec, content))}"
+    if button and not st.session_state.get(begun):
+        st.button(button, type="primary", on_click=st.session_state.__setitem__, args=(begun, True))
+        if note:
+            st.caption(note)
+    else:
+        wait_for([job_on(spec, title, content, work, priority, subject)])
+    return None
+
+
+def job_on(
+    spec: ModelSpec,
+    title: str,
+    content: str,
+    work: Callable[[RewardModel, Job], Any],
+    priority: int,
+    subject: Hashable = None,
+) -> tuple[Hashable, Job]:
+    """The job of this session for some work on a model, with the key it is asked for under."""
+    key = (title, spec, content)
+    start = lambda: engine().with_model(spec, title, work, key=content, priority=priority)  # noqa: E731
+    return key, asked(key, start, subject=subject)
+
+
+def with_partners(specs: Mapping[str, ModelSpec], work: Callable[..., Any]) -> Callable[[RewardModel, Job], Any]:
+    """Work that also gets the models beside the reward model, as keywords. Nothing of Streamlit is called in it: it runs in the
+    worker's thread, which has no browser session.
+    """
+    running = engine()
+
+    def work_beside(model: RewardModel, job: Job) -> Any:
+        with running.partners(specs) as partners:
+            return work(model, job, **partners)
+
+    return work_beside

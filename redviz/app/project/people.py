@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pandas as pd
@@ -21,7 +21,7 @@ from redviz.annotation.projects import ProjectInfo
 from redviz.app.access import guarded, personal_link
 from redviz.app.annotate.state import store
 from redviz.app.parts.methods_bar import method_names
-from redviz.app.parts.waiting import wait_for
+from redviz.app.parts.waiting import wait_for, with_partners
 from redviz.app.project.state import told
 from redviz.app.session import allowed, engine, partners_for, spec_of, view
 from redviz.app.worker import LONG, Job
@@ -168,13 +168,13 @@ def _wanted(project: ProjectInfo) -> dict[str, Recipe]:
 
 
 def _start(project_id: int, wanted: dict[str, Recipe]) -> None:
-    """Queue the job. Nothing of Streamlit is called in its work: it runs in the worker's thread."""
-    spec, beside, running, kept = spec_of(view()), partners_for(wanted.values()), engine(), store()
+    """Queue the job."""
+    spec, running, kept = spec_of(view()), engine(), store()
 
-    def work(model: RewardModel, job: Job) -> Made:
-        with running.partners(beside) as partners:
-            return make_maps(kept, project_id, model, wanted, Partners(**partners), job.progress)
+    def work(model: RewardModel, job: Job, **partners: Any) -> Made:
+        return make_maps(kept, project_id, model, wanted, Partners(**partners), job.progress)
 
-    key = repr((project_id, wanted))
+    key, beside = repr((project_id, wanted)), partners_for(wanted.values())
     running.drop(spec, MAPS, key)
-    st.session_state[JOBS_OF_MAPS][project_id] = running.with_model(spec, MAPS, work, key=key, priority=LONG)
+    made = running.with_model(spec, MAPS, with_partners(beside, work), key=key, priority=LONG)
+    st.session_state[JOBS_OF_MAPS][project_id] = made
