@@ -59,6 +59,7 @@ def lab(
     options = methods_with_options(method, option or [])[method] if method != "random" else {}
     if method == "random" and option:
         raise RedvizError("The random control has no options; leave --option out.")
+    from redviz.cli.ctrl_c import ctrl_c_between_steps
     from redviz.cli.files import write_text
     from redviz.lab.config import LabConfig
     from redviz.lab.requests import REQUESTS
@@ -92,8 +93,14 @@ def lab(
     typer.echo(f"lab run {run.id} in {shown(str(run.folder))}", err=True)
     training = Lab(config)
     telling = _Lines() if lines else _Bar(config)
+
+    def tell(step: Step) -> None:
+        telling.step(step)
+        heed()
+
     try:
-        work(training, run, on_step=telling.step, on_evaluation=telling.evaluation)
+        with ctrl_c_between_steps() as heed:
+            work(training, run, on_step=tell, on_evaluation=telling.evaluation)
     except KeyboardInterrupt:
         telling.close()
         typer.echo("redviz: Stopped; the same command goes on where it stopped.", err=True)

@@ -46,6 +46,7 @@ def score(
     size = _batch_size(batch_size)
     wanted = methods_with_options(methods, option or [])
     mapping = mapping_of(column or [])
+    from redviz.cli.ctrl_c import ctrl_c_between_steps
     from redviz.credit.ingredients import Partners
     from redviz.credit.recipes import recipes
     from redviz.data.results.row_files import check_can_write
@@ -68,12 +69,18 @@ def score(
     tell_problems(opened, "; the run's log lists more")
     typer.echo(f"run {run.id} in {shown(str(run.folder))}", err=True)
     bar = _Bar(run)
+
+    def progress(done: int, total: int) -> None:
+        heed()
+        bar.show(done, total)
+
     try:
-        if engine == "ray":
-            loading = {name: getattr(model, name) for name in ("device", "trust_remote_code", "allow_pickle")}
-            state = run_parts_on_ray(run, loading=loading, batch_size=size, progress=bar.show)
-        else:
-            state = run_parts(loaded, run, partners=beside, batch_size=size, progress=bar.show)
+        with ctrl_c_between_steps() as heed:
+            if engine == "ray":
+                loading = {name: getattr(model, name) for name in ("device", "trust_remote_code", "allow_pickle")}
+                state = run_parts_on_ray(run, loading=loading, batch_size=size, progress=progress)
+            else:
+                state = run_parts(loaded, run, partners=beside, batch_size=size, progress=progress)
         count = put_together(run, output)
     except (KeyboardInterrupt, Cancelled):
         bar.close()

@@ -125,9 +125,10 @@ class Lab:
 
     def _breathe(self, may_stop: bool = True) -> None:
         """A gap between two parts: wait while paused, leave once stopped."""
-        since = time.perf_counter()
-        self._going.wait()
-        self._waited += time.perf_counter() - since
+        if self.paused:  # else no lock is touched: a KeyboardInterrupt inside wait() would leave it taken, and close() hang
+            since = time.perf_counter()
+            self._going.wait()
+            self._waited += time.perf_counter() - since
         if may_stop and self._stopped.is_set():
             raise Cancelled("The lab run was stopped.")
 

@@ -2,10 +2,9 @@
 
 import csv
 import json
-import os
 import signal
-import subprocess
-import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from redviz.lab.runs import list_lab_runs
 from redviz.lab.steps import Step
 from redviz.lab.training import Lab
 
-ROOT = Path(__file__).parents[2]
 SMALL = ("--steps", "2", "--seed", "3", "--batch-size", "8", "--num-generations", "2", "--micro-batches", "2")
 FLAGS = (*SMALL, "--max-new-tokens", "6", "--device", "cpu", "--learning-rate", "1e-3")
 
@@ -52,46 +50,54 @@ def test_the_command_gives_the_librarys_numbers(home, capsys):
     assert "step" not in capsys.readouterr().err.replace("steps", "")
 
 
-def interrupted(command):
-    """Press Ctrl-C until the command ends, as a person does; what it still said."""
-    for _ in range(12):
-        command.send_signal(signal.SIGINT)
-        try:
-            return command.communicate(timeout=10)[1]
-        except subprocess.TimeoutExpired:
-            continue
-    command.kill()
-    return command.communicate()[1]
+def test_an_interrupted_command_goes_on(home, capsys, monkeypatch):
+    """One press in the middle of a step, where an exception would be dropped: the command ends after that step."""
+    draw, drawn = Lab.draw, []
+
+    def pressed(lab, *given):
+        drawn.append(lab.done + 1)
+        if drawn[-1] in (3, 4):
+            with suppress(KeyboardInterrupt):  # as a callback of C code does
+                signal.raise_signal(signal.SIGINT)
+        return draw(lab, *given)
+
+    monkeypatch.setattr(Lab, "draw", pressed)
+    command = ["lab", "--method", "sparse", *FLAGS, "--steps", "2000", "--lines"]
+    for kept in (3, 4):
+        assert main(command) == 1
+        err = capsys.readouterr().err
+        assert err.endswith("redviz: Stopped; the same command goes on where it stopped.\n") and "Traceback" not in err
+        assert drawn.pop() == kept and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        (run,) = list_lab_runs()
+        assert run.state == "stopped" and len(run.steps()) == kept
+    assert err.count("step 4 ") == 1 and "step 3 " not in err, (
+        "the second command went on after the first one's last step"
+    )
 
 
-def test_an_interrupted_command_goes_on(home):
-    command = [
-        sys.executable,
-        "-m",
-        "redviz",
-        "lab",
-        "--method",
-        "sparse",
-        *FLAGS,
-        "--steps",
-        "2000",
-        "--lines",
-    ]  # never done before the signal comes
-    environment = {**os.environ, "REDVIZ_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as started:
-        for line in started.stderr:
-            if line.startswith("step 2 "):
-                break
-        rest = interrupted(started)
-        assert started.returncode == 1 and "the same command goes on" in rest and "Traceback" not in rest
-    (run,) = list_lab_runs()
-    assert run.state == "stopped" and 2 <= len(run.steps()) < 2000
-    kept = len(run.steps())
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as again:
-        line = next(line for line in again.stderr if line.startswith("step "))
-        assert line.startswith(f"step {kept + 1} ")
-        interrupted(again)
-        assert again.returncode == 1
+def test_a_second_press_ends_the_command_at_once(home, capsys, monkeypatch):
+    def pressed(lab, *given):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("it went on")
+
+    monkeypatch.setattr(Lab, "draw", pressed)
+    assert main(["lab", "--method", "sparse", *FLAGS]) == 1
+    assert "Stopped; the same command goes on" in capsys.readouterr().err
+
+
+def test_an_interrupt_between_steps_leaves_no_lock_that_close_waits_for(monkeypatch):
+    """Condition's ``__exit__`` is Python code: a KeyboardInterrupt on its first line leaves the lock taken, and close() hung."""
+    lab = Lab(LabConfig(method="sparse", batch=4, group=2, micro_batches=2, max_new_tokens=2, steps=2, device="cpu"))
+
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Condition, "__exit__", interrupted)
+        next(lab.run())
+    assert not lab._going._cond._lock.locked()
+    lab.close()
 
 
 @pytest.mark.parametrize(
