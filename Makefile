@@ -1,5 +1,6 @@
 # make app    the app on http://localhost:8501
 # make test   lint, rooms, types and every test but the slow ones
+# make test-slow   the slow tests, and all that drive a browser
 # Nothing is needed beforehand but Python 3.11+ and make: the first run fills .venv.
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ test: lint rooms types chromium
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 test-slow: $(DEV) $(RAY) chromium
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow or browser"
 
 lint: $(DEV)
 	$(BIN)/ruff check .

@@ -34,15 +34,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.xdist_group("browser"))  # one worker, one Chromium
-            if in_ci():  # on a starved machine a click may meet a redraw; the summary names what ran twice
-                item.add_marker(pytest.mark.flaky(reruns=1))
-
-
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes are named by their length: a gzip header holds the time, and two workers must collect the same names."""
     return f"{argname}-{len(val)}-bytes" if isinstance(val, bytes) else None

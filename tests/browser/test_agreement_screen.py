@@ -7,14 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
-from serve import serving
 
 import redviz
 from redviz.annotation.map_pairs import add_maps, choose_pair, next_pair, preferences
 from redviz.annotation.people import add_annotators
 from redviz.annotation.projects import create_project
 from redviz.annotation.queue import next_assignment
-from redviz.annotation.store import open_store
 from redviz.annotation.tables import Item
 from redviz.credit.recipes import recipes
 from redviz.data.labels.labels import Annotation, LabelledItem, Mark
@@ -25,7 +23,6 @@ from redviz.records import Example
 
 pytestmark = pytest.mark.browser
 
-ROOT = Path(__file__).parents[2]
 WAIT = 180_000  # ms
 PROMPT = "Review the film."
 MARKED = {
@@ -70,22 +67,12 @@ def make_projects(store):
 
 
 @pytest.fixture(scope="module")
-def ranking():
-    return {}
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory, ranking):
-    home = tmp_path_factory.mktemp("home")
-    store = open_store(f"sqlite:///{home}/redviz.db")
-    ranking["of maps"] = make_projects(store)
-    store.close()
-    with serving(ROOT / "app.py", ROOT, REDVIZ_HOME=str(home)) as url:
-        yield url
+def ranking(store):
+    return make_projects(store)
 
 
 @pytest.fixture
-def screen(app):
+def screen(app, ranking):
     opened = app(f"/?methods={METHODS}")
     opened.get_by_role("link", name="Agreement").first.click()
     opened.get_by_text("Labels of", exact=True).wait_for()
@@ -143,6 +130,7 @@ def test_a_project_s_figures_are_the_library_s_and_can_be_taken_away(screen):
     assert screen.errors == [] and screen.locator("img[src='x']").count() == 0
 
 
+@pytest.mark.slow
 def test_removals_of_an_uploaded_file_s_responses_and_the_next_click_where_nobody_overlaps(screen, tmp_path):
     rows = [
         {"text": item.response, "label": [[m.start, m.end, m.grade] for m in item.annotations[0].marks], "user": "ada"}
@@ -166,11 +154,11 @@ def test_removals_of_an_uploaded_file_s_responses_and_the_next_click_where_nobod
     assert screen.errors == []
 
 
+@pytest.mark.slow
 def test_a_project_of_maps_shows_the_ranking_and_an_empty_one_the_way_on(screen, ranking):
     pick(screen, "Project", "Two maps")
-    want = ranking["of maps"]
-    best, last = want.methods[0].label, want.methods[-1].label
-    screen.get_by_text(f"prefers RED to ABC with probability {want.chance(best, last):.2f}").wait_for()
+    best, last = ranking.methods[0].label, ranking.methods[-1].label
+    screen.get_by_text(f"prefers RED to ABC with probability {ranking.chance(best, last):.2f}").wait_for()
     assert (best, last) == ("red", "abc")
     pick(screen, "Project", "Nothing yet")
     screen.get_by_text("Nobody has submitted an item of this project yet").wait_for()

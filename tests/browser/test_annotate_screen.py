@@ -32,6 +32,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
+    """Of a server with a lead code, which no other file needs."""
     return tmp_path_factory.mktemp("home")
 
 
@@ -167,6 +168,7 @@ def test_fifty_judgements_typed_quickly_all_arrive(address, store, project, pad)
     assert [(text, grade) for text, _, _, grade in spans(store, made)] == [(f"w{n}", n % 5 - 2.0) for n in range(50)]
 
 
+@pytest.mark.slow
 def test_two_people_judge_one_response_at_once(address, store, project, pad):
     made, people = project("one two three four", people=("Ada", "Grace"), overlap=2)
     both = [pad(address, person) for person in people]
@@ -197,6 +199,7 @@ def test_two_tabs_of_one_person_keep_both_tabs_marks(address, store, project, pa
     assert [text for text, *_ in spans(store, made)] == ["one", "three"]
 
 
+@pytest.mark.slow
 def test_a_personal_link_reaches_no_screen_that_shows_credits(address, project, pad, page):
     _, (ada,) = project("A fine film.")
     pad(address, ada)
@@ -298,6 +301,7 @@ def test_a_page_that_reaches_a_living_server_no_more_opens_itself_again(address,
     assert [mark.start for mark in marks_of(store, assignment.id)] == [0]
 
 
+@pytest.mark.slow
 def test_a_map_is_revealed_after_submitting_and_never_after_a_skip(address, store, project, pad):
     made, (ada,) = project("A superb film.", "A dull film.", reveal_method="red")
     with store.reading() as session:
@@ -323,6 +327,7 @@ def test_a_map_is_revealed_after_submitting_and_never_after_a_skip(address, stor
     assert [(state, seen is not None) for state, seen in rows[-2:]] == [("skipped", False), ("submitted", True)]
 
 
+@pytest.mark.slow
 def test_the_better_of_two_unnamed_maps_is_chosen(address, store, project, page):
     made, (ada,) = project("A superb film.", task="maps")
     with store.reading() as session:

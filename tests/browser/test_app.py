@@ -1,13 +1,11 @@
 """The app as a person meets it: open, pick, hover, pin, move a knob, export, copy a link, paste hostile text."""
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 import tiny
 from playwright.sync_api import expect
-from safetensors.torch import load_file, save_file
 from serve import serving
 
 from redviz.data.gallery import load_gallery
@@ -62,6 +60,7 @@ def test_the_first_strips_appear_without_any_choice(app):
     assert opened.errors == []
 
 
+@pytest.mark.slow
 def test_another_response_of_the_gallery(app):
     opened = app()
     opened.get_by_role("radio", name="B", exact=True).click()
@@ -84,6 +83,7 @@ def test_hover_and_pin_reach_strips_curves_and_panel(app):
     assert opened.errors == []
 
 
+@pytest.mark.slow
 def test_gamma_moves_the_curves_without_another_model_run(app):
     opened = app()
     before = forward_passes(opened)
@@ -103,6 +103,8 @@ def test_the_report_opens_offline_and_runs_nothing(app, chromium, tmp_path):
     paste(opened, HOSTILE)
     shows(opened, "<script>")
     settled(opened)
+    seen = strip_text(opened)
+    assert all(mark in seen for mark in ("↵", "→", "·", "∅", "👨‍👩‍👧", "مرحبا")) and opened.errors == []
     opened.get_by_role("radio", name="Export and link").click()
     with opened.expect_download() as download:
         opened.get_by_role("button", name="Report (HTML)").first.click()
@@ -139,33 +141,7 @@ def test_a_link_to_pasted_text_reopens_it_after_another_page(app):
     assert again.locator(".rv .u.pin").count() == 1
 
 
-def test_hostile_text_is_shown_as_it_is_and_every_cell_can_be_pinned(app):
-    opened = app(viewport={"width": 1280, "height": 2000})  # every line on the screen, so that a click finds it
-    paste(opened, HOSTILE)
-    shows(opened, "<script>")
-    settled(opened)
-    cells = opened.locator(".rv .text .u:not(.close)")
-    for i in range(cells.count()):
-        cell = cells.nth(i)
-        for _ in range(20):  # the page may still move between looking and clicking, as a result below arrives
-            # a cell with a line break in it has a box on each line: aim at the middle of the widest
-            x, y, width = cell.evaluate(
-                """n => { const r = [...n.getClientRects()].sort((a, b) => b.width - a.width)[0];
-                          return [r.x + r.width / 2, r.y + r.height / 2, r.width]; }"""
-            )
-            assert width >= 3, cell.inner_text()
-            opened.mouse.click(x, y)
-            if opened.locator(".rv .text .u.pin").get_attribute("data-u") == str(i):
-                break
-            opened.wait_for_timeout(100)
-        assert opened.locator(".rv .text .u.pin").get_attribute("data-u") == str(i)
-    shown = strip_text(opened)
-    for mark in "↵→·∅":
-        assert mark in shown
-    assert "👨‍👩‍👧" in shown and "مرحبا" in shown
-    assert opened.errors == []
-
-
+@pytest.mark.slow
 def test_the_chosen_source_stays_when_it_is_clicked_again(app):
     opened = app()
     for _ in range(2):
@@ -174,6 +150,7 @@ def test_the_chosen_source_stays_when_it_is_clicked_again(app):
     expect(opened.get_by_role("radio", name="Paste")).to_be_checked(timeout=SLOW)
 
 
+@pytest.mark.slow
 def test_four_thousand_tokens(app):
     opened = app()
     paste(opened, "The film is superb and dull in turns. " * 500)
@@ -186,6 +163,7 @@ def test_four_thousand_tokens(app):
     assert opened.errors == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("response", "sentence"),
     [("   ", "The response is empty"), ("", "The response is empty")],
@@ -196,52 +174,15 @@ def test_an_empty_response_is_refused_in_one_sentence(app, response, sentence):
     opened.get_by_text(sentence).wait_for()
 
 
-BAD_MODELS = {
-    "no model": ("is no model folder", lambda folder: None),
-    "six labels": ("choose with", lambda folder: tiny.save(folder, labels=6)),
-    "an adapter": (
-        "LoRA adapter of",
-        lambda folder: (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/base"}'),
-    ),
-    "pickled": ("pickled weights", lambda folder: pickled(tiny.save(folder))),
-    "unknown": ("unknown architecture", lambda folder: (folder / "config.json").write_text('{"model_type": "zzz"}')),
-    "own code": ("its own code is needed", lambda folder: own_code(tiny.save(folder))),
-    "two models": (
-        "holds two models",
-        lambda folder: (tiny.save(folder) / "model.safetensors.index.json").write_text("{}"),
-    ),
-    "weights missing": ("would be random", lambda folder: without_head(tiny.save(folder))),
-}
-
-
-def pickled(folder):
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-
-
-def own_code(folder):
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(
-        json.dumps({**config, "model_type": "own", "auto_map": {"AutoModel": "own.Own"}})
-    )
-
-
-def without_head(folder):
-    weights = load_file(folder / "model.safetensors")
-    del weights["score.weight"]
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-
-
-@pytest.mark.parametrize("kind", BAD_MODELS)
-def test_a_bad_model_is_refused_in_one_sentence(app, tmp_path, kind):
-    sentence, make = BAD_MODELS[kind]
-    make(tmp_path)
+def test_a_bad_model_is_refused_in_one_sentence(app, tmp_path):
+    (tiny.save(tmp_path) / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
     opened = app(f"/?model={tmp_path}", strips=False)
     opened.get_by_role("button", name="Load this model").click()  # a link alone loads nothing
-    opened.get_by_text(sentence).first.wait_for()
+    opened.get_by_text("pickled weights").first.wait_for()
     assert "Traceback" not in opened.locator("body").inner_text()
 
 
-@pytest.mark.parametrize("path", ["/model", "/dataset"])
+@pytest.mark.parametrize("path", [pytest.param("/model", marks=pytest.mark.slow), "/dataset"])
 def test_a_page_opened_first_on_a_fresh_server_has_its_sidebar(page, tmp_path, path):
     with serving(ROOT / "app.py", ROOT, REDVIZ_HOME=str(tmp_path)) as url:
         opened = page()

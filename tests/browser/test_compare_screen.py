@@ -55,6 +55,7 @@ def paste(opened, responses):
     opened.get_by_role("button", name="Compare them").click()
 
 
+@pytest.mark.slow
 def test_a_gallery_item_opens_with_all_its_responses_and_the_numbers_of_compare(screen, model):
     item = load_gallery()[0]
     found = redviz.compare(model, item.prompt, [response.text for response in item.responses], ["red"])
@@ -87,6 +88,7 @@ def test_a_pasted_pair_parts_where_compare_says_and_outlives_its_page(screen, mo
     assert screen.errors == []
 
 
+@pytest.mark.slow
 def test_equal_and_empty_responses_are_refused_in_one_sentence(screen):
     paste(screen, [PAIR[0], PAIR[0]])
     screen.get_by_text("Responses A and B are the same text").wait_for()
@@ -95,6 +97,7 @@ def test_equal_and_empty_responses_are_refused_in_one_sentence(screen):
     assert "Traceback" not in screen.locator("body").inner_text()
 
 
+@pytest.mark.slow
 def test_one_response_under_two_models(screen, tmp_path, model):
     tiny.save(tmp_path)
     screen.get_by_text("Two models", exact=True).click()

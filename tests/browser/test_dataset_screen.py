@@ -1,11 +1,8 @@
-"""The Data set screen in a real Chromium: open, score, read the results, cancel and resume a run, refuse hostile files."""
+"""The Data set screen in a real Chromium: open, score, read the results, cancel and resume a run."""
 
-import gzip
 import json
 import re
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 pytestmark = pytest.mark.browser
@@ -77,6 +74,7 @@ def test_a_small_file_is_understood_scored_summed_up_and_opened_in_inspect(scree
     assert screen.locator("img[src='x'], img[src*='nowhere']").count() == 0
 
 
+@pytest.mark.slow
 def test_a_run_is_cancelled_and_resumed(screen, tmp_path):
     give(screen, tmp_path / "many.jsonl", "\n".join(pairs(1500, 100)).encode())
     screen.get_by_role("button", name="Score 3,000 responses with RED").click()
@@ -96,18 +94,7 @@ def test_a_run_is_cancelled_and_resumed(screen, tmp_path):
     assert screen.errors == []
 
 
-def test_a_zip_bomb_and_a_parquet_of_nested_nonsense_are_refused_in_one_sentence(screen, tmp_path):
-    give(screen, tmp_path / "bomb.jsonl.gz", gzip.compress(b"\0" * (64 << 20)))
-    screen.get_by_text(re.compile(r"bomb\.jsonl\.gz expands to more than 300 times its size")).wait_for()
-    kind = pa.list_(pa.int8())
-    for _ in range(40):
-        kind = pa.list_(kind)
-    pq.write_table(pa.table({"chosen": pa.array([None], kind)}), tmp_path / "deep.parquet")
-    screen.locator("input[type=file]").first.set_input_files(tmp_path / "deep.parquet")
-    screen.get_by_text(re.compile(r"deep\.parquet .*deep")).last.wait_for()
-    assert screen.get_by_role("button", name=re.compile("Score")).count() == 0 and screen.errors == []
-
-
+@pytest.mark.slow
 def test_unknown_columns_give_a_form_and_formulas_stay_text(screen, tmp_path):
     give(screen, tmp_path / "odd.csv", f'q,better,worse\nHow?,=1+1,@cmd\n"{HOSTILE}",+2,-3\n'.encode())
     screen.get_by_text("say which one is which").wait_for()

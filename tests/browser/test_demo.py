@@ -1,37 +1,25 @@
 """A demonstration in a real Chromium: no files, no long texts, nothing kept, and a view that starts again when nobody is there."""
 
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from serve import serving
 
 from redviz.app.demonstration import NO_FILES
 from redviz.data.gallery import load_gallery
 
 pytestmark = pytest.mark.browser
 
-ROOT = Path(__file__).parents[2]
 SLOW = 60_000  # ms
-IDLE_MINUTES = 3
+IDLE_MINUTES = 3  # of the demonstration of conftest.py
 FIRST = load_gallery()[0].responses[0].text
 COUNTDOWN = "[data-redviz=idle]"
 QUIET = "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="module")
-def address(home):
-    with serving(
-        ROOT / "app.py", ROOT, REDVIZ_HOME=str(home), REDVIZ_DEMO="1", REDVIZ_IDLE_MINUTES=str(IDLE_MINUTES)
-    ) as url:
-        yield url
-    assert list(home.iterdir()) == []  # after everything that the tests did
+@pytest.fixture
+def address(demo_address):
+    return demo_address
 
 
 @pytest.fixture
@@ -102,6 +90,7 @@ def takes_no_files(opened, times=1):
     assert opened.locator("[data-testid=stFileUploader], input[type=file]").count() == 0
 
 
+@pytest.mark.slow
 def test_no_screen_takes_a_file(app):
     opened = checked(app())
     opened.get_by_text("It keeps nothing, takes no files and up to 4,000 characters").wait_for()
@@ -125,6 +114,7 @@ def test_no_screen_takes_a_file(app):
     assert opened.errors == []
 
 
+@pytest.mark.slow
 def test_a_text_that_is_too_long_is_refused_and_stays_where_it_was_written(app):
     opened = checked(app())
     refused = opened.get_by_text("this demonstration takes 4,000, so shorten it")
@@ -203,5 +193,5 @@ def test_any_screen_goes_back_to_the_start_and_the_start_stays_as_it_is(visitor)
     assert text(opened) == FIRST and "learn" not in opened.url and "scene" not in opened.url
     opened.evaluate("window.here = true")
     opened.clock.fast_forward((60 * IDLE_MINUTES + 1) * 1000)  # nothing to put back: no countdown, no new session
-    opened.wait_for_timeout(1000)
+    opened.wait_for_function("() => Date.now() - window[Symbol.for('redviz.idle')].last < 1000")  # it has looked since
     assert opened.locator(COUNTDOWN).count() == 0 and opened.evaluate("window.here") is True

@@ -6,10 +6,8 @@ import io
 import json
 import re
 import sys
-import zipfile
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import expect
@@ -24,18 +22,13 @@ PAIR = {"prompt": "How was the film?", "chosen": "Superb and moving.", "rejected
 GOOD = json.dumps(PAIR).encode()
 BAD = b"\xff" * 9  # no row of it can be read, so that the refusal names the file
 FORMULA = '=HYPERLINK("http://nowhere.example")'
-NAMES = {
-    "html": ("<img src=x onerror=alert(1)>.jsonl", "<img src=x onerror=alert(1)>.jsonl"),
+MARKUP = "<img src=x onerror=alert(1)> $x$ **b** [l](javascript:alert(1)) :red[x].jsonl"
+NAMES = {  # as given, and as shown
+    "markup": (MARKUP, MARKUP),
+    "address": ("www.nowhere.example a@nowhere.example.jsonl", None),
     "quotes": ("a\"b'c`d.jsonl", "a%22b'c`d.jsonl"),
     "line ends": ("a\r\nb\u2028c\x85d.jsonl", None),
-    "folders above": ("../../x.jsonl", "x.jsonl"),
-    "folders of Windows": ("..\\..\\x.jsonl", "x.jsonl"),
-    "long": ("n" * 240 + ".jsonl", "n" * 60 + "…" + "n" * 10 + ".jsonl"),
-    "emoji": ("🎬🍿.jsonl", "🎬🍿.jsonl"),
-    "reversed": ("\u202elnosj.exe.jsonl", "lnosj.exe.jsonl"),
-    "Markdown": ("$x$ **b** [l](javascript:alert(1)) :red[x].jsonl", "$x$ **b** [l](javascript:alert(1)) :red[x].jsonl"),
-    "address": ("www.nowhere.example a@nowhere.example.jsonl", None),
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -108,7 +101,7 @@ def opens(screen, content=GOOD, name="good.jsonl"):
     safe(screen)
 
 
-@pytest.mark.parametrize("size", [MOST + 10, 300])
+@pytest.mark.parametrize("size", [MOST + 10, pytest.param(300, marks=pytest.mark.slow)])
 def test_a_file_that_is_too_large_stays_in_the_browser(screen, tmp_path, size):
     give(screen, sparse(tmp_path / "big.jsonl", size * MB))
     screen.get_by_text(f"File must be {MOST}.0MB or smaller").wait_for(state="attached")
@@ -119,6 +112,7 @@ def test_a_file_that_is_too_large_stays_in_the_browser(screen, tmp_path, size):
     assert len(screen.sent) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the server's memory from /proc")
 def test_300_mb_sent_past_the_browser_s_limit_are_refused_and_never_held(screen, address):
     opens(screen)
@@ -136,79 +130,13 @@ def test_300_mb_sent_past_the_browser_s_limit_are_refused_and_never_held(screen,
     opens(screen, name="after.jsonl")
 
 
-def zip_bomb():
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("rows.jsonl", b"\0" * (64 * MB))
-    return held.getvalue()
-
-
-def nested(depth, value):
-    kind = pa.list_(pa.int8())
-    for _ in range(depth):
-        kind = pa.list_(kind)
-    return parquet(pa.table({"chosen": pa.array([value], kind), "rejected": pa.array([value], kind)}))
-
-
-def odd():
-    inner = {"a": [{"b": [{"c": [[[1, None]]]}]}]}
-    return parquet(pa.table({"prompt": [inner], "chosen": [[inner]], "rejected": [[inner, inner]]}))
-
-
-def parquet(table):
-    held = io.BytesIO()
-    pq.write_table(table, held)
-    return held.getvalue()
-
-
-HOSTILE = {
-    "a zip bomb": (zip_bomb, "bomb.jsonl.gz", "bomb.jsonl.gz is a zip archive, not .jsonl.gz; unpack or convert it"),
-    "a gzip bomb": (
-        lambda: gzip.compress(b"\0" * (64 * MB)),
-        "zeros.jsonl.gz",
-        "zeros.jsonl.gz expands to more than 300 times its size",
-    ),
-    "a bomb of many members": (
-        lambda: gzip.compress(b"\n" * (8 * MB)) * 16,
-        "members.jsonl.gz",
-        "members.jsonl.gz expands to more than 300 times its size",
-    ),
-    "gzip in gzip": (lambda: gzip.compress(gzip.compress(GOOD)), "twice.jsonl.gz", "line 1 is not UTF-8"),
-    "half a gzip": (lambda: gzip.compress(GOOD * 99)[:-9], "half.jsonl.gz", "cut off inside its gzip stream; fetch it"),
-    "Parquet of deep lists": (lambda: nested(40, None), "deep.parquet", "deep.parquet nests its columns more than"),
-    "half a Parquet": (lambda: odd()[:-9], "half.parquet", "half.parquet is a Parquet file that was cut off"),
-    "a spoilt Parquet": (
-        lambda: b"PAR1" + b"\x15\x02\x19" * 50 + b"\x96\0\0\0PAR1",
-        "spoilt.parquet",
-        "spoilt.parquet is a damaged Parquet file",
-    ),
-    "JSON nested too deep": (lambda: b"[" * 200_000, "deep.jsonl", "lists nested too deeply"),
-    "rows shorter than their header": (
-        lambda: b"prompt,chosen,rejected\n=1+1\n",
-        "short.csv",
-        "1 cell, but the header",
-    ),
-    "a spreadsheet": (lambda: b"PK\x03\x04" + b"\0" * 99, "table.xlsx", "has an ending that is not read here; use one"),
-}
-
-
-@pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_file_is_refused_in_one_sentence(screen, kind):
-    make, name, sentence = HOSTILE[kind]
-    give(screen, make(), name)
-    refused(screen, sentence)
+def test_a_hostile_file_is_refused_in_one_sentence(screen):
+    give(screen, gzip.compress(b"\0" * (64 * MB)), "zeros.jsonl.gz")
+    refused(screen, "zeros.jsonl.gz expands to more than 300 times its size")
     opens(screen)
 
 
-def test_a_parquet_of_nested_nonsense_that_looks_like_pairs_is_refused(screen):
-    give(screen, odd(), "odd.parquet")
-    refused(
-        screen,
-        "odd.parquet looks like TRL preference, but none of its first rows can be read (line 1: prompt is an object",
-    )
-
-
-@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("kind", ["markup", *(pytest.param(kind, marks=pytest.mark.slow) for kind in list(NAMES)[1:])])
 def test_a_hostile_name_is_text(screen, kind):
     name, shown = NAMES[kind]
     give(screen, BAD, name)
@@ -218,6 +146,7 @@ def test_a_hostile_name_is_text(screen, kind):
     opens(screen, name=name)
 
 
+@pytest.mark.slow
 def test_a_hostile_name_stays_text_and_in_its_folder_through_a_run(screen, tmp_path_factory):
     opens(screen, name="../../<img src=x onerror=alert(1)> www.nowhere.example.jsonl")
     screen.get_by_role("button", name="Score 2 responses with RED").click()
@@ -232,6 +161,7 @@ def test_a_hostile_name_stays_text_and_in_its_folder_through_a_run(screen, tmp_p
     assert kept and all(path.name == "content.jsonl" and path.parent.parent.name == "runs" for path in kept)
 
 
+@pytest.mark.slow
 def test_formulas_come_back_as_text_in_what_is_downloaded(screen):
     cells = ["=1+1", "@SUM(1)", "+2", "-3", "\t=1", FORMULA]
     table = io.StringIO()

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import re
 import zipfile
 from pathlib import Path
@@ -83,27 +82,9 @@ def press(opened, name):
     opened.get_by_role("button", name=name, exact=True).click()
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("REDVIZ_HOME", str(tmp_path))  # of the test too, which reads what the server writes
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    """A server for some tests, and its home."""
-    folder = tmp_path_factory.mktemp("lab")
-    with serving(ROOT / "app.py", ROOT, REDVIZ_HOME=str(folder)) as url:
-        yield url, folder
-
-
-def test_a_small_run_is_drawn_compared_and_downloaded_as_it_was(page, served, monkeypatch, tmp_path):
-    url, folder = served
-    monkeypatch.setenv("REDVIZ_HOME", str(folder))
-    opened = lab(page(), url)
-    opened.get_by_role("radio", name="Curves", exact=True).click()
-    opened.get_by_text("No experiment yet").wait_for()
-    press(opened, "Set up an experiment")
+def test_a_small_run_is_drawn_compared_and_downloaded_as_it_was(page, address, home, monkeypatch, tmp_path):
+    monkeypatch.setenv("REDVIZ_HOME", str(home))  # of the test too, which reads what the server writes
+    opened = lab(page(), address)
     set_up(opened, steps=3)
     opened.get_by_text("6 of 6 steps").wait_for()
     state(opened, "done")
@@ -136,10 +117,10 @@ def test_a_small_run_is_drawn_compared_and_downloaded_as_it_was(page, served, mo
     assert opened.errors == []
 
 
-def test_a_run_grows_outlives_its_page_pauses_stops_and_goes_on(page, served, monkeypatch):
-    url, folder = served
-    monkeypatch.setenv("REDVIZ_HOME", str(folder))
-    opened = lab(page(), url)
+@pytest.mark.slow
+def test_a_run_grows_outlives_its_page_pauses_stops_and_goes_on(page, address, home, monkeypatch):
+    monkeypatch.setenv("REDVIZ_HOME", str(home))
+    opened = lab(page(), address)
     set_up(opened, steps=500)
     grows(opened, 1)
     opened.locator(REWARD).wait_for()
@@ -155,10 +136,8 @@ def test_a_run_grows_outlives_its_page_pauses_stops_and_goes_on(page, served, mo
 
     press(opened, "Pause")
     state(opened, "paused")
-    opened.wait_for_timeout(2500)
-    paused = done(opened)
-    opened.wait_for_timeout(3000)
-    assert done(opened) == paused
+    (paused,) = {sum(len(run.steps()) for run in list_lab_runs() if run.config.steps == 500)}
+    opened.get_by_text(re.compile(f"^{paused:,} of ")).first.wait_for()
     press(opened, "Resume")
     grows(opened, paused)
     press(opened, "Stop")
@@ -193,9 +172,11 @@ def tuned_is_another_policy(folder: Path, runs: list[LabRun]) -> None:
     assert not all(torch.equal(found[name], began[name]) for name in began)
 
 
-def test_a_killed_server_leaves_an_interrupted_run_that_goes_on(page, home):
+@pytest.mark.slow
+def test_a_killed_server_leaves_an_interrupted_run_that_goes_on(page, tmp_path, monkeypatch):
+    monkeypatch.setenv("REDVIZ_HOME", str(tmp_path))
     port = free_port()
-    server = start(ROOT / "app.py", ROOT, port, REDVIZ_HOME=str(home))
+    server = start(ROOT / "app.py", ROOT, port, REDVIZ_HOME=str(tmp_path))
     try:
         opened = lab(page(), f"http://localhost:{port}")
         set_up(opened, steps=500)
@@ -205,7 +186,7 @@ def test_a_killed_server_leaves_an_interrupted_run_that_goes_on(page, home):
         server.wait()
     run = next(run for run in list_lab_runs() if run.steps())
     before = [step.reward for step in run.steps()]
-    with serving(ROOT / "app.py", ROOT, REDVIZ_HOME=str(home)) as address:
+    with serving(ROOT / "app.py", ROOT, REDVIZ_HOME=str(tmp_path)) as address:
         opened = lab(page(), address)
         opened.get_by_role("radio", name="Curves", exact=True).click()
         state(opened, "interrupted")
@@ -219,24 +200,24 @@ def test_a_killed_server_leaves_an_interrupted_run_that_goes_on(page, home):
     assert len(after) > len(before) and after[: len(before)] == before  # as if never interrupted
 
 
-def test_a_public_server_writes_nothing_bounds_a_run_and_shows_it_to_its_visitor_alone(page, home):
-    with serving(ROOT / "app.py", ROOT, REDVIZ_HOME=str(home), REDVIZ_DEMO="1") as address:
-        opened = lab(page(), address)
-        opened.get_by_text("This is a public demo").wait_for()
-        number(opened, "Seeds", 2)
-        set_up(opened, steps=4)
-        opened.get_by_text("8 of 8 steps").wait_for()
-        state(opened, "done")
-        assert len(drawn(opened)["RED"]) == 4
-        assert len(download(opened, "Curves (JSONL)").read_text().splitlines()) == 8
-        assert opened.get_by_role("button", name="Weights (ZIP)").count() == 0
-        other = lab(page(), address)
-        other.get_by_role("radio", name="Curves", exact=True).click()
-        other.get_by_text("No experiment yet").wait_for()
-        assert opened.errors == other.errors == []
-    assert not (home / "lab").exists() and os.listdir(home) == []
+@pytest.mark.slow
+def test_a_public_server_writes_nothing_bounds_a_run_and_shows_it_to_its_visitor_alone(page, demo_address, demo_home):
+    opened = lab(page(), demo_address)
+    opened.get_by_text("This is a public demo").wait_for()
+    number(opened, "Seeds", 2)
+    set_up(opened, steps=4)
+    opened.get_by_text("8 of 8 steps").wait_for()
+    state(opened, "done")
+    assert len(drawn(opened)["RED"]) == 4
+    assert len(download(opened, "Curves (JSONL)").read_text().splitlines()) == 8
+    assert opened.get_by_role("button", name="Weights (ZIP)").count() == 0
+    other = lab(page(), demo_address)
+    other.get_by_role("radio", name="Curves", exact=True).click()
+    other.get_by_text("No experiment yet").wait_for()
+    assert opened.errors == other.errors == [] and list(demo_home.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [420, 1280])
 def test_the_form_says_what_is_wrong_and_a_phone_scrolls_down_only(page, address, width):
     opened = lab(page(viewport={"width": width, "height": 900}), address)

@@ -95,7 +95,9 @@ def turned(opened, scene, knob, value):
     opened.wait_for_function(f"(before) => {DRAWN} !== before", arg=before)
 
 
-@pytest.mark.parametrize("name", list(SCENES))
+@pytest.mark.parametrize(
+    "name", [name if name == "monte-carlo" else pytest.param(name, marks=pytest.mark.slow) for name in SCENES]
+)
 def test_a_scene_is_reached_by_next_its_knobs_move_its_figure_and_its_answer_unfolds(name, walk):
     scene, names = SCENES[name], list(SCENES)
     at = names.index(name)
@@ -119,6 +121,7 @@ def test_a_scene_is_reached_by_next_its_knobs_move_its_figure_and_its_answer_unf
     assert walk.evaluate(f"{MAIN}.scrollWidth <= {MAIN}.clientWidth")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["exact", "monte-carlo"])
 def test_a_phone_scrolls_down_not_sideways(name, learn):
     opened = learn(f"?scene={name}", viewport={"width": 420, "height": 900})
@@ -176,6 +179,7 @@ def test_a_link_reopens_the_scene_with_its_knobs(learn):
     settled(second, scene="monte-carlo", discount="0.95", difference="paper")
 
 
+@pytest.mark.slow
 def test_a_bad_knob_or_scene_of_a_link_is_said_in_one_sentence(learn):
     opened = learn("?scene=mix&mix=7&review=film-paper-harbour%2Fb")
     opened.get_by_text("Part of this link could not be followed (mix is '7'; give a number from 0 to 1)").wait_for()
@@ -191,7 +195,9 @@ def test_a_bad_knob_or_scene_of_a_link_is_said_in_one_sentence(learn):
     "query, text, methods",
     [
         ("scene=telescoping&start=zero_base", UMBRELLA.response, ["RED"]),
-        ("scene=kl&estimator=k3", gallery_example("film-copper-moon/a").response, ["KL"]),
+        pytest.param(
+            *("scene=kl&estimator=k3", gallery_example("film-copper-moon/a").response, ["KL"]), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_scene_opens_in_inspect_with_what_it_shows(query, text, methods, learn):

@@ -11,7 +11,6 @@ from redviz.credit.recipes import METHODS
 from redviz.data.gallery import load_gallery
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=180_000)
 
 SHORT = "film-quiet-street/c"  # one dull bore: few words, so that every method is quick
 
@@ -28,6 +27,7 @@ def wait_for_bands(opened, count):
     expect(opened.locator(".rv .card")).to_have_count(count)
 
 
+@pytest.mark.slow
 def test_methods_of_every_family_side_by_side(app):
     names = ["red", "red_closed", "rollout", "grad_x_input", "occlusion", "shapley", "dpo", "treg", "uniform"]
     opened = app(view(names))
@@ -59,6 +59,7 @@ def test_a_method_is_added_from_the_picker_with_its_options(app):
     opened.wait_for_function("() => decodeURIComponent(location.search).includes('pad')")
 
 
+@pytest.mark.slow
 def test_a_method_that_refuses_says_why_and_the_others_stay(app):
     opened = app(view(["red", "deeplift"]))
     opened.get_by_text("use ig").first.wait_for()
@@ -70,6 +71,7 @@ def test_a_method_that_refuses_says_why_and_the_others_stay(app):
     opened.get_by_role("combobox", name=re.compile("Policy")).wait_for()
 
 
+@pytest.mark.slow
 def test_a_rule_scores_the_item_that_was_written_for_it(app):
     item = next(item for item in load_gallery() if item.rule == "rule:exact-answer")
     opened = app(f"/?example={item.id}/a")
@@ -89,6 +91,7 @@ def test_a_rule_scores_the_item_that_was_written_for_it(app):
     assert opened.errors == []
 
 
+@pytest.mark.slow
 def test_pasted_code_is_read_and_never_run(app, tmp_path):
     trap = tmp_path / "ran"
     opened = app(
@@ -105,6 +108,7 @@ def test_pasted_code_is_read_and_never_run(app, tmp_path):
     assert not trap.exists()
 
 
+@pytest.mark.slow
 def test_a_group_as_baseline(app):
     opened = app(view(["red"], baseline="RLOO"))
     opened.get_by_text("The group: this response and 3 others").wait_for()
@@ -114,6 +118,7 @@ def test_a_group_as_baseline(app):
     assert opened.errors == []
 
 
+@pytest.mark.slow
 def test_a_critic_as_baseline(app):
     opened = app(view(["sparse"], rewards="sparse", baseline="value model", value_model="embedded:sentiment"))
     expect(opened.locator("figure", has_text="Advantage")).to_contain_text("baseline value model")
@@ -123,6 +128,7 @@ def test_a_critic_as_baseline(app):
     expect(other.locator("figure", has_text="Advantage")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_the_causal_check_of_a_response_and_of_a_file(app, tmp_path):
     opened = app(view(["red", "uniform"], granularity="word"))
     expect(opened.locator(".js-plotly-plot .subplot")).to_have_count(2)
@@ -142,6 +148,7 @@ def test_the_causal_check_of_a_response_and_of_a_file(app, tmp_path):
     assert opened.errors == []
 
 
+@pytest.mark.slow
 def test_a_link_alone_loads_no_policy(app, tmp_path):
     opened = app(view(["red", "dpo"], policy=str(tmp_path)))
     opened.get_by_text("beside the reward model. Loading it reads its files").wait_for()
@@ -152,6 +159,7 @@ def test_a_link_alone_loads_no_policy(app, tmp_path):
     opened.get_by_text("no config.json").first.wait_for()
 
 
+@pytest.mark.slow
 def test_the_good_part_of_a_link_is_followed(app):
     opened = app(
         "/?methods=" + json.dumps({"red": {}, "shapley": {"players": "wordz"}, "uniform": {}}) + f"&example={SHORT}"

@@ -9,9 +9,9 @@ import tiny_steps
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=180_000)
 
 
+@pytest.mark.slow
 def test_steps_are_drawn_as_steps(app, tmp_path):
     tiny_steps.qwen(tmp_path)
     methods = json.dumps({name: {} for name in ("process", "red", "abc")})
@@ -32,6 +32,7 @@ def test_steps_are_drawn_as_steps(app, tmp_path):
     assert opened.errors == []
 
 
+@pytest.mark.slow
 def test_the_last_step_alone_has_no_base(app, tmp_path):
     tiny_steps.qwen(tmp_path)
     methods = json.dumps({name: {} for name in ("process", "red")})

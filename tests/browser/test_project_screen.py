@@ -3,41 +3,19 @@
 import json
 import re
 import time
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from serve import serving
 from sqlalchemy import select
 
 from redviz.annotation.labels import labelled_items
 from redviz.annotation.projects import create_project, list_projects
-from redviz.annotation.store import open_store
 from redviz.annotation.tables import Gold
 from redviz.data.labels.labels import Annotation, LabelledItem, Mark
 
-ROOT = Path(__file__).parents[2]
 SLOW = 180_000
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="module")
-def store(home):
-    opened = open_store(f"sqlite:///{home}/redviz.db")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(scope="module")
-def address(home, store):
-    with serving(ROOT / "app.py", ROOT, REDVIZ_HOME=str(home)) as url:
-        yield url
 
 
 def test_from_a_file_of_responses_to_a_judgement(address, store, page, tmp_path):
@@ -76,12 +54,14 @@ def settled(store):
         return session.scalars(select(Gold.marks)).all()
 
 
+@pytest.mark.slow
 def test_a_settled_label_is_what_the_lead_submitted_and_is_settled_once(address, store, page):
     marks = (Mark(0, 6, 1.0, "Fluency"),)  # of a kind
     item = LabelledItem("a", "Review it.", "Superb and long", (Annotation("Ada", marks), Annotation("Bob", marks)))
     create_project(store, "Adjudicated", [item], overlap=2)
     opened = page()
     opened.set_default_timeout(SLOW)
+    opened.clock.install()
     opened.goto(f"{address}/project")
     opened.get_by_role("radio", name="Disagreements").click()
     opened.locator(".pad .c").first.wait_for()
@@ -91,7 +71,7 @@ def test_a_settled_label_is_what_the_lead_submitted_and_is_settled_once(address,
     until = time.monotonic() + SLOW / 1000
     while not settled(store) and time.monotonic() < until:
         time.sleep(0.2)
-    time.sleep(5)  # longer than the pad waits before it sends again
+    opened.clock.fast_forward(5000)  # longer than the pad waits before it sends again
     opened.get_by_role("radio", name="Progress").click()
     opened.get_by_text("Items done").wait_for()
     (marks,) = settled(store)

@@ -9,21 +9,22 @@ from test_learn_screen import SLOW, done, link, settled, turned
 
 from redviz.app.learn.scenes.table import SCENES
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
-SCENES_WALKED = 7
 
 
-@pytest.mark.parametrize("seed", [0, 2])
-def test_scenes_and_knobs_stay_where_they_were_put(seed, page, tmp_path):
+@pytest.mark.parametrize(
+    ("seed", "scenes"), [(0, 2), pytest.param(0, 7, marks=pytest.mark.slow), pytest.param(2, 7, marks=pytest.mark.slow)]
+)
+def test_scenes_and_knobs_stay_where_they_were_put(seed, scenes, page, tmp_path):
     path = os.pathsep.join([str(Path(__file__).parent / "slow_server"), str(ROOT)])
     with serving(ROOT / "app.py", ROOT, REDVIZ_HOME=str(tmp_path), PYTHONPATH=path, SLOW_SEED=str(seed)) as address:
         opened = page()
         opened.set_default_timeout(SLOW)
         opened.errors = []
         opened.goto(f"{address}/learn")
-        for number, scene in enumerate(list(SCENES.values())[:SCENES_WALKED]):
+        for number, scene in enumerate(list(SCENES.values())[:scenes]):
             if number:
                 done(opened, opened.get_by_role("button", name="Next").click, scene=scene.id)
             settled(opened, scene=scene.id)

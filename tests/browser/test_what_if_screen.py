@@ -53,12 +53,14 @@ def test_a_text_of_one_s_own_is_scored_and_drawn_beside_the_response(panel):
     assert panel.errors == []
 
 
+@pytest.mark.slow
 def test_hostile_text_is_shown_as_it_stands(panel):
     write(panel, HOSTILE)
     assert strip_text(panel, 2) == HOSTILE and panel.errors == []
     assert panel.locator("img[src='x'], img[src*='nowhere']").count() == 0
 
 
+@pytest.mark.slow
 def test_a_ready_edit_is_selected_in_the_table_and_can_be_inspected(panel):
     box = panel.get_by_test_id("stDataFrame").locator("canvas").first.bounding_box()
     panel.mouse.click(box["x"] + 15, box["y"] + 52)  # the box of the first row
@@ -72,6 +74,7 @@ def test_a_ready_edit_is_selected_in_the_table_and_can_be_inspected(panel):
     )
 
 
+@pytest.mark.slow
 def test_a_file_of_responses_gives_averages_and_names_bad_rows(panel, tmp_path):
     rows = [{"prompt": "Review the film.", "response": f"Scene {i} is superb. The jokes drag."} for i in range(12)]
     path = tmp_path / "rows.jsonl"

@@ -101,6 +101,7 @@ def test_a_zip_bomb_renamed_is_not_opened():
         (parquet(pa.table({"prompt": ["Q"]})), "a.csv", r"^a\.csv is a Parquet file, not \.csv"),
         ("prompt,response\nQ,A".encode("utf-16"), "a.csv", r"^a\.csv is UTF-16 text"),
         (b"prompt,response\nQ,caf\xe9\n", "a.csv", r"^a\.csv is not UTF-8 \(after line \d\)"),
+        (b"prompt,chosen,rejected\n=1+1\n", "a.csv", r"1 cell, but the header"),
         (b"prompt,response\nQ,A\0\n", "a.csv", r"^a\.csv holds null bytes \(line 2\)"),
         (b"a\0b", "a.txt", r"^a\.txt holds null bytes \(character 2\)"),
         (b"\0" * 100, "a.jsonl", r"^a\.jsonl cannot be read: line 1 is not JSON"),
