@@ -8,6 +8,7 @@ from serve import serving
 pytestmark = pytest.mark.browser
 
 APP = Path(__file__).with_name("components_app.py")
+SLOW = 180_000  # ms, on a machine that may be busy
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +27,9 @@ def show(page, address):
         opened.errors = []
         opened.on("pageerror", lambda error: opened.errors.append(str(error)))
         opened.on("dialog", lambda dialog: (opened.errors.append("a dialog opened"), dialog.dismiss()))
+        opened.set_default_timeout(SLOW)
         opened.goto(f"{address}/?" + "&".join(f"{k}={v}" for k, v in query.items()))
-        opened.wait_for_selector("figure svg", timeout=60_000)
+        opened.wait_for_selector("figure svg")
         opened.wait_for_selector(".rv .text")
         return opened
 
@@ -36,7 +38,7 @@ def show(page, address):
 
 def server_pin(opened, expected):
     """Wait until the page shows what the server knows."""
-    opened.get_by_text(f"server pin: {expected} {expected}", exact=True).wait_for(timeout=10_000)
+    opened.get_by_text(f"server pin: {expected} {expected}", exact=True).wait_for()
 
 
 def pinned(opened):
@@ -146,9 +148,8 @@ def test_streamlit_hears_none_of_the_keys_that_a_strip_has(show):
         opened.keyboard.press(pressed)
     opened.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     assert opened.get_by_role("dialog").count() == 0
-    opened.keyboard.press("Tab")  # to the strip's own things no more: what hears the key then is the page
-    opened.evaluate("document.activeElement.blur()")
-    opened.keyboard.press("c")
+    opened.locator(".text").blur()
+    opened.keyboard.press("c")  # the page hears it
     opened.get_by_role("dialog").wait_for()
 
 
@@ -243,18 +244,28 @@ def test_legends_leave_the_side_of_a_narrow_page(show):
 def test_four_thousand_tokens_build_and_pin_fast(show):
     opened = show(kind="long", n=4000)
     opened.wait_for_function("window[Symbol.for('redviz.link')].size > 0")
-    took = opened.evaluate(
-        """() => {
-          const all = (root, s) => [...root.querySelectorAll('*')].flatMap(
-            e => [...(e.matches(s) ? [e] : []), ...(e.shadowRoot ? all(e.shadowRoot, s) : [])]);
-          const time = work => { const start = performance.now(); work(); return performance.now() - start; };
-          all(document, '.card')[0].click();
-          const build = time(() => { all(document, '.card')[0].click(); return all(document, '.text')[0].offsetHeight; });
-          const cells = all(document, '.u');
-          const pins = [...Array(21).keys()].map(i => time(() => cells[100 + 7 * i].click())).sort((a, b) => a - b);
-          return {cells: cells.length, build, pin: pins[10]};
-        }"""
+    measured = opened.context.new_cdp_session(opened)
+    measured.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def seconds(work):
+        """Processor time of the page's thread: how busy the machine is makes no difference to it."""
+        before, result, after = thread_time(), opened.evaluate(work), thread_time()
+        return after - before, result
+
+    def thread_time():
+        metrics = measured.send("Performance.getMetrics")["metrics"]
+        return next(metric["value"] for metric in metrics if metric["name"] == "ThreadTime")
+
+    opened.evaluate(
+        """() => { window.all = (root, s) => [...root.querySelectorAll('*')].flatMap(
+            e => [...(e.matches(s) ? [e] : []), ...(e.shadowRoot ? all(e.shadowRoot, s) : [])]); }"""
     )
-    assert took["cells"] == 4001
-    assert took["build"] < 2000  # about 550 ms on two slow cores, layout included
-    assert took["pin"] < 20  # about 0.3 ms
+    build, _ = seconds("() => { all(document, '.card')[0].click(); return all(document, '.text')[0].offsetHeight; }")
+    pins, cells = seconds(
+        """() => { const cells = all(document, '.u');
+                   for (let i = 0; i < 20; i++) cells[100 + 7 * i].click();
+                   return cells.length; }"""
+    )
+    assert cells == 4001
+    assert build < 3  # about 0.6 on two slow cores, layout included
+    assert pins / 20 < 0.02  # about 0.001

@@ -7,7 +7,7 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
-WAIT = 60_000  # ms
+WAIT = 180_000  # ms
 GOOD, BAD = "Superb, moving and wonderful.", "Dull, empty and tedious."
 HOSTILE = "<img src=x onerror=alert(1)> $x$ **bold** ![a](http://nowhere.example/a.png)"
 
@@ -66,7 +66,7 @@ def test_a_small_file_is_understood_scored_summed_up_and_opened_in_inspect(scree
     box = screen.get_by_test_id("stDataFrame").locator("canvas").first.bounding_box()
     screen.mouse.click(box["x"] + 15, box["y"] + 52)  # the box of the first row
     screen.get_by_role("button", name="Open in Inspect").click()
-    screen.wait_for_selector(".rv .text .u", timeout=2 * WAIT)  # behind the model's own check
+    screen.wait_for_selector(".rv .text .u")  # behind the model's own check
     assert "wonderful" in "".join(screen.locator(".rv .text .u").all_text_contents())
     assert screen.errors == []
     screen.get_by_role("link", name="Data set").first.click()
@@ -83,7 +83,7 @@ def test_a_run_is_cancelled_and_resumed(screen, tmp_path):
     run.get_by_role("button", name="Cancel").click()
     run.get_by_text("cancelled", exact=True).wait_for()
     run.get_by_role("button", name="Resume", exact=True).click()
-    run.get_by_text("done", exact=True).wait_for(timeout=3 * WAIT)
+    run.get_by_text("done", exact=True).wait_for(timeout=2 * WAIT)
     run.get_by_text("3,000 of 3,000 responses").wait_for()
     run.get_by_role("button", name="Delete", exact=True).click()
     screen.get_by_text("Delete this run with its 3,000 scored responses for good?").wait_for()

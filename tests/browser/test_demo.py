@@ -10,7 +10,7 @@ from redviz.data.gallery import load_gallery
 
 pytestmark = pytest.mark.browser
 
-SLOW = 60_000  # ms
+SLOW = 180_000  # ms
 IDLE_MINUTES = 3  # of the demonstration of conftest.py
 FIRST = load_gallery()[0].responses[0].text
 COUNTDOWN = "[data-redviz=idle]"

@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
-WAIT = 60_000  # ms
+WAIT = 180_000  # ms
 MB = 2**20
 ROOT = Path(__file__).parents[2]
 MOST = 50  # MB that .streamlit/config.toml takes

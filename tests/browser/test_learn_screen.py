@@ -117,7 +117,7 @@ def test_a_scene_is_reached_by_next_its_knobs_move_its_figure_and_its_answer_unf
     words = re.split(r"[*$`\\]", scene.answer)[0]
     assert words in answer.locator("p").last.text_content() and not answer.locator("p").last.is_visible()
     answer.locator("summary").click()
-    answer.locator("p").last.wait_for(timeout=20_000)
+    answer.locator("p").last.wait_for()
     assert walk.evaluate(f"{MAIN}.scrollWidth <= {MAIN}.clientWidth")
 
 
