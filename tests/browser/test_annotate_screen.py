@@ -24,6 +24,7 @@ from redviz.records import Example
 ROOT = Path(__file__).parents[2]
 SLOW = 180_000
 LEAD = "a-lead-code"
+QUIET = "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
 MIXED = "I loved it 😀👨‍👩‍👧 truly.\nهذا فيلم جميل\n\nIt's over-long!"
 SCREENS = ("", "inspect", "compare", "dataset", "project", "agreement", "model", "annotate")
 
@@ -69,6 +70,7 @@ def pad(page):
         opened.set_default_timeout(SLOW)
         opened.goto(f"{address}/?code={person.code}")
         opened.locator(".pad .c").first.wait_for()
+        opened.wait_for_function(QUIET)  # what is pressed while the page is still being drawn is lost
         return opened
 
     return open_link
