@@ -30,16 +30,3 @@ def test_steps_are_drawn_as_steps(app, tmp_path):
     opened.get_by_text("Step 2 of 2", exact=True).wait_for()
     expect(opened.locator(".rv svg text", has_text=re.compile("^step$")).first).to_be_visible()
     assert opened.errors == []
-
-
-@pytest.mark.slow
-def test_the_last_step_alone_has_no_base(app, tmp_path):
-    tiny_steps.qwen(tmp_path)
-    methods = json.dumps({name: {} for name in ("process", "red")})
-    query = {"model": str(tmp_path), "methods": methods, "example": "math-rolls/b", "head": "last"}
-    opened = app("/?" + urlencode(query), strips=False)
-    opened.get_by_role("button", name="Load this model").click()
-    opened.get_by_text(re.compile("there is no P_0; use initial zero_first or zero_base")).first.wait_for()
-    expect(opened.locator(".rv .card")).to_have_count(1)
-    opened.get_by_text("the score of the response up to each step").first.wait_for()
-    assert opened.errors == []

@@ -6,8 +6,6 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
-HOSTILE = "<img src=x onerror=alert(1)> $x$ ![a](http://nowhere.example/a.png) superb"
-
 
 @pytest.fixture
 def panel(app):
@@ -51,13 +49,6 @@ def test_a_text_of_one_s_own_is_scored_and_drawn_beside_the_response(panel):
     assert strip_text(panel, 1).strip() == before.strip()
     assert strip_text(panel, 2).endswith("dull.")
     assert panel.errors == []
-
-
-@pytest.mark.slow
-def test_hostile_text_is_shown_as_it_stands(panel):
-    write(panel, HOSTILE)
-    assert strip_text(panel, 2) == HOSTILE and panel.errors == []
-    assert panel.locator("img[src='x'], img[src*='nowhere']").count() == 0
 
 
 @pytest.mark.slow
