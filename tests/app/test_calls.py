@@ -2,9 +2,12 @@
 
 import json
 import shlex
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 import redviz
 from redviz.app.parts.calls import analyze_calls, compare_calls
@@ -16,6 +19,7 @@ from redviz.errors import RedvizError
 from redviz.models.spec import ModelSpec
 from redviz.records import Example
 
+PAGE = Path(__file__).parents[2] / "pages" / "inspect.py"
 SPEC = ModelSpec("embedded:sentiment", device="cpu")
 PARTNERS = {
     "policy": ModelSpec("embedded:writer-dpo", "cpu", role="policy"),
@@ -72,6 +76,28 @@ def test_the_calls_of_every_method_give_its_credits_or_its_refusal(loaded, capsy
         assert method in ("process", "deeplift")
         return
     check(calls, shown, capsys)
+
+
+def test_inspect_names_the_policy_and_the_reference_where_dpo_is_chosen(loaded, capsys):
+    opened = AppTest.from_file(str(PAGE), default_timeout=60)
+    opened.session_state["redviz.through"] = True  # as app.py says
+    opened.session_state["redviz.view"] = ViewState(methods={"dpo": {}}, rewards="dpo", device="cpu")
+    until = time.monotonic() + 60
+    while len(opened.code) < 3 and time.monotonic() < until:  # the link, and both calls
+        opened.run()
+        assert not opened.exception
+        for closer in [one for one in opened.segmented_control if one.label == "Look closer"]:
+            closer.set_value("Export and link")
+    link, python, terminal = (block.value for block in opened.code)
+    names = {}
+    exec(python, names)
+    shown = redviz.analyze(
+        prompt=names["analysis"].prompt, response=names["analysis"].response, methods=["dpo"], **loaded
+    )
+    np.testing.assert_allclose(names["analysis"].credits["dpo"].values, shown.credits["dpo"].values, atol=1e-6)
+    np.testing.assert_allclose(
+        run(terminal, capsys, "--json")["credits"]["dpo"]["values"], shown.credits["dpo"].values, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("prompt", [HOSTILE, CHAT])
