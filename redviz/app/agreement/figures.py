@@ -12,11 +12,10 @@ from redviz.evaluation.faithfulness.faithfulness_report import MethodFaithfulnes
 from redviz.evaluation.statistics.bradley_terry import Ranking
 from redviz.evaluation.statistics.intervals import Estimate
 from redviz.records import Array
-from redviz.view.colour import DARK, LIGHT, Theme, series_indices
-from redviz.view.marks import flat
+from redviz.view.colour import LIGHT, Theme, series_indices
+from redviz.view.plotly_style import GRID, dressed, grey, intervals, on_one_line
 
-QUIET = "rgba(128,128,128,0.8)"
-GRID = "rgba(128,128,128,0.15)"
+QUIET = grey(0.8)
 LONGEST = 28  # characters of a name beside a dot
 SYMBOLS = {"method": "circle", "people": "diamond", "baseline": "circle-open"}
 LINES = {"deletion": "share of units taken out", "insertion": "share of units put back"}
@@ -38,7 +37,7 @@ def leaderboard_figure(
     """
     drawn = [row for row in rows if np.isfinite(row.figures[metric].value)]
     shades = {"method": theme.positive, "people": theme.negative, "baseline": QUIET}
-    labels = {row.label: _plain(names.get(row.label, row.label)) for row in drawn}
+    labels = {row.label: on_one_line(names.get(row.label, row.label), LONGEST) for row in drawn}
     figure = go.Figure()
     for kind, symbol in SYMBOLS.items():
         own = [row for row in drawn if row.kind == kind]
@@ -46,7 +45,7 @@ def leaderboard_figure(
         figure.add_scatter(
             x=[e.value for e in found],
             y=[labels[row.label] for row in own],
-            error_x=_bars(found, shades[kind]),
+            error_x=intervals(found, shades[kind], 1.4),
             customdata=[[_interval(e), e.count] for e in found],
             mode="markers",
             marker={"color": shades[kind], "size": 10, "symbol": symbol, "line": {"width": 1.5, "color": shades[kind]}},
@@ -64,7 +63,7 @@ def leaderboard_figure(
 
 def matrix_figure(values: Array, names: Sequence[str], low: float, hover: str, *, theme: Theme = LIGHT) -> go.Figure:
     """``[label, label]`` with its numbers: from ``low`` (-1 or 0) to 1."""
-    labels = [_plain(name) for name in names]
+    labels = [on_one_line(name, LONGEST) for name in names]
     ends = [[0, theme.background], [1, theme.positive]]
     figure = go.Figure(
         go.Heatmap(
@@ -107,7 +106,7 @@ def curves_figure(
     colours = series_indices([row.label for row in rows])
     for row in rows:
         colour = theme.series[colours[row.label] % len(theme.series)]
-        name = _plain(names.get(row.label, row.label))
+        name = on_one_line(names.get(row.label, row.label), LONGEST)
         chosen = row.label == controls
         orders = {"own": ("solid", colour, name)}
         if chosen:
@@ -120,7 +119,7 @@ def curves_figure(
             figure.add_scatter(
                 x=shares,
                 y=[e.value for e in found],
-                error_y=_bars(found, ink) if chosen and order == "own" else None,
+                error_y=intervals(found, ink, 1.4) if chosen and order == "own" else None,
                 name=said,
                 mode="lines+markers",
                 line={"color": ink, "dash": dash, "width": 2.2 if chosen and order == "own" else 1.4},
@@ -137,12 +136,12 @@ def curves_figure(
 def strengths_figure(ranking: Ranking, names: Mapping[str, str], *, theme: Theme = LIGHT) -> go.Figure:
     """Bradley-Terry log strengths with their 95 % intervals, the most preferred on top; 0 is the mean of the methods."""
     found = [method.strength for method in ranking.methods]
-    labels = [_plain(names.get(method.label, method.label)) for method in ranking.methods]
+    labels = [on_one_line(names.get(method.label, method.label), LONGEST) for method in ranking.methods]
     figure = go.Figure(
         go.Scatter(
             x=[e.value for e in found],
             y=labels,
-            error_x=_bars(found, theme.positive),
+            error_x=intervals(found, theme.positive, 1.4),
             customdata=[[_interval(m.strength), m.wins, m.losses, m.ties] for m in ranking.methods],
             mode="markers",
             marker={"color": theme.positive, "size": 10},
@@ -156,33 +155,10 @@ def strengths_figure(ranking: Ranking, names: Mapping[str, str], *, theme: Theme
     return _dressed(figure, 90 + 34 * len(labels), theme)
 
 
-def _bars(found: Sequence[Estimate], colour: str) -> dict[str, object]:
-    above = [float(np.nan_to_num(e.high - e.value)) for e in found]
-    below = [float(np.nan_to_num(e.value - e.low)) for e in found]
-    return {"array": above, "arrayminus": below, "color": colour, "thickness": 1.4, "width": 4}
-
-
 def _interval(found: Estimate) -> str:
     return f" ({found.low:.3f} to {found.high:.3f})" if np.isfinite(found.low) else ""
 
 
-def _plain(text: str) -> str:
-    """A name as Plotly shows it, on one line: it reads tags even where they are written as entities."""
-    line = flat(" ".join(text.split()))
-    short = line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
-    return short.replace("&", "&amp;").replace("<", "‹").replace(">", "›")
-
-
 def _dressed(figure: go.Figure, height: int, theme: Theme) -> go.Figure:
-    figure.update_xaxes(zerolinecolor=GRID, gridcolor=GRID)
-    figure.update_yaxes(zerolinecolor=GRID, gridcolor=GRID)
-    figure.update_layout(
-        height=height,
-        showlegend=False,
-        margin={"l": 8, "r": 16, "t": 10, "b": 48},
-        template="plotly_dark" if theme is DARK else "plotly_white",
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": theme.text},
-    )
-    return figure
+    margin = {"l": 8, "r": 16, "t": 10, "b": 48}
+    return dressed(figure, theme, zero=GRID, height=height, showlegend=False, margin=margin)

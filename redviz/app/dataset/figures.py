@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,11 +12,10 @@ from redviz.data.results.result_files import Histogram
 from redviz.evaluation.statistics.intervals import Estimate
 from redviz.evaluation.statistics.pairs import Calibration, Disagreement
 from redviz.evaluation.statistics.splitting import SplitReport
-from redviz.view.colour import DARK, LIGHT, Theme
-from redviz.view.marks import flat
+from redviz.view.colour import LIGHT, Theme
+from redviz.view.plotly_style import dressed, grey, intervals, on_one_line
 
-QUIET = "rgba(128,128,128,0.5)"
-GRID = "rgba(128,128,128,0.15)"
+QUIET = grey(0.5)
 LONGEST = 40  # characters of a name beside a bar
 
 
@@ -33,7 +33,7 @@ def histogram_figure(found: Histogram, name: str, *, theme: Theme = LIGHT) -> go
             hovertemplate="%{customdata}: %{y} rows<extra></extra>",
         )
     )
-    figure.update_xaxes(title_text=_plain(name))
+    figure.update_xaxes(title_text=on_one_line(name, LONGEST))
     figure.update_yaxes(title_text="rows", rangemode="tozero")
     return _dressed(figure, 220, theme, bargap=0.05)
 
@@ -45,8 +45,8 @@ def accuracy_figure(rows: Mapping[str, Estimate], *, theme: Theme = LIGHT) -> go
     figure = go.Figure(
         go.Scatter(
             x=[e.value for e in found],
-            y=[_plain(name) for name in names],
-            error_x=_bars(found, theme),
+            y=[on_one_line(name, LONGEST) for name in names],
+            error_x=intervals(found, theme.text, 1.2),
             customdata=[[e.low, e.high, e.count] for e in found],
             mode="markers",
             marker={"color": theme.positive, "size": 9},
@@ -84,7 +84,7 @@ def calibration_figure(found: Calibration, *, theme: Theme = LIGHT) -> go.Figure
 
 def disagreement_figure(found: Disagreement, names: Sequence[str], *, theme: Theme = LIGHT) -> go.Figure:
     """Each method against each: 0 is the same order of tokens, 1 none, 2 the reverse."""
-    labels = [_plain(name) for name in names]
+    labels = [on_one_line(name, LONGEST) for name in names]
     texts = [["" if np.isnan(value) else f"{value:.2f}" for value in row] for row in found.matrix]
     figure = go.Figure(
         go.Heatmap(
@@ -130,7 +130,7 @@ def _line(x: list[float], found: list[Estimate], theme: Theme) -> go.Figure:
         go.Scatter(
             x=x,
             y=[e.value for e in found],
-            error_y=_bars(found, theme),
+            error_y=intervals(found, theme.text, 1.2),
             customdata=[[e.low, e.high, e.count] for e in found],
             mode="lines+markers",
             line={"color": theme.positive, "width": 1},
@@ -140,30 +140,6 @@ def _line(x: list[float], found: list[Estimate], theme: Theme) -> go.Figure:
     )
 
 
-def _bars(found: Sequence[Estimate], theme: Theme) -> dict[str, object]:
-    above = [np.nan_to_num(e.high - e.value) for e in found]
-    below = [np.nan_to_num(e.value - e.low) for e in found]
-    return {"array": above, "arrayminus": below, "color": theme.text, "thickness": 1.2, "width": 4}
-
-
-def _plain(text: str) -> str:
-    """A name as Plotly shows it, on one line: it reads tags even where they are written as entities."""
-    line = flat(" ".join(text.split()))
-    short = line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
-    return short.replace("&", "&amp;").replace("<", "‹").replace(">", "›")
-
-
-def _dressed(figure: go.Figure, height: int, theme: Theme, **layout: object) -> go.Figure:
-    figure.update_xaxes(zerolinecolor=QUIET, gridcolor=GRID)
-    figure.update_yaxes(zerolinecolor=QUIET, gridcolor=GRID)
-    figure.update_layout(
-        height=height,
-        showlegend=False,
-        margin={"l": 60, "r": 16, "t": 10, "b": 48},
-        template="plotly_dark" if theme is DARK else "plotly_white",
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": theme.text},
-        **layout,
-    )
-    return figure
+def _dressed(figure: go.Figure, height: int, theme: Theme, **layout: Any) -> go.Figure:
+    margin = {"l": 60, "r": 16, "t": 10, "b": 48}
+    return dressed(figure, theme, zero=QUIET, height=height, showlegend=False, margin=margin, **layout)

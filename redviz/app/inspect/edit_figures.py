@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from redviz.evaluation.edits.edit_effects import EditEffect
-from redviz.view.colour import DARK, LIGHT, Theme
+from redviz.view.colour import LIGHT, Theme
+from redviz.view.plotly_style import GRID, dressed, grey
 
-QUIET = "rgba(128,128,128,0.5)"
 ROW_PIXELS, LEAST_PIXELS = 30, 160
 
 
@@ -39,20 +39,16 @@ def edit_effects_figure(rows: Sequence[EditEffect], *, theme: Theme = LIGHT) -> 
             "responses<extra></extra>",
         )
     )
-    figure.update_xaxes(
-        title_text="mean change of the score", zeroline=True, zerolinecolor=QUIET, gridcolor="rgba(128,128,128,0.15)"
-    )
+    figure.update_xaxes(title_text="mean change of the score", zeroline=True, zerolinecolor=grey(0.5), gridcolor=GRID)
     figure.update_yaxes(automargin=True, ticksuffix="  ")
-    figure.update_layout(
+    return dressed(
+        figure,
+        theme,
+        ground=theme.background,
         height=max(LEAST_PIXELS, 70 + ROW_PIXELS * len(shown)),
         bargap=0.35,
         margin={"l": 8, "r": 16, "t": 8, "b": 48},
-        template="plotly_dark" if theme is DARK else "plotly_white",
-        paper_bgcolor=theme.background,
-        plot_bgcolor=theme.background,
-        font={"color": theme.text},
     )
-    return figure
 
 
 def _interval(row: EditEffect) -> str:

@@ -9,14 +9,13 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from redviz.records import Array
-from redviz.view.colour import DARK, LIGHT, Theme, series_indices
-from redviz.view.marks import flat
+from redviz.view.colour import LIGHT, Theme, series_indices
+from redviz.view.plotly_style import CLEAR, GRID, dressed, grey, shown
 
 LONGEST = 24  # characters of a unit on an axis
 NAMED = 80  # units up to which each has its text on the axis
 MOST_ACROSS = 3  # charts side by side
-QUIET = "rgba(128,128,128,0.8)"  # axes and the diagonal, on either ground
-GRID, CLEAR = "rgba(128,128,128,0.15)", "rgba(0,0,0,0)"
+QUIET = grey(0.8)  # axes and the diagonal
 ROW_PIXELS, LEAST_PIXELS, MOST_PIXELS = 14, 240, 900
 
 
@@ -50,9 +49,7 @@ def attention_rows_figure(
     at = [k * heads + heads / 2 - 0.25 for k in range(layers)]  # between rows: Plotly hovers a tick's text on its row
     figure.update_yaxes(tickvals=at, ticktext=[f"layer {k}" for k in range(layers)])
     if pin is not None and 0 <= pin < count:
-        figure.add_vrect(
-            x0=pin - 0.5, x1=pin + 0.5, line={"color": theme.text, "width": 1.5}, fillcolor="rgba(0,0,0,0)"
-        )
+        figure.add_vrect(x0=pin - 0.5, x1=pin + 0.5, line={"color": theme.text, "width": 1.5}, fillcolor=CLEAR)
     figure.update_layout(height=_height(layers * heads))
     return figure
 
@@ -86,7 +83,7 @@ def _height(rows: int) -> int:
 
 def _numbered(texts: Sequence[str]) -> list[str]:
     """A category for every unit: its place keeps equal texts apart."""
-    return [f"{i + 1} {_plain(flat(text))}" for i, text in enumerate(texts)]
+    return [f"{i + 1} {shown(text, LONGEST)}" for i, text in enumerate(texts)]
 
 
 def _every(names: Sequence[str]) -> int | None:
@@ -111,40 +108,27 @@ def _map(values: Array, columns: Sequence[str], rows: Sequence[str], theme: Them
     figure = go.Figure(heat)
     figure.update_xaxes(type="category", dtick=_every(columns), tickangle=60, showgrid=False, zeroline=False)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False, zeroline=False)
-    figure.update_layout(
-        template="plotly_dark" if theme is DARK else "plotly_white",
-        paper_bgcolor=theme.background,
-        plot_bgcolor=theme.background,
-        font={"color": theme.text},
-        margin={"l": 8, "r": 8, "t": 16, "b": 8},
-    )
-    return figure
-
-
-def _plain(text: str) -> str:
-    """A short text that Plotly shows as it stands: it reads tags even where they are written as entities."""
-    short = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-    return short.replace("&", "&amp;").replace("<", "‹").replace(">", "›")
+    return dressed(figure, theme, ground=theme.background, margin={"l": 8, "r": 8, "t": 16, "b": 8})
 
 
 def objectives_figure(curves: Mapping[str, Array], texts: Sequence[str], *, theme: Theme = LIGHT) -> go.Figure:
     """Prefix scores of several objectives, ``[T+1]`` each: a line per objective, told apart by colour and dash."""
     figure = go.Figure()
-    names = ["(empty)", *(_plain(flat(text)) for text in texts)]
+    names = ["(empty)", *(shown(text, LONGEST) for text in texts)]
     dashes = ("solid", "dash", "dot", "dashdot", "longdash")
     for number, (name, curve) in enumerate(curves.items()):
         figure.add_scatter(
             x=list(range(len(curve))),
             y=np.asarray(curve, np.float64),
             text=names,
-            name=_plain(flat(name)),
+            name=shown(name, LONGEST),
             mode="lines",
             line={"color": theme.series[number % len(theme.series)], "dash": dashes[number % len(dashes)], "width": 2},
             hovertemplate="after %{text}: %{y:+.3f}",
         )
     figure.update_xaxes(title_text="tokens read", gridcolor=GRID)
     figure.update_yaxes(title_text="score of the objective", zerolinecolor=QUIET, gridcolor=GRID)
-    return _dressed(
+    return dressed(
         figure,
         theme,
         height=360,
@@ -166,7 +150,7 @@ def causal_scatter_figure(
     names = list(points)
     across = min(len(names), MOST_ACROSS)
     down = -(-len(names) // across)
-    titles = [_plain(flat(n)) for n in names]
+    titles = [shown(n, LONGEST) for n in names]
     figure = make_subplots(rows=down, cols=across, subplot_titles=titles, vertical_spacing=min(0.3, 0.4 / down))
     colours = series_indices(names)
     for number, name in enumerate(names):
@@ -183,28 +167,14 @@ def causal_scatter_figure(
         figure.add_scatter(
             x=predicted,
             y=actual,
-            text=[_plain(flat(t)) for t in texts],
+            text=[shown(t, LONGEST) for t in texts],
             mode="markers",
             marker={"color": theme.series[colours[name] % len(theme.series)], "size": 8, "opacity": 0.75},
             hovertemplate="%{text}<br>predicted %{x:+.3f}<br>actual %{y:+.3f}<extra></extra>",
             **place,
         )
         figure.update_xaxes(title_text="predicted", nticks=5, **place)
-    figure.update_xaxes(zerolinecolor=QUIET, gridcolor=GRID)
-    figure.update_yaxes(zerolinecolor=QUIET, gridcolor=GRID)
     figure.update_yaxes(title_text="actual change", col=1)
-    return _dressed(
-        figure, theme, showlegend=False, height=40 + 250 * down, margin={"l": 60, "r": 10, "t": 30, "b": 50}
+    return dressed(
+        figure, theme, zero=QUIET, showlegend=False, height=40 + 250 * down, margin={"l": 60, "r": 10, "t": 30, "b": 50}
     )
-
-
-def _dressed(figure: go.Figure, theme: Theme, **layout: object) -> go.Figure:
-    """The figure in the theme's colours, on the page's own ground."""
-    figure.update_layout(
-        template="plotly_dark" if theme is DARK else "plotly_white",
-        paper_bgcolor=CLEAR,
-        plot_bgcolor=CLEAR,
-        font={"color": theme.text},
-        **layout,
-    )
-    return figure

@@ -10,10 +10,10 @@ import plotly.graph_objects as go
 
 from redviz.lab.steps import Step
 from redviz.records import Array
-from redviz.view.colour import DARK, LIGHT, Theme, series_indices
+from redviz.view.colour import LIGHT, Theme, series_indices
+from redviz.view.plotly_style import GRID, dressed, grey
 
-QUIET = "rgba(128,128,128,0.5)"
-GRID = "rgba(128,128,128,0.15)"
+QUIET = grey(0.5)
 DASHES = ("solid", "dash", "dot", "dashdot")  # a second sign beside the colour
 
 
@@ -126,21 +126,18 @@ def curves_figure(
         figure.update_xaxes(dtick=1)  # no half steps
     if logarithmic:
         figure.update_yaxes(minor={"showgrid": False}, tickformat=".2~g")
-    figure.update_layout(
+    return dressed(
+        figure,
+        theme,
         height=height,
         title={"text": title, "font": {"size": 14}, "x": 0, "xref": "paper", "y": 0.98, "yanchor": "top"},
         showlegend=legend,
         legend={"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0},
         hovermode="x unified",
         margin={"l": 8, "r": 12, "t": 34, "b": 28},
-        template="plotly_dark" if theme is DARK else "plotly_white",
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": theme.text},
         hoverlabel={"bgcolor": theme.background, "font": {"color": theme.text}},
         uirevision="kept",  # what was zoomed into stays while the curves grow
     )
-    return figure
 
 
 def _veil(colour: str) -> str:

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
 from redviz.records import Analysis
-from redviz.view.colour import DARK, Theme
-from redviz.view.marks import flat
+from redviz.view.colour import Theme
+from redviz.view.plotly_style import CLEAR, GRID, grey, shown
+from redviz.view.plotly_style import dressed as in_colours
 
-QUIET = "rgba(128,128,128,0.6)"
-GRID = "rgba(128,128,128,0.15)"
-CLEAR = "rgba(0,0,0,0)"
+QUIET = grey(0.6)
 MANY = 40  # tokens beyond which their texts are written small
 PLOTLY_LETTERS = 12  # px, where a figure says nothing
 END = "end"  # the cell of the template's closing tokens
-
-
-def shown(text: str) -> str:
-    """A token as Plotly may show it: it reads tags even where they are written as entities."""
-    return flat(text).replace("&", "&amp;").replace("<", "‹").replace(">", "›")
 
 
 def small(value: float) -> str:
@@ -140,16 +135,14 @@ def enlarged(figure: go.Figure, factor: float) -> go.Figure:
     return made
 
 
-def dressed(figure: go.Figure, theme: Theme, height: int = 320, *, legend: bool = False, **more: object) -> go.Figure:
+def dressed(figure: go.Figure, theme: Theme, height: int = 320, *, legend: bool = False, **more: Any) -> go.Figure:
     """The figure in the app's colours."""
     figure.update_xaxes(showgrid=False, zeroline=False, automargin=True)
     figure.update_yaxes(gridcolor=GRID, zerolinecolor=QUIET, zerolinewidth=1.5, automargin=True)
-    figure.update_layout(
+    return in_colours(
+        figure,
+        theme,
         height=height,
-        template="plotly_dark" if theme is DARK else "plotly_white",
-        paper_bgcolor=CLEAR,
-        plot_bgcolor=CLEAR,
-        font={"color": theme.text},
         margin={"l": 8, "r": 8, "t": 64 if legend else 30, "b": 8},
         showlegend=legend,
         # above the titles of the panels, which stand at the top of the plot
@@ -158,4 +151,3 @@ def dressed(figure: go.Figure, theme: Theme, height: int = 320, *, legend: bool 
         transition={"duration": 150},
         **more,
     )
-    return figure

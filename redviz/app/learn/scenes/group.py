@@ -9,12 +9,13 @@ import numpy as np
 from plotly.subplots import make_subplots
 
 from redviz import returns
-from redviz.app.learn.scenes.figure import bars, dressed, shown, small
+from redviz.app.learn.scenes.figure import bars, dressed, small
 from redviz.app.learn.scenes.scene import Bench, Drawn, Knob, Scene
 from redviz.app.learn.scenes.texts import gallery_group
 from redviz.records import Analysis
 from redviz.view.lanes import signed
 from redviz.view.markdown import plain
+from redviz.view.plotly_style import shown
 
 GROUP = "film-second-umbrella"
 ESTIMATORS = {"reinforce": "REINFORCE", "rloo": "RLOO", "grpo": "GRPO", "dr_grpo": "Dr. GRPO"}
