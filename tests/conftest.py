@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -17,6 +18,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imp
 # A shared machine may pause anywhere; under CI the same examples are tried every time.
 settings.register_profile("redviz", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("redviz")
+
+if TYPE_CHECKING:
+    from redviz.models.kinds.reward_model import RewardModel
 
 REMEDY = "install the package chromium (or Google Chrome), or set CHROMIUM=/path/to/chromium"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -45,6 +49,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
         if not torch.cuda.is_available():
             pytest.skip("needs CUDA, and torch finds none here")
+
+
+@pytest.fixture(scope="session")
+def sentiment() -> "RewardModel":
+    """``embedded:sentiment``, loaded once for all tests of a worker: none may change it."""
+    from redviz.models.loading.load import load_reward_model
+
+    return load_reward_model("embedded:sentiment", device="cpu")
 
 
 @pytest.fixture(scope="session")

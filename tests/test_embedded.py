@@ -26,8 +26,8 @@ WORDINGS = [
 
 
 @pytest.fixture(scope="module")
-def model():
-    return redviz.load_reward_model("embedded:sentiment", device="cpu")
+def model(sentiment):
+    return sentiment
 
 
 def scores(model, responses, prompt=WORDINGS[0]):

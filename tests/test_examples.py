@@ -15,7 +15,6 @@ import torch
 import redviz
 from redviz import returns
 from redviz.models.kinds.policy import load_policy
-from redviz.models.loading.load import load_reward_model
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PROMPT = [{"role": "user", "content": "Write a film review."}]
@@ -30,8 +29,8 @@ def load(name: str) -> types.ModuleType:
 
 
 @pytest.fixture(scope="module")
-def model():
-    return load_reward_model("embedded:sentiment", device="cpu")
+def model(sentiment):
+    return sentiment
 
 
 @pytest.fixture(scope="module")

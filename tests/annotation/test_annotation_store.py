@@ -30,15 +30,21 @@ def test_the_migrations_make_the_tables(store, url):
         assert wanted - found == set()
 
 
+FOUR_AT_ONCE = """
+import os, sys
+from redviz.annotation.store import open_store
+
+for _ in range(4):
+    if os.fork() == 0:
+        open_store(sys.argv[1])
+        sys.exit()
+print([os.wait()[1] for _ in range(4)])
+"""
+
+
 def test_processes_that_open_a_new_database_at_once_wait_for_each_other(url):
-    code = "import sys; from redviz.annotation.store import open_store; input(); open_store(sys.argv[1])"
-    started = [
-        subprocess.Popen([sys.executable, "-c", code, url], cwd=ROOT, stdin=-1, stderr=-1, text=True) for _ in range(4)
-    ]
-    for process in started:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    assert [(process.communicate()[1], process.returncode) for process in started] == [("", 0)] * 4
+    opened = subprocess.run([sys.executable, "-c", FOUR_AT_ONCE, url], cwd=ROOT, capture_output=True, text=True)
+    assert (opened.stdout, opened.stderr) == ("[0, 0, 0, 0]\n", "")
 
 
 def test_a_database_of_a_newer_redviz_is_left_alone(store, url):

@@ -197,6 +197,7 @@ def test_an_imported_label_leaves_the_work_alone(store, project, given):
     assert [a.annotator for a in labelled_items(store, project.id).items[0].annotations] == ["Ada", "Ada (imported)"]
 
 
+KILLS = 8
 COMMITTER = """
 import os, sys
 from redviz.annotation.judgements import commit
@@ -223,7 +224,7 @@ def test_whatever_was_acknowledged_outlives_a_kill(store, url, given):
     lot = random.Random(5)
     command = [sys.executable, "-c", COMMITTER, url, str(given.id)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as nursery:
-        for kill in range(20):
+        for kill in range(KILLS):
             nursery.stdin.write(f"tab {kill}\n")
             nursery.stdin.flush()
             child = int(nursery.stdout.readline())
@@ -239,4 +240,4 @@ def test_whatever_was_acknowledged_outlives_a_kill(store, url, given):
             assert last % 3 == 0  # and no call was written by half
         nursery.stdin.close()
     with store.reading() as session:
-        assert session.scalar(select(func.count(Judgement.client.distinct()))) == 20
+        assert session.scalar(select(func.count(Judgement.client.distinct()))) == KILLS

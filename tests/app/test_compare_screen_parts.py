@@ -19,9 +19,8 @@ PAIR = ["The film is superb and honest.", "The film is dull, and it bored me to 
 
 
 @pytest.fixture(scope="module")
-def found():
-    model = redviz.load_reward_model("embedded:sentiment", device="cpu")
-    return redviz.compare(model, PROMPT, PAIR, ["red"])
+def found(sentiment):
+    return redviz.compare(sentiment, PROMPT, PAIR, ["red"])
 
 
 def test_the_shared_units_are_dimmed_and_nothing_else_changes(found):

@@ -21,8 +21,8 @@ def engine():
 
 
 @pytest.fixture(scope="module")
-def model():
-    return redviz.load_reward_model("embedded:sentiment")
+def model(sentiment):
+    return sentiment
 
 
 def ys(found, trace):

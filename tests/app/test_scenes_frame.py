@@ -76,18 +76,22 @@ def test_a_scene_waits_for_the_engine_and_asks_for_each_job_once():
 
 
 @pytest.mark.parametrize("name", list(SCENES))
-def test_every_scene_draws_at_the_ends_of_every_knob(name, engine):
+def test_every_scene_draws_at_the_ends_of_every_knob_and_every_knob_moves_its_figure(name, engine):
     scene = SCENES[name]
+    still = figure(drawn(scene, engine)).to_json()
     for knob in scene.knobs:
+        moved = []
         ends = knob.options or (type(knob.default)(knob.low), type(knob.default)(knob.high))
         for value in ends:
             found = drawn(scene, engine, {knob.name: value})
             assert isinstance(figure(found), go.Figure) and len(figure(found).data) > 0
+            moved.append(figure(found).to_json() != still)
             shown = inspect_view(scene, found.inspect)
             assert shown.rewards in shown.recipes  # what Inspect is asked to show exists
             assert bool(shown.example) != bool(shown.response)
             if shown.example:
                 assert gallery_example(shown.example).response
+        assert any(moved), knob.name
 
 
 def test_importing_the_scenes_imports_no_torch():

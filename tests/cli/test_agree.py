@@ -95,7 +95,7 @@ def plain(given):
     return json.loads(json.dumps(given))
 
 
-def test_a_project_s_json_holds_the_library_s_figures_and_where_they_come_from(run, project, tmp_path):
+def test_a_project_s_json_holds_the_library_s_figures_and_where_they_come_from(run, project, tmp_path, sentiment):
     out_file = tmp_path / "out.json"
     code, out, err = run(
         "--project", "Films", "--model", "embedded:sentiment", "--device", "cpu", "--methods", "red,occlusion,saliency",
@@ -104,7 +104,7 @@ def test_a_project_s_json_holds_the_library_s_figures_and_where_they_come_from(r
     )  # fmt: skip
     assert code == 0, err
     got = json.loads(out_file.read_text(encoding="utf-8"))
-    model = redviz.load_reward_model("embedded:sentiment", device="cpu")
+    model = sentiment
     wanted = {"red": {}, "occlusion": {"operator": "delete"}, "saliency": {}}
     analyses = list(redviz.analyze_batch(model, [item.example for item in items()], wanted))
     pairs = list(zip(items(), analyses, strict=True))

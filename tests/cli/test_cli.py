@@ -16,7 +16,7 @@ import pytest
 import tiny
 import torch
 from huggingface_hub.errors import GatedRepoError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
 import redviz
@@ -26,6 +26,7 @@ from redviz.cli.main import main
 from redviz.cli.options import methods_with_options
 from redviz.cli.terminal import bars, column, has_colour, shown, table
 from redviz.errors import RedvizError
+from redviz.evaluation.conformance import conformance
 from redviz.models.running.attention import FAST
 
 PROMPT, RESPONSE = "Review the film.", "A superb film. I did not like it."
@@ -119,35 +120,9 @@ def test_bad_usage_is_one_sentence(run, args, said):
 # ---------------------------------------------------------------- bad models
 
 
-def drop(folder: Path, *names: str) -> None:
-    for name in names:
-        (folder / name).unlink()
-
-
-def weights_missing(folder: Path) -> None:
-    kept = {k: v for k, v in load_file(folder / "model.safetensors").items() if not k.startswith("score")}
-    save_file(kept, folder / "model.safetensors", {"format": "pt"})
-
-
 def pickle_only(folder: Path) -> None:
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
-    drop(folder, "model.safetensors")
-
-
-def lora(folder: Path) -> None:
-    drop(folder, "config.json", "model.safetensors")
-    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "owner/base"}))
-    (folder / "adapter_model.safetensors").write_bytes(b"")
-
-
-def unknown(folder: Path) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "model_type": "mamba9"}))
-
-
-def corrupt(folder: Path) -> None:
-    whole = (folder / "model.safetensors").read_bytes()
-    (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    (folder / "model.safetensors").unlink()
 
 
 def own_code(folder: Path) -> None:
@@ -156,33 +131,17 @@ def own_code(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps({**config, **code, "model_type": "own"}))
 
 
-BROKEN = {
-    "no model": (
-        lambda folder: drop(folder, "config.json"),
-        "is no model folder: it has no config.json; give a folder",
-    ),
-    "no weights": (lambda folder: drop(folder, "model.safetensors"), "has no weights (*.safetensors); save the model"),
-    "weights missing": (weights_missing, "lacks 1 weights (score.weight)"),
-    "pickle only": (pickle_only, "--allow-pickle"),
-    "lora": (lora, "is a LoRA adapter of owner/base, and its base is missing"),
-    "unknown architecture": (unknown, "unknown architecture 'mamba9'; update transformers"),
-    "own code": (own_code, "its own code is needed: --trust-remote-code runs it"),
-    "two models": (
-        lambda folder: (folder / "model.safetensors.index.json").write_text("{}"),
-        "holds two models, model.safetensors and the shards of model.safetensors.index.json; move one of them",
-    ),
-    "corrupt weights": (corrupt, "download or save the model again"),
-    "config no JSON": (lambda folder: (folder / "config.json").write_text("{"), "config.json is not JSON"),
-}
-
-
-@pytest.mark.parametrize("kind", BROKEN)
-@pytest.mark.parametrize("command", ["analyze", "doctor"])
-def test_a_broken_model_is_one_sentence_with_its_remedy(run, folder, kind, command):
-    break_it, said = BROKEN[kind]
+# What is wrong with a folder, and the words for it, are tests/models/test_load.py's; here: it ends a command in one sentence.
+@pytest.mark.parametrize(
+    ("command", "break_it", "said"),
+    [
+        (["analyze", *ASK], pickle_only, "--allow-pickle"),
+        (["doctor"], own_code, "its own code is needed: --trust-remote-code runs it"),
+    ],
+)
+def test_a_broken_model_is_one_sentence_with_its_remedy(run, folder, command, break_it, said):
     break_it(folder)
-    asked = ASK if command == "analyze" else ()
-    told = sentence(run(command, "--model", folder, *asked))
+    told = sentence(run(*command, "--model", folder))
     assert said in told and str(folder) in told
 
 
@@ -394,7 +353,19 @@ def test_bars_are_for_colour_terminals_only(monkeypatch):
 # ---------------------------------------------------------------- doctor and serve
 
 
-def test_doctor_prints_the_card_in_words_and_writes_it(run, tmp_path):
+@pytest.fixture
+def only(monkeypatch):
+    """Let the card hold these rows alone, and the one whose length it tells; what each finds is tested with the card."""
+
+    def keep(*names: str) -> None:
+        kept = {name: conformance.CHECKS[name] for name in (*names, "prefix_consistency")}
+        monkeypatch.setattr(conformance, "CHECKS", kept)
+
+    return keep
+
+
+def test_doctor_prints_the_card_in_words_and_writes_it(run, tmp_path, only):
+    only("weights", "own_score", "closing_tokens")
     code, out, err = run("doctor", "--model", checkpoint(), "--device", "cpu", "--json", tmp_path / "card.json")
     card = json.loads((tmp_path / "card.json").read_text())
     assert (code, err) == (0, "") and card["verdict"] == "green" and out.endswith("green  over all\n")
@@ -406,14 +377,16 @@ def test_doctor_prints_the_card_in_words_and_writes_it(run, tmp_path):
     assert code == 0 and json.loads(out) == card
 
 
-def test_an_amber_check_shows_its_remedy_and_is_no_failure(run):
+def test_an_amber_check_shows_its_remedy_and_is_no_failure(run, only):
+    only("own_score", "pad_is_eos")
     trap = tiny.checkpoint("Llama", "ends", pad="<|end|>")
     code, out, _ = run("doctor", "--model", trap, "--device", "cpu")
     assert code == 0 and "amber  The score is read at the last token" in out and "→ redviz follows the model" in out
     assert "amber" not in run("doctor", "--model", trap, "--device", "cpu", "--read", "last")[1]
 
 
-def test_a_red_check_is_a_failure(run, monkeypatch):
+def test_a_red_check_is_a_failure(run, monkeypatch, only):
+    only("weights", "own_score")
     monkeypatch.setitem(ALL_MASK_ATTENTION_FUNCTIONS, FAST, lambda *args, **kwargs: None)
     code, out, _ = run("doctor", "--model", tiny.checkpoint("Mistral"), "--device", "cpu")
     assert code == 1 and "red    Own score equals the model's own forward" in out and out.endswith("red    over all\n")

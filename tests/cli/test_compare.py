@@ -125,12 +125,9 @@ def test_what_people_write_cannot_drive_the_terminal(run):
     assert "\x1b" not in out and "↵" in out
 
 
-def test_one_response_under_two_models(run):
+def test_one_response_under_two_models(run, sentiment):
     args = ask(ONE, methods="red,abc", model2="embedded:sentiment")
-    import redviz
-
-    other = redviz.load_reward_model("embedded:sentiment", device="cpu")
-    want = compare_models(tiny.model(), other, PROMPT, ONE, ["red", "abc"])
+    want = compare_models(tiny.model(), sentiment, PROMPT, ONE, ["red", "abc"])
     code, out, err = run(*args, "--json")
     assert (code, err) == (0, "") and json.loads(out) == json.loads(json.dumps(want.to_dict()))
     head, rows = run(*args)[1].rstrip("\n").split("\n\n")

@@ -57,21 +57,21 @@ def zipped(megabytes):
 @pytest.mark.parametrize(
     "bomb",
     [
-        gzipped_zeros(400),
-        gzipped_zeros(400, GOOD * (MB // len(GOOD))),
-        gzipped_zeros(20) * 20,  # members one after the other
-        gzipped_zeros(400, b"[]," * (MB // 3)),
+        gzipped_zeros(64),
+        gzipped_zeros(64, GOOD.replace(b"B", b"B" * 4000) * (MB // 4000)),
+        gzipped_zeros(4) * 16,  # members one after the other
+        gzipped_zeros(64, b"[]," * (MB // 3)),
     ],
     ids=["zeros", "rows", "members", "brackets"],
 )
 def test_a_gzip_bomb_is_refused_before_it_is_expanded(bomb, tmp_path):
-    assert len(bomb) < 3 * MB
+    assert len(bomb) < MB
     (tmp_path / "a.jsonl.gz").write_bytes(bomb)
     tracemalloc.start()
     for source in (bomb, tmp_path / "a.jsonl.gz"):
         said = refused(source, "a.jsonl.gz")
         assert re.match(r"a\.jsonl\.gz expands to more than [\d,]+ times its size \(\d+ MB were read\)", said)
-        assert int(re.search(r"\((\d+) MB", said)[1]) < 400
+        assert int(re.search(r"\((\d+) MB", said)[1]) < 60
     assert tracemalloc.get_traced_memory()[1] < 64 * MB
     tracemalloc.stop()
 
@@ -85,7 +85,7 @@ def test_an_upload_may_not_expand_without_end_whatever_its_ratio(monkeypatch, tm
 
 
 def test_a_zip_bomb_renamed_is_not_opened():
-    said = refused(zipped(300), "a.jsonl.gz")
+    said = refused(zipped(30), "a.jsonl.gz")
     assert said.startswith("a.jsonl.gz is a zip archive, not .jsonl.gz; unpack")
 
 
@@ -112,7 +112,7 @@ def test_a_zip_bomb_renamed_is_not_opened():
         (b"[" * (9 * MB), "a.jsonl", r"line 1 is longer than 8 MB"),
         (b",".join(b"c%d" % n for n in range(100_000)) + b"\n1,2\n", "a.csv", r"^a\.csv has 100,000 columns, more than the 2,000"),
         (b"x" * (9 * MB), "a.csv", r"^a\.csv, line 1, is longer than 8 MB"),
-        (b'prompt,response\nQ,"' + b"A\n" * (5 * MB), "a.csv", r"^a\.csv is not CSV near line \d+ \(field larger"),
+        (b'prompt,response\nQ,"' + (b"A" * 999 + b"\n") * (9 * 1024), "a.csv", r"^a\.csv is not CSV near line \d+ \(field larger"),
         (json.dumps([dict.fromkeys(map(str, range(100_000)), "x")]).encode(), "a.json", r"^a\.json has the columns '0', .* and 99980 more"),
         (json.dumps({"prompt": "Q", "response": "A"} | dict.fromkeys(map(str, range(9_999)))).encode(), "a.jsonl", r"10,001 columns"),
         (b"", "a.parquet", r"^a\.parquet is not a Parquet file"),

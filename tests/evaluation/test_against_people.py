@@ -247,7 +247,7 @@ def test_what_cannot_be_compared_is_an_error():
         against_people([], metric="accuracy")
 
 
-def test_real_credits_of_the_shipped_model():
+def test_real_credits_of_the_shipped_model(sentiment):
     texts = {
         "A superb, moving film.": {"superb": 2, "moving": 1},
         "A dull and empty film, but the music is lovely.": {"dull": -2, "empty": -1, "lovely": 2},
@@ -263,8 +263,7 @@ def test_real_credits_of_the_shipped_model():
         )
         for text, said in texts.items()
     ]
-    model = redviz.load_reward_model("embedded:sentiment", device="cpu")
-    analyses = list(redviz.analyze_batch(model, [own.example for own in items], ["red", "occlusion"]))
+    analyses = list(redviz.analyze_batch(sentiment, [own.example for own in items], ["red", "occlusion"]))
     report = against_people(zip(items, analyses, strict=True), seed=1)
     brute = []
     for own, made in zip(items, analyses, strict=True):

@@ -108,10 +108,9 @@ def test_what_has_one_method_is_left_out():
         between_methods([], share=0)
 
 
-def test_real_credits_of_the_shipped_model():
-    model = redviz.load_reward_model("embedded:sentiment", device="cpu")
+def test_real_credits_of_the_shipped_model(sentiment):
     made = redviz.analyze(
-        model, "Review the film.", "A superb, moving film, if a bit long.", methods=["red", "occlusion", "uniform"]
+        sentiment, "Review the film.", "A superb, moving film, if a bit long.", methods=["red", "occlusion", "uniform"]
     )
     report = between_methods([made], "token")
     credits = [made.credits[label].own for label in ("red", "occlusion")]

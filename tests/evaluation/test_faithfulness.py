@@ -200,11 +200,6 @@ def test_max_sensitivity_is_captums_on_the_same_moves(shares):
 RESPONSES = ["A superb, moving film.", "Dull and far too long. I left early."]
 
 
-@pytest.fixture(scope="module")
-def sentiment():
-    return redviz.load_reward_model("embedded:sentiment", device="cpu")
-
-
 @pytest.mark.parametrize("response", RESPONSES)
 @pytest.mark.parametrize("operator", ["pad", "delete"])
 def test_curves_of_real_weights_are_the_models_own_scores(sentiment, response, operator):

@@ -24,7 +24,6 @@ from redviz.lab.steps import Step
 from redviz.lab.training import Lab
 from redviz.lab.working import LabThread, work
 from redviz.models.kinds.policy import load_policy
-from redviz.models.loading.load import load_reward_model
 
 TINY = LabConfig(
     method="red", batch=8, group=2, micro_batches=2, max_new_tokens=8, steps=3, learning_rate=1e-3, device="cpu", seed=5
@@ -32,10 +31,10 @@ TINY = LabConfig(
 
 
 @pytest.fixture(scope="module")
-def models():
+def models(sentiment):
     return {
         "policy": load_policy("embedded:writer", device="cpu"),
-        "reward_model": load_reward_model("embedded:sentiment", device="cpu"),
+        "reward_model": sentiment,
     }
 
 
@@ -101,13 +100,13 @@ def test_what_was_drawn_is_what_the_models_own_forward_says(models):
 
 def test_tokens_are_drawn_as_often_as_the_policy_says(models):
     lab = Lab(replace(TINY, max_new_tokens=1), **models)
-    rollout = lab.draw(["Write a film review."] * 4000, torch.Generator().manual_seed(0))
+    rollout = lab.draw(["Write a film review."] * 1000, torch.Generator().manual_seed(0))
     with torch.no_grad():
         logits = lab.reference.module(rollout.ids[:1, :-1]).logits[0, -1]
     share = logits.softmax(-1)
     likely = share.topk(5).indices
-    seen = torch.bincount(rollout.ids[:, -1], minlength=len(share))[likely] / 4000
-    np.testing.assert_allclose(seen, share[likely], atol=4 * float((share[likely] / 4000).max().sqrt()))
+    seen = torch.bincount(rollout.ids[:, -1], minlength=len(share))[likely] / 1000
+    np.testing.assert_allclose(seen, share[likely], atol=4 * float((share[likely] / 1000).max().sqrt()))
 
 
 @pytest.mark.parametrize("method", ["sparse", "uniform", "abc", "random"])
@@ -232,9 +231,9 @@ def test_the_reward_rises_and_the_kl_with_it(models):
         learning_rate=3e-3, seed=0, device="cpu", prompts=("Write a film review.",),
     )  # fmt: skip
     lab = Lab(config, **models)
-    before = lab.evaluate(4)
+    before = lab.evaluate(16)
     steps = list(lab.run())
-    after = lab.evaluate(4)
+    after = lab.evaluate(16)
     assert np.mean([s.reward for s in steps[-3:]]) > np.mean([s.reward for s in steps[:3]]) + 0.5
     assert after.reward > before.reward + 3 * math.hypot(before.reward_error, after.reward_error)
     assert steps[0].kl < 1e-4 < 1.0 < steps[-1].kl
@@ -301,7 +300,7 @@ def test_a_thread_says_what_went_wrong(home):
 def test_a_run_that_is_stopped_leaves_no_thread_no_handle_and_no_memory(models, home):
     process = psutil.Process()
     handles, threads, sizes, modules = [], [], [], []
-    for seed in range(4):
+    for seed in range(3):
         config = replace(TINY, seed=seed, steps=50)
         thread = LabThread(config, runs.create_lab_run(config), **models, repeats=1)
         until = time.monotonic() + 120
@@ -321,7 +320,7 @@ def test_a_run_that_is_stopped_leaves_no_thread_no_handle_and_no_memory(models, 
         sizes.append(tensors())
     assert len(set(handles[1:])) == 1, handles
     assert len({frozenset(names) for names in threads}) == 1 and not any("redviz-lab" in n for n in threads[-1])
-    assert [ref() for ref in modules] == [None] * 4
+    assert [ref() for ref in modules] == [None] * 3
     assert len(set(sizes)) == 1, sizes
 
 

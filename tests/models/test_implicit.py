@@ -30,7 +30,7 @@ def own(policy, example):
     return np.array([float(logs[c - 1, encoding.ids[c]]) for c in range(encoding.start, stop)])
 
 
-def test_prefix_scores_are_sums_of_log_ratios(model):
+def test_prefix_scores_are_sums_of_log_ratios(model, sentiment):
     analysis = redviz.analyze(model, PROMPT, RESPONSE, ["red", "sparse", "uniform", "occlusion", "truncation"])
     example = Example(PROMPT, RESPONSE)
     ratios = 0.1 * (own(model.policy, example) - own(model.reference, example))
@@ -43,7 +43,7 @@ def test_prefix_scores_are_sums_of_log_ratios(model):
     np.testing.assert_allclose(red.own, ratios[:count], atol=1e-5)
     assert red.total == pytest.approx(analysis.score) and abs(red.residual) < 1e-5
     dpo = redviz.analyze(
-        redviz.load_reward_model("embedded:sentiment", device="cpu"), PROMPT, RESPONSE, ["dpo"],
+        sentiment, PROMPT, RESPONSE, ["dpo"],
         policy=model.policy, reference=model.reference,
     ).credits["dpo"]  # fmt: skip
     np.testing.assert_allclose(red.own, dpo.own, atol=1e-5)

@@ -61,10 +61,9 @@ def test_a_process_model_in_eight_bits_is_not_taken_for_one_that_sees_ahead(tmp_
     assert loaded.source.dtype == "8bit" and type(loaded).__name__ == "ProcessModel"
 
 
-def test_in_eight_bits_the_card_says_that_tokens_are_mixed():
+def test_in_eight_bits_the_card_says_that_tokens_are_mixed(sentiment):
     loaded = redviz.load_reward_model("embedded:sentiment", device="cpu", quantization="8bit")
-    plain = redviz.load_reward_model("embedded:sentiment", device="cpu")
-    scores = [observe(model, [model.encode(EXAMPLES[0])])[0].prefix_scores for model in (loaded, plain)]
+    scores = [observe(model, [model.encode(EXAMPLES[0])])[0].prefix_scores for model in (loaded, sentiment)]
     assert not loaded.both_ways and 0 < np.abs(scores[0] - scores[1]).max() < 0.1 * np.ptp(scores[1])
     card = check_model(loaded)
     assert card.dtype == "8bit" and card["causality"].verdict == "red" and "outlier" in card["causality"].figure
@@ -74,13 +73,10 @@ def test_in_eight_bits_the_card_says_that_tokens_are_mixed():
     }
 
 
-def test_a_policy_in_four_bits():
+def test_a_policy_in_four_bits(sentiment):
     policy = load_policy("embedded:writer", device="cpu", dtype="4bit")
-    judge, plain = (
-        redviz.load_reward_model("embedded:sentiment", device="cpu"),
-        load_policy("embedded:writer", device="cpu"),
-    )
-    found = log_probs(policy, plain, judge.encode(EXAMPLES[0]))
+    plain = load_policy("embedded:writer", device="cpu")
+    found = log_probs(policy, plain, sentiment.encode(EXAMPLES[0]))
     assert policy.source.dtype == "4bit" and 0 < np.abs(found.policy - found.reference).mean() < 0.5
 
 

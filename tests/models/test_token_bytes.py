@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -107,6 +107,7 @@ def test_offsets_inside_a_character_become_bytes():
 
 
 @given(st.lists(st.integers(min_value=5, max_value=299), min_size=1, max_size=30))
+@settings(max_examples=40)
 def test_any_sampled_ids_have_ends_that_cover_their_text(ids):
     tok = tiny.tokenizer()
     text, ends = text_and_ends(tok, ids)
