@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from close import summed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -204,7 +205,7 @@ WORDS = [
 TEXT = st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map("".join)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(
     beginning=st.sampled_from(["", "The lead", "A superb, moving film."]),
     one=TEXT,
@@ -239,7 +240,7 @@ def test_spans_are_the_text_after_the_parting_point(pair, granularity):
         assert "".join(row.text for row in spans) == analysis.response[part.character :]
         assert all(row.text == analysis.response[row.start : row.end] for row in spans)
         after = analysis.credits["red"].own[part.token :]
-        assert sum(row.value for row in spans) == pytest.approx(sign * after.sum(), abs=1e-6)
+        assert sum(row.value for row in spans) == pytest.approx(sign * after.sum(), abs=summed(after))
         (end,) = (row for row in shares.rows if row.kind == "end" and row.response == j)
         assert end.value == pytest.approx(sign * analysis.closing, abs=1e-6)
     if granularity == "sentence":
@@ -384,9 +385,8 @@ def test_everything_is_plain_json_and_a_frame(model):
 
 
 @pytest.fixture(scope="module")
-def two(model):
-    other = redviz.load_reward_model("embedded:sentiment", device="cpu")
-    return compare_models(model, other, PROMPT, UNUSUAL, ["red", "abc"])
+def two(model, sentiment):
+    return compare_models(model, sentiment, PROMPT, UNUSUAL, ["red", "abc"])
 
 
 def test_two_models_are_matched_by_characters(two):
@@ -412,7 +412,7 @@ def test_spans_of_two_models_tile_the_response_and_keep_both_sums(two, granulari
         assert spans[-2].prefix_scores[at] == analysis.prefix_scores[-1]
         for label, credit in analysis.credits.items():
             found = sum(span.credits[label][at] for span in spans)
-            assert found == pytest.approx(credit.values.sum(dtype=np.float64), abs=1e-6)
+            assert found == pytest.approx(credit.values.sum(dtype=np.float64), abs=summed(credit.values))
         steps = np.diff([analysis.base, *(span.prefix_scores[at] for span in spans)])
         assert [span.credits["red"][at] for span in spans] == pytest.approx(steps.tolist(), abs=1e-5)
     assert len(two.spans("sentence")) < len(two.spans("word")) <= len(two.spans("token"))

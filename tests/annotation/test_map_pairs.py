@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from close import summed
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
@@ -63,18 +64,17 @@ def test_no_credit_is_lost_and_each_cell_takes_its_characters_share(drawn):
     assert found == pytest.approx(wanted, abs=1e-9)
 
 
-def test_credits_of_a_real_model_on_words():
+def test_credits_of_a_real_model_on_words(sentiment):
     response = "Superb — if, at times, 👩‍👩‍👧 slow…\n\n"
-    model = redviz.load_reward_model("embedded:sentiment", device="cpu")
-    analysis = redviz.analyze(model, "How was it?", response, methods=["red", "sparse", "uniform"])
+    analysis = redviz.analyze(sentiment, "How was it?", response, methods=["red", "sparse", "uniform"])
     cells = cells_of(response)
     for label, credit in analysis.credits.items():
         found = cells_values(analysis, label, cells)
         assert found.shape == (len(cells),)
-        assert found.sum() == pytest.approx(credit.own.sum(), abs=1e-6)
+        assert found.sum() == pytest.approx(credit.own.sum(), abs=summed(credit.own))
     first = [t for t, (start, _) in enumerate(analysis.offsets) if start <= len("Superb")]  # the blank after it, too
     red = analysis.credits["red"].own
-    assert cells_values(analysis, "red", cells)[0] == pytest.approx(red[first].sum(), abs=1e-6)
+    assert cells_values(analysis, "red", cells)[0] == pytest.approx(red[first].sum(), abs=summed(red))
     assert provenance_of(analysis)["fingerprint"] == analysis.source.fingerprint
     with pytest.raises(RedvizError, match="no credits 'ig'; it has red, sparse, uniform"):
         cells_values(analysis, "ig", cells)
