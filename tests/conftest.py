@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser, Page, sync_playwright
+from seconds import pytest_runtest_call  # noqa: F401 (a hook)
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models on two workers: more threads only get in each other's way
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported, so before any test module

@@ -41,6 +41,37 @@ def test_no_folder_hides_a_file_of_its_name():
     assert [name(p) for p in PACKAGE.rglob("*.py") if p.with_suffix("").is_dir()] == []
 
 
+THREE_TESTS = """
+import time, pytest
+
+def busy():
+    end = time.process_time() + 0.6
+    while time.process_time() < end:
+        pass
+
+def test_busy():
+    busy()
+
+@pytest.mark.slow
+def test_busy_and_marked():
+    busy()
+
+def test_waiting():
+    time.sleep(0.6)
+"""
+
+
+def test_a_test_that_takes_more_than_its_seconds_fails_and_is_named(tmp_path):
+    (tmp_path / "conftest.py").write_text("import seconds\nfrom seconds import *\nseconds.LIMIT = 0.05\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = slow\n")
+    (tmp_path / "test_three.py").write_text(THREE_TESTS)
+    command = [sys.executable, "-m", "pytest", "-n1", "-rf", "-p", "no:cacheprovider", tmp_path]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    said = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True).stdout
+    assert "FAILED test_three.py::test_busy - test_three.py::test_busy took 0." in said.replace("Failed: ", "")
+    assert "more than the 0.05 a test may take" in said and "1 failed, 2 passed" in said
+
+
 def test_files_are_named_after_what_they_hold():
     vague = re.compile(r"(.*_)?(utils?|helpers?|misc|common|manager|handler)\.py")
     assert [name(p) for p in PACKAGE.rglob("*.py") if vague.fullmatch(p.name)] == []
