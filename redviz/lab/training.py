@@ -125,7 +125,8 @@ class Lab:
 
     def _breathe(self, may_stop: bool = True) -> None:
         """A gap between two parts: wait while paused, leave once stopped."""
-        if self.paused:  # else no lock is touched: a KeyboardInterrupt inside wait() would leave it taken, and close() hang
+        # Unless paused no lock is touched: a KeyboardInterrupt inside wait() would leave it taken, and close() hang.
+        if self.paused:
             since = time.perf_counter()
             self._going.wait()
             self._waited += time.perf_counter() - since
