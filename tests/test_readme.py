@@ -63,7 +63,7 @@ ONLY_READ = {  # lines of which the options alone are checked, by --help behind 
     "redviz serve": "serves until it is stopped; tests/cli/test_serve.py starts it",
     "redviz serve --demo": "the same",
 }
-SMALLER = {"lab": "--steps 1 --batch-size 4 --max-new-tokens 4"}
+SMALLER = {"lab": "--steps 1 --batch-size 16 --max-new-tokens 4"}
 SECONDS = ("agree", "causal", "compare", "doctor", "lab", "what-if")  # commands that take some
 
 
