@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # a checkout need not be 
 
 import redviz
 from redviz.data.labels.labels import LabelledItem
-from redviz.evaluation.faithfulness.faithfulness import Asked, faithfulness
+from redviz.evaluation.faithfulness.faithfulness import OrderFigures, faithfulness
 from redviz.records import Analysis, Credit
 
 Options = Mapping[str, Mapping[str, Any]]  # label -> method and options
@@ -62,7 +62,7 @@ class Erased:
 
     score: float
     nothing_left: float
-    asked: Mapping[str, Asked]
+    asked: Mapping[str, OrderFigures]
 
 
 class Credits:

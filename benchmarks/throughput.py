@@ -36,7 +36,7 @@ from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.running.attention import FAST
 from redviz.records import Example, Source
 from redviz.runs.local import CHUNK, asked_of
-from redviz.runs.parts import ALONE, Asked, score_chunk
+from redviz.runs.parts import ALONE, RunExample, score_chunk
 
 WANTED = recipes(["red", "abc"])
 
@@ -65,20 +65,20 @@ def open_model(options: argparse.Namespace) -> RewardModel:
     return RewardModel("random", module, tokenizer, head, mix, 8192, Source("random"))
 
 
-def responses(options: argparse.Namespace) -> list[Asked]:
+def responses(options: argparse.Namespace) -> list[RunExample]:
     if options.data is not None:
         return list(islice(asked_of(open_dataset(options.data)), options.responses))
     words = [word for item in load_gallery() for response in item.responses for word in response.text.split()]
     drawn = np.random.default_rng(0)
     lengths = np.exp(drawn.uniform(np.log(8), np.log(400), options.responses)).astype(int)  # short ones are many
     texts = [" ".join(drawn.choice(words, length)) for length in lengths]
-    return [Asked(Example("Tell me about it.", text, str(n))) for n, text in enumerate(texts)]
+    return [RunExample(Example("Tell me about it.", text, str(n))) for n, text in enumerate(texts)]
 
 
 class Plain:
     """Scores without credits: one rendering and one tokenization of a conversation, and Transformers' own forward."""
 
-    def __init__(self, model: RewardModel, asked: list[Asked]) -> None:
+    def __init__(self, model: RewardModel, asked: list[RunExample]) -> None:
         self.model = model
         self.examples = [one.example for one in asked]
         self.budget = TOKENS_AT_ONCE[model.device.type]
@@ -123,7 +123,7 @@ class Plain:
             self.forward(ids[start : start + size])
 
 
-def ours(model: RewardModel, asked: list[Asked]) -> None:
+def ours(model: RewardModel, asked: list[RunExample]) -> None:
     set_kernel(model, FAST)
     for start in range(0, len(asked), CHUNK):
         score_chunk(model, asked[start : start + CHUNK], WANTED, ALONE)

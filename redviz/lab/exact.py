@@ -47,7 +47,7 @@ class Tree:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class GradientEstimate:
     """What a policy-gradient estimator does on average, and how much one sample of it scatters.
 
     Attributes
@@ -228,7 +228,7 @@ def gradient(tree: Tree, policy: Array, weights: Array) -> Array:
     return _mean_gradient(tree, policy, response_probabilities(tree, policy)[:, None] * weights)
 
 
-def estimate(tree: Tree, policy: Array, weights: Array, truth: Array) -> Estimate:
+def estimate(tree: Tree, policy: Array, weights: Array, truth: Array) -> GradientEstimate:
     """The estimator that samples one response and weighs its steps with ``weights`` ``[N, T]``, against the gradient ``truth``.
 
     Examples
@@ -249,7 +249,7 @@ def estimate(tree: Tree, policy: Array, weights: Array, truth: Array) -> Estimat
     second = float(response_probabilities(tree, policy) @ squared)
     norm = float(np.linalg.norm(mean))
     angle = _angle(mean, truth)
-    return Estimate(mean, norm, float(np.degrees(angle)), float(np.cos(angle)), max(second - norm**2, 0.0))
+    return GradientEstimate(mean, norm, float(np.degrees(angle)), float(np.cos(angle)), max(second - norm**2, 0.0))
 
 
 def best_response(rewards: Array, gamma: float = 1.0) -> int:

@@ -16,11 +16,11 @@ from redviz.runs.whole_files import sweep
 STATE_EVERY = 0.5  # seconds
 STOPPED = "Stopped; finished parts are kept and it can be resumed."
 
-Scored = Callable[[Collection[int], Callable[[int], None]], Iterable[tuple[int, int]]]
+ScoreParts = Callable[[Collection[int], Callable[[int], None]], Iterable[tuple[int, int]]]
 
 
 def fill(
-    run: Run, scored: Scored, *, progress: Progress | None = None, stop: Callable[[], bool] | None = None
+    run: Run, scored: ScoreParts, *, progress: Progress | None = None, stop: Callable[[], bool] | None = None
 ) -> State:
     """Work on a run until every part is there.
 

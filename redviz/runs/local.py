@@ -18,7 +18,7 @@ from redviz.models.kinds.function import FunctionModel
 from redviz.models.spec import PARTNERS, ModelSpec
 from redviz.runs.filling import fill
 from redviz.runs.manifest import Manifest
-from redviz.runs.parts import ALONE, Asked, score_chunk, write_part
+from redviz.runs.parts import ALONE, RunExample, score_chunk, write_part
 from redviz.runs.runs import Run, State, create_run
 
 if TYPE_CHECKING:
@@ -163,11 +163,11 @@ def reopened(run: Run) -> Dataset:
     return dataset
 
 
-def asked_of(dataset: Dataset) -> Iterator[Asked]:
+def asked_of(dataset: Dataset) -> Iterator[RunExample]:
     """The examples of a data set in order, each with its subset."""
     for item in dataset.items():
         for example in item.examples:
-            yield Asked(example, item.subset)
+            yield RunExample(example, item.subset)
 
 
 def run_parts(
@@ -219,7 +219,7 @@ def run_parts(
     return fill(run, scored, progress=progress, stop=stop)
 
 
-def chunks_of(run: Run) -> Iterator[tuple[int, list[Asked]]]:
+def chunks_of(run: Run) -> Iterator[tuple[int, list[RunExample]]]:
     """The examples of a run's parts, numbered from 0, read again from its data set."""
     stream = asked_of(reopened(run))
     number = 0

@@ -29,7 +29,7 @@ ALONE = Partners()  # no model beside the reward model
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunExample:
     """One example of a run, and the subset of the data set that it is from."""
 
     example: Example
@@ -38,7 +38,7 @@ class Asked:
 
 def score_chunk(
     model: Model,
-    chunk: Sequence[Asked],
+    chunk: Sequence[RunExample],
     wanted: Mapping[str, Recipe],
     partners: Partners = ALONE,
     batch_size: int | str = "auto",

@@ -14,7 +14,7 @@ from redviz.data.results.rows import Rows
 from redviz.errors import Cancelled, RedvizError
 from redviz.models.spec import load
 from redviz.runs.local import chunks_of, specs_of
-from redviz.runs.parts import Asked, failed_in, score_chunk, write_part
+from redviz.runs.parts import RunExample, failed_in, score_chunk, write_part
 from redviz.runs.runs import Run, open_run
 
 STOPPED = "The run was cancelled."
@@ -39,7 +39,7 @@ class PartWorker:
             self.wanted = recipes(self.run.manifest.methods)
         except RedvizError as error:
             self.refusal = str(error)
-        self.chunks: Iterator[tuple[int, list[Asked]]] = iter(())
+        self.chunks: Iterator[tuple[int, list[RunExample]]] = iter(())
         self.at = -1
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:

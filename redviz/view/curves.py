@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from redviz.view.link import component, mount
-from redviz.view.panels import Mark, Panel, Series, curves_payload
+from redviz.view.panels import Level, Panel, Series, curves_payload
 
-__all__ = ["Mark", "Panel", "Series", "curves"]
+__all__ = ["Level", "Panel", "Series", "curves"]
 
 _curves = component("curves", "scales.js", "curves.js")
 

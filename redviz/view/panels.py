@@ -23,7 +23,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Mark:
+class Level:
     """A labelled level across a panel, such as the base or the final score."""
 
     label: str
@@ -49,7 +49,7 @@ class Panel:
 
     title: str
     series: Sequence[Series]
-    marks: Sequence[Mark] = field(default=())
+    marks: Sequence[Level] = field(default=())
     x0: int = 0
     note: str = ""
     step: bool = False

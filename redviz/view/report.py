@@ -12,7 +12,7 @@ from redviz.records import Analysis, Credit
 from redviz.view.charts import indexed, legend, line_chart
 from redviz.view.escape import escape, tag
 from redviz.view.lanes import Strip, number, signed, strip_of
-from redviz.view.panels import Mark, Panel, Series
+from redviz.view.panels import Level, Panel, Series
 from redviz.view.static import lanes_html, marked, shade, stylesheet
 
 PAGE = "html{color-scheme:light dark;background:light-dark(#fff,#171614)}body{margin:0}"
@@ -182,7 +182,7 @@ def _curves(strip: Strip) -> str:
         return ""
     after = [analysis.score] if strip.has_end else []
     prefix = Series("P_t", [*map(float, analysis.prefix_scores), *after], colour=0)
-    marks = [Mark("P₀", analysis.base), Mark("score", analysis.score)]
+    marks = [Level("P₀", analysis.base), Level("score", analysis.score)]
     panels = [Panel("Prefix score", [prefix], marks, x0=-1, note="the score if the response ended here")]
     if strip.lanes:
         shares = [[*analysis.credits[lane.label].own, *([lane.end] if after else [])] for lane in strip.lanes]

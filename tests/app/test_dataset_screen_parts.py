@@ -9,7 +9,7 @@ from redviz import settings
 from redviz.app.dataset import sources as dataset_sources
 from redviz.app.dataset.figures import accuracy_figure
 from redviz.app.dataset.rows import example_of_row, prompt_of_row
-from redviz.app.dataset.sources import Source, server_files
+from redviz.app.dataset.sources import DatasetSource, server_files
 from redviz.data.sets.dataset import Dataset
 from redviz.errors import RedvizError
 from redviz.evaluation.statistics.intervals import Estimate
@@ -18,7 +18,7 @@ ROW = {"prompt": "How was it?", "chosen": "Superb.", "rejected": "Dull."}
 
 
 def read(content, name, mapping=None, limit=None):
-    return dataset_sources._read(Source(content, name), mapping or {}, limit)
+    return dataset_sources._read(DatasetSource(content, name), mapping or {}, limit)
 
 
 def test_server_files_stay_inside_the_folders_that_are_offered(tmp_path, monkeypatch):

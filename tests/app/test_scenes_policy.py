@@ -140,7 +140,7 @@ def world(bench: Bench) -> exact.World:
 
 
 class TestExactLaboratory:
-    def angles(self, world: exact.World, model: str, gamma: float) -> dict[str, lab.Estimate]:
+    def angles(self, world: exact.World, model: str, gamma: float) -> dict[str, lab.GradientEstimate]:
         return exact.estimates(world, exact.weights(world, exact.prefix_of(world, model), gamma))
 
     def test_prefix_scores_belong_to_prefixes(self, world: exact.World) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from redviz.view.curves import Mark, Panel, Series, curves  # noqa: E402
+from redviz.view.curves import Level, Panel, Series, curves  # noqa: E402
 from redviz.view.strip import strips  # noqa: E402
 from tests.browser import analyses  # noqa: E402
 
@@ -41,7 +41,7 @@ panels = [
     Panel(
         "Prefix score",
         [Series("P_t", np.append(made.prefix_scores, made.score), colour=0)],
-        [Mark("P₀", made.base), Mark("score", made.score)],
+        [Level("P₀", made.base), Level("score", made.score)],
         x0=-1,
         note="what the model would say if the response ended here",
     ),

@@ -10,7 +10,7 @@ import pytest
 from redviz.credit.from_records.prefix import red
 from redviz.errors import RedvizError
 from redviz.lab.exact import (
-    Estimate,
+    GradientEstimate,
     advantages,
     ascend,
     best_response,
@@ -44,7 +44,7 @@ POOR = MODELS["misleading"]
 TRUTH = gradient(TREE, POLICY, np.repeat(SCORES[:, None], 3, axis=1))
 
 
-def of(kind: str, prefix: Array = POOR, gamma: float = 1.0, **options: object) -> Estimate:
+def of(kind: str, prefix: Array = POOR, gamma: float = 1.0, **options: object) -> GradientEstimate:
     rewards = token_rewards(kind, prefix, gamma=gamma, attention=ATTENTION, **options)  # type: ignore[arg-type]
     return estimate(TREE, POLICY, advantages(rewards, gamma), TRUTH)
 

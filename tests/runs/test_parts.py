@@ -10,9 +10,9 @@ import torch
 from redviz.credit.recipes import METHODS, recipes
 from redviz.errors import Cancelled
 from redviz.records import Example, Observation
-from redviz.runs.parts import ALONE, Asked, score_chunk
+from redviz.runs.parts import ALONE, RunExample, score_chunk
 
-CHUNK = [Asked(Example("How was it?", "so " * n + "good", f"{n}/x"), "s") for n in (9, 1, 5, 3, 7)]
+CHUNK = [RunExample(Example("How was it?", "so " * n + "good", f"{n}/x"), "s") for n in (9, 1, 5, 3, 7)]
 
 
 def test_rows_stand_in_the_order_given_whatever_the_lengths():

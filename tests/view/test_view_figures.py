@@ -10,12 +10,12 @@ import pytest
 from redviz.errors import RedvizError
 from redviz.view import colour
 from redviz.view.charts import line_chart, ticks
-from redviz.view.panels import Mark, Panel, Series, curves_payload
+from redviz.view.panels import Level, Panel, Series, curves_payload
 from redviz.view.svg import advance, strips_svg
 from tests.browser import analyses
 
 SVG = "{http://www.w3.org/2000/svg}"
-PREFIX = Panel("Prefix score", [Series("P_t", [0.2, 0.5, -0.1, 0.9, 1.4])], [Mark("P₀", 0.2)], x0=-1)
+PREFIX = Panel("Prefix score", [Series("P_t", [0.2, 0.5, -0.1, 0.9, 1.4])], [Level("P₀", 0.2)], x0=-1)
 
 
 def test_prefix_scores_start_before_the_first_token():

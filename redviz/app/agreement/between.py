@@ -11,7 +11,7 @@ from redviz.app.agreement.state import Labels, around, report_of, share, units
 from redviz.app.dataset.state import kept_choice
 from redviz.app.parts.methods_bar import method_names
 from redviz.app.session import remembered, theme, view
-from redviz.evaluation.agreement.agreement import Scored
+from redviz.evaluation.agreement.agreement import ScoredLabels
 from redviz.evaluation.agreement.between_methods import BetweenReport, Parting, between_methods
 from redviz.view.marks import flat
 
@@ -70,7 +70,7 @@ def _matrices(report: BetweenReport) -> None:
         )
 
 
-def _partings(report: BetweenReport, found: Scored, labels: Labels) -> None:
+def _partings(report: BetweenReport, found: ScoredLabels, labels: Labels) -> None:
     st.markdown("**Where they part most**")
     names = method_names(view().recipes)
     pairs = {f"{names.get(p.one, p.one)} and {names.get(p.two, p.two)}": (p.one, p.two) for p in report.partings}

@@ -18,7 +18,7 @@ from redviz.app.worker import LONG, Job
 from redviz.credit.recipes import Recipe
 from redviz.data.labels.labels import LabelledItem
 from redviz.errors import RedvizError
-from redviz.evaluation.agreement.agreement import Scored, score_labelled
+from redviz.evaluation.agreement.agreement import ScoredLabels, score_labelled
 from redviz.evaluation.faithfulness.faithfulness_report import FaithfulnessReport, faithfulness_over
 from redviz.models.spec import ModelSpec
 from redviz.records import Analysis, Source
@@ -68,7 +68,7 @@ def usable_model() -> ModelSpec | None:
     return spec
 
 
-def scored(labels: Labels) -> Scored | None:
+def scored(labels: Labels) -> ScoredLabels | None:
     """The credits of the labelled responses by the view's methods; None until they are there, with what to do on the page."""
     methods_and_responses()
     spec = usable_model()
@@ -82,24 +82,26 @@ def scored(labels: Labels) -> Scored | None:
     named = ", ".join(method_names(wanted).values())
     button = f"Compute the credits of {_responses(limit)} by {plain(named)}"
 
-    def work(model: RewardModel, job: Job, **beside: Any) -> Scored:
+    def work(model: RewardModel, job: Job, **beside: Any) -> ScoredLabels:
         found = score_labelled(model, items, wanted, progress=job.progress, **beside)
         if not any(analysis.credits for _, analysis in found.pairs):
             raise RedvizError(found.problems[0] if found.problems else "No method gave credits; choose another.")
         return found
 
-    found: Scored | None = _result(spec, SCORING, _key(items, wanted, partners), button, with_partners(partners, work))
+    found: ScoredLabels | None = _result(
+        spec, SCORING, _key(items, wanted, partners), button, with_partners(partners, work)
+    )
     if found is None:
         return None
     if found.problems:
         many = "1 response was" if len(found.problems) == 1 else f"{len(found.problems):,} responses were"
         st.warning(plain(f"{many} not scored, or not by all methods; the first: {found.problems[0]}"))
-    return Scored(
+    return ScoredLabels(
         found.source, tuple((item, a) for item, (_, a) in zip(items, found.pairs, strict=True)), found.problems
     )
 
 
-def counted(found: Scored, title: str, key: str, report: Callable[[Iterator[Pair]], Any]) -> Any:
+def counted(found: ScoredLabels, title: str, key: str, report: Callable[[Iterator[Pair]], Any]) -> Any:
     """A report of these credits, made by the worker, for many responses take a while; None until it is there."""
 
     def work(model: RewardModel, job: Job) -> Any:
@@ -113,7 +115,7 @@ def counted(found: Scored, title: str, key: str, report: Callable[[Iterator[Pair
     return result_of(spec_of(view()), title, key, work)
 
 
-def asked(found: Scored) -> dict[str, Any]:
+def asked(found: ScoredLabels) -> dict[str, Any]:
     """What a report of these credits was made with, for the downloads."""
     methods = {label: {"method": recipe.method, **recipe.options} for label, recipe in view().recipes.items()}
     return {"methods": methods, "responses": len(found.pairs), "seed": 0}

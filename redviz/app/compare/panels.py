@@ -14,7 +14,7 @@ from redviz.errors import RedvizError
 from redviz.records import Analysis
 from redviz.view.lanes import Strip, signature, strip_payload
 from redviz.view.marks import pieces
-from redviz.view.panels import Mark, Panel, Series
+from redviz.view.panels import Level, Panel, Series
 
 PARTS_HERE = "┃"  # stands before the unit in which a response parts from another
 
@@ -42,7 +42,7 @@ def response_panels(found: Comparison, names: Sequence[str], label: str, title: 
         (index, analysis) for index, analysis in enumerate(found.analyses) if np.isfinite(analysis.prefix_scores).all()
     ]
     lines = [Series(names[index], analysis.prefix_scores, colour=index) for index, analysis in known]
-    marks = [Mark(f"score {name}", analysis.score) for name, analysis in zip(names, found.analyses, strict=True)]
+    marks = [Level(f"score {name}", analysis.score) for name, analysis in zip(names, found.analyses, strict=True)]
     panels = [Panel("Prefix score P_t", lines, marks, x0=-1, note="one line until the responses part")] if lines else []
     returns = [
         Series(names[index], made, colour=index)
@@ -70,7 +70,7 @@ def model_panels(both: ModelComparison, models: Sequence[str]) -> list[Panel]:
     panels = []
     for index, (name, scores, analysis) in enumerate(zip(models, both.prefix_scores, both.analyses, strict=True)):
         if np.isfinite(scores).all():
-            marks = [Mark("score", analysis.score)]
+            marks = [Level("score", analysis.score)]
             panels.append(Panel(f"Prefix score, {name}", [Series("P_t", scores, colour=index)], marks, x0=-1))
     return panels
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from redviz.data.results.result_files import Histogram
 from redviz.evaluation.statistics.intervals import Estimate
-from redviz.evaluation.statistics.pairs import Calibration, Disagreement
+from redviz.evaluation.statistics.pairs import Calibration, MethodDisagreement
 from redviz.evaluation.statistics.splitting import SplitReport
 from redviz.view.colour import LIGHT, Theme
 from redviz.view.plotly_style import dressed, grey, intervals, on_one_line
@@ -82,7 +82,7 @@ def calibration_figure(found: Calibration, *, theme: Theme = LIGHT) -> go.Figure
     return _dressed(figure, 320, theme)
 
 
-def disagreement_figure(found: Disagreement, names: Sequence[str], *, theme: Theme = LIGHT) -> go.Figure:
+def disagreement_figure(found: MethodDisagreement, names: Sequence[str], *, theme: Theme = LIGHT) -> go.Figure:
     """Each method against each: 0 is the same order of tokens, 1 none, 2 the reverse."""
     labels = [on_one_line(name, LONGEST) for name in names]
     texts = [["" if np.isnan(value) else f"{value:.2f}" for value in row] for row in found.matrix]

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from redviz import settings
-from redviz.app.dataset.sources import MOST_CHECKED, Opened, Source, chosen_source, opened
+from redviz.app.dataset.sources import MOST_CHECKED, DatasetSource, Opened, chosen_source, opened
 from redviz.app.dataset.state import keep, kept, kept_choice, recall
 from redviz.app.parts.methods_bar import method_names
 from redviz.app.project.state import new_project
@@ -64,7 +64,7 @@ def open_part() -> None:
         st.switch_page("pages/project.py")
 
 
-def _refused(source: Source, found: Opened, mapping: Mapping[str, str]) -> None:
+def _refused(source: DatasetSource, found: Opened, mapping: Mapping[str, str]) -> None:
     if not found.columns:
         st.error(plain(found.refusal))
         return
@@ -86,13 +86,13 @@ def _problems(found: Opened) -> None:
     st.dataframe(table, hide_index=True, height=min(220, 38 + 35 * len(shown)))
 
 
-def _mapping(source: Source) -> dict[str, str]:
+def _mapping(source: DatasetSource) -> dict[str, str]:
     """The mapping that a person chose for this source."""
     chosen_for, mapping = recall(MAPPING, (None, {}))
     return mapping if chosen_for == source.key else {}
 
 
-def _form(source: Source, columns: tuple[str, ...], known: Mapping[str, str], mapped: bool) -> None:
+def _form(source: DatasetSource, columns: tuple[str, ...], known: Mapping[str, str], mapped: bool) -> None:
     """Which column plays which part. It is kept for this source alone: other files have other columns."""
     with st.form("redviz.dataset.columns"):
         options = [NONE, *columns]
@@ -141,7 +141,7 @@ def _cell(text: Prompt) -> str:
     return flat(whole if len(whole) <= LONGEST else whole[:LONGEST] + "…")
 
 
-def _score(source: Source, found: Opened, mapping: Mapping[str, str], limit: int | None) -> None:
+def _score(source: DatasetSource, found: Opened, mapping: Mapping[str, str], limit: int | None) -> None:
     spec, wanted = spec_of(view()), view().recipes
     if settings.demo_mode():
         st.info("This is a public demo, which starts no runs; run redviz on your own machine to score data sets.")

@@ -30,7 +30,7 @@ UPLOADED, HUB = "dataset.upload", "dataset.hub"
 
 
 @dataclass(frozen=True)
-class Source:
+class DatasetSource:
     """What ``open_dataset`` takes, and the name under which it is shown."""
 
     content: Path | bytes | str
@@ -75,7 +75,7 @@ class Opened:
     whole: bool = True
 
 
-def chosen_source() -> Source | None:
+def chosen_source() -> DatasetSource | None:
     """Draw the ways to choose a data set; the one chosen, or None."""
     if settings.demo_mode():
         st.info(NO_FILES)
@@ -84,7 +84,7 @@ def chosen_source() -> Source | None:
     return {"Upload": _upload, "Server folder": _server_file, "Hub": _hub}[place]()
 
 
-def _upload() -> Source | None:
+def _upload() -> DatasetSource | None:
     most = min(
         MAX_UPLOAD >> 20, int(st.get_option("server.maxUploadSize"))
     )  # the server refuses more, whatever is said here
@@ -100,8 +100,8 @@ def _upload() -> Source | None:
         "in a terminal with `redviz score --dataset`."
     )
     if file is not None:
-        keep(UPLOADED, Source(file.getvalue(), file.name))
-    found: Source | None = recall(UPLOADED)
+        keep(UPLOADED, DatasetSource(file.getvalue(), file.name))
+    found: DatasetSource | None = recall(UPLOADED)
     if found is None:
         st.caption(
             "Each response gets a score and the credits of its tokens; pairs of a chosen and a rejected one also give accuracy, "
@@ -115,17 +115,17 @@ def _upload() -> Source | None:
     return found
 
 
-def _server_file() -> Source | None:
+def _server_file() -> DatasetSource | None:
     files = server_files(ENDINGS)
     if not files:
         where = "has no data set in the folders of REDVIZ_DATA" if settings.data_folders() else "offers no folder"
         st.info(f"This server {where}; who runs it names folders in REDVIZ_DATA, separated by commas.")
         return None
     name = kept_choice("File", "dataset.server_file", list(files), format_func=lambda n: f"{n} ({size(files[n])})")
-    return Source(files[name], files[name].name)
+    return DatasetSource(files[name], files[name].name)
 
 
-def _hub() -> Source | None:
+def _hub() -> DatasetSource | None:
     if offered() is not None:
         st.info(
             "This is a shared server, which fetches no data sets; upload a file or take one of the server's folders."
@@ -139,7 +139,7 @@ def _hub() -> Source | None:
     # open_dataset reads a text as a path first, and a screen opens paths of its folders alone.
     if not is_hub_id(asked) or Path(asked).exists():
         raise RedvizError("That is no Hub id; write owner/name, owner/name:split or owner/name/config:split.")
-    return Source(asked, asked)
+    return DatasetSource(asked, asked)
 
 
 def server_files(endings: tuple[str, ...]) -> dict[str, Path]:
@@ -166,7 +166,7 @@ def server_files(endings: tuple[str, ...]) -> dict[str, Path]:
     return found
 
 
-def opened(source: Source, mapping: Mapping[str, str], limit: int | None) -> Opened:
+def opened(source: DatasetSource, mapping: Mapping[str, str], limit: int | None) -> Opened:
     """The data set, opened and checked once for these choices."""
     key = (source.key, tuple(sorted(mapping.items())), limit)
     with st.spinner("Reading …", show_time=True):
@@ -174,7 +174,7 @@ def opened(source: Source, mapping: Mapping[str, str], limit: int | None) -> Ope
     return found
 
 
-def _read(source: Source, mapping: Mapping[str, str], limit: int | None) -> Opened:
+def _read(source: DatasetSource, mapping: Mapping[str, str], limit: int | None) -> Opened:
     try:
         dataset = open_dataset(source.content, source.name, mapping=mapping, limit=limit)
         first: list[DataItem] = []
@@ -198,7 +198,7 @@ def _read(source: Source, mapping: Mapping[str, str], limit: int | None) -> Open
     )
 
 
-def _columns(source: Source) -> tuple[str, ...]:
+def _columns(source: DatasetSource) -> tuple[str, ...]:
     """The columns of a data set that fits no schema, from its first file; none where its rows cannot be read either."""
     try:
         if isinstance(source.content, str):

@@ -14,7 +14,7 @@ from redviz.data.results.result_files import ResultFile
 from redviz.data.results.result_filters import Where
 from redviz.evaluation.statistics.intervals import Estimate
 from redviz.evaluation.statistics.pairs import (
-    Disagreement,
+    MethodDisagreement,
     PairReport,
     credits_of_rows,
     disagreement,
@@ -37,7 +37,7 @@ def summary_panel(found: ResultFile) -> None:
         report: PairReport | None = None
         if found.count(Where(pairs_only=True)):
             report = once("dataset.pairs_report", found.fingerprint, lambda: _report(found))
-        compared: Disagreement | None = None
+        compared: MethodDisagreement | None = None
         if len(labels) > 1:
             compared = once("dataset.disagreement", found.fingerprint, lambda: _disagreement(found))
     if report is None:
@@ -99,7 +99,7 @@ def _number(value: float, form: str) -> str:
     return "–" if value != value else format(value, form)
 
 
-def _compared(found: Disagreement, cut: bool) -> None:
+def _compared(found: MethodDisagreement, cut: bool) -> None:
     from redviz.app.dataset.figures import disagreement_figure
 
     scope = f"the first {MOST_COMPARED:,} rows" if cut else "all responses"
@@ -112,7 +112,7 @@ def _compared(found: Disagreement, cut: bool) -> None:
     st.plotly_chart(figure, width=WIDE_MATRIX, key="redviz.dataset.disagreement.figure")
 
 
-def _disagreement(found: ResultFile) -> Disagreement:
+def _disagreement(found: ResultFile) -> MethodDisagreement:
     return disagreement(credits_of_rows(_rows(found, Where(), ("credits",), MOST_COMPARED)))
 
 

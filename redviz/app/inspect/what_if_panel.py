@@ -25,7 +25,7 @@ from redviz.evaluation.edits.text_edits import READY_EDITS, Edit, rewrite
 from redviz.models.kinds.function import FunctionModel
 from redviz.models.spec import ModelSpec
 from redviz.records import Analysis, Example
-from redviz.view.curves import Mark, Panel, Series, curves
+from redviz.view.curves import Level, Panel, Series, curves
 from redviz.view.lanes import shared_limits
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
@@ -189,7 +189,7 @@ def _curves(one: WhatIf) -> None:
         Series("before", one.before.prefix_scores, colour=7, dashed=True),
         Series("after", one.after.prefix_scores, colour=0),
     ]
-    marks = [Mark("score before", one.before.score), Mark("score after", one.after.score)]
+    marks = [Level("score before", one.before.score), Level("score after", one.after.score)]
     note = f"the score of the response up to each token; the tokens part at token {one.first_token + 1}"
     curves(
         [Panel("Prefix score P_t", lines, marks, x0=-1, note=note)],

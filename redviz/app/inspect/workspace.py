@@ -19,7 +19,7 @@ from redviz.errors import RedvizError
 from redviz.models.spec import ModelSpec
 from redviz.records import Analysis, Credit
 from redviz.text import Unit, pool, units
-from redviz.view.curves import Mark, Panel, Series, curves
+from redviz.view.curves import Level, Panel, Series, curves
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
 from redviz.view.strip import strips
@@ -192,7 +192,7 @@ def _prefix_panel(analysis: Analysis, closes: bool) -> Panel:
     note = f"the score of the response up to each {analysis.unit}"
     if any(line.label == "Q_t closed" for line in lines):
         note += "; Q: closed by the template's own tokens"
-    marks = [Mark("base P_0", analysis.base), Mark("score", analysis.score)]
+    marks = [Level("base P_0", analysis.base), Level("score", analysis.score)]
     return Panel("Prefix score P_t", lines, marks, x0=-1, note=note if lines else "add Truncation to see it")
 
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from redviz.app.learn.scenes.figure import enlarged
 from redviz.app.learn.scenes.handout import handout
-from redviz.app.learn.scenes.scene import JUDGE, Bench, Drawn, Knob, Scene, Strip, Waiting
+from redviz.app.learn.scenes.scene import JUDGE, Bench, CreditStrip, Drawn, Knob, Scene, Waiting
 from redviz.app.learn.state import chosen, link_of, move, open_in_inspect, presenting, values, write_scene
 from redviz.app.parts.waiting import wait_for
 from redviz.app.session import asked, engine, theme
@@ -136,7 +136,7 @@ def _part(scene: Scene, part: object, number: int) -> None:
     key = f"redviz.part.{scene.id}.{number}"
     if isinstance(part, str):
         st.markdown(part)
-    elif isinstance(part, Strip):
+    elif isinstance(part, CreditStrip):
         strips(
             part.analysis,
             labels=part.labels,

@@ -10,7 +10,7 @@ import streamlit as st
 from redviz.annotation.interchange import import_project
 from redviz.annotation.projects import QUESTIONS, create_project
 from redviz.app.annotate.state import store
-from redviz.app.dataset.sources import Source, chosen_source
+from redviz.app.dataset.sources import DatasetSource, chosen_source
 from redviz.app.dataset.state import once
 from redviz.app.demonstration import file_uploader
 from redviz.app.project.state import FROM_FILE, reveal_choice, show_project
@@ -37,7 +37,7 @@ Mark the words that carry your judgement, not whole sentences.
 
 
 @dataclass(frozen=True)
-class Found:
+class ProjectContents:
     """What a project can be made of."""
 
     items: tuple[LabelledItem | Example, ...]
@@ -63,16 +63,16 @@ def new_part() -> None:
         _form(found)
 
 
-def _gallery() -> Found:
+def _gallery() -> ProjectContents:
     examples = [
         Example(item.prompt, response.text, f"{item.id}-{response.id}")
         for item in gallery()
         for response in item.responses
     ]
-    return Found(tuple(examples), "graded", f"{len(examples)} responses that ship with redviz.", False)
+    return ProjectContents(tuple(examples), "graded", f"{len(examples)} responses that ship with redviz.", False)
 
 
-def _file() -> Found | None:
+def _file() -> ProjectContents | None:
     source = chosen_source()
     if source is None:
         st.caption(
@@ -81,12 +81,12 @@ def _file() -> Found | None:
         )
         return None
     with st.spinner("Reading …"):
-        found: Found = once("project.read", source.key, lambda: _read(source))
+        found: ProjectContents = once("project.read", source.key, lambda: _read(source))
     st.success(plain(found.sentence))
     return found
 
 
-def _read(source: Source) -> Found:
+def _read(source: DatasetSource) -> ProjectContents:
     try:
         labels = open_labels(source.content, source.name)
     except RedvizError as no_labels:
@@ -95,8 +95,10 @@ def _read(source: Source) -> Found:
         except RedvizError as no_responses:
             raise RedvizError(f"{no_responses} As labels: {no_labels}") from None
     if not any(item.annotations or item.gold is not None for item in labels.items):
-        return Found(tuple(labels.items), labels.scale, labels.sentence, False)
-    return Found(tuple(labels.items[:MOST_ITEMS]), labels.scale, _told(labels), True, _gold(labels.items[:MOST_ITEMS]))
+        return ProjectContents(tuple(labels.items), labels.scale, labels.sentence, False)
+    return ProjectContents(
+        tuple(labels.items[:MOST_ITEMS]), labels.scale, _told(labels), True, _gold(labels.items[:MOST_ITEMS])
+    )
 
 
 def _gold(items: Sequence[LabelledItem]) -> int:
@@ -112,14 +114,14 @@ def _told(labels: LabelSet) -> str:
     return labels.sentence + left
 
 
-def _responses(source: Source) -> Found:
+def _responses(source: DatasetSource) -> ProjectContents:
     dataset = open_dataset(source.content, source.name, limit=MOST_ITEMS)
     given = [one for item in dataset.items() for one in item.examples]
     examples = [Example(one.prompt, one.response, one.id.replace("/", "-")) for one in given if one.response.strip()]
     blank = len(given) - len(examples)
     skipped = f" {dataset.skipped} rows were left out." if dataset.skipped else ""
     skipped += f" {blank} blank responses were left out." if blank else ""
-    return Found(
+    return ProjectContents(
         tuple(examples[:MOST_ITEMS]),
         "graded",
         f"{dataset.detected.sentence} {len(examples)} responses.{skipped}",
@@ -127,7 +129,7 @@ def _responses(source: Source) -> Found:
     )
 
 
-def _form(found: Found) -> None:
+def _form(found: ProjectContents) -> None:
     task = st.segmented_control(
         "Task", list(TASKS), default="spans", format_func=TASKS.__getitem__, key="redviz.project.task", required=True
     )

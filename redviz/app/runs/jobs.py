@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from redviz import settings
-from redviz.app.dataset.sources import Source
+from redviz.app.dataset.sources import DatasetSource
 from redviz.app.dataset.state import PARTS, show_part
 from redviz.app.engine import Engine
 from redviz.app.session import allowed, engine, offered, partners_for, view
@@ -48,7 +48,9 @@ class Begun:
         return _run_of.get(self.job.id, "")
 
 
-def begin(spec: ModelSpec, source: Source, mapping: Mapping[str, str], limit: int | None, on_ray: bool = False) -> None:
+def begin(
+    spec: ModelSpec, source: DatasetSource, mapping: Mapping[str, str], limit: int | None, on_ray: bool = False
+) -> None:
     """Queue a run of the view's methods over a data set, here or on Ray, and turn to the list of runs."""
     refuse_in_demo()
     wanted = view().recipes
@@ -64,7 +66,7 @@ def begin(spec: ModelSpec, source: Source, mapping: Mapping[str, str], limit: in
 
 def _begun(
     running: Engine,
-    source: Source,
+    source: DatasetSource,
     mapping: Mapping[str, str],
     limit: int | None,
     wanted: Mapping[str, Recipe],

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredLabels:
     """Labelled responses with their credits, in the order of the items; what no report reads (attention) is not kept.
 
     Attributes
@@ -105,7 +105,7 @@ def score_labelled(
     *,
     progress: Progress | None = None,
     **partners: Any,
-) -> Scored:
+) -> ScoredLabels:
     """The credits of every labelled response.
 
     Parameters
@@ -141,7 +141,7 @@ def score_labelled(
     tell(len(items), len(items))
     analyses = [found[n] for n in range(len(items))]
     problems = tuple(f"{item.id}: {a.error}" for item, a in zip(items, analyses, strict=True) if a.error)
-    return Scored(model.source, tuple(zip(items, analyses, strict=True)), problems)
+    return ScoredLabels(model.source, tuple(zip(items, analyses, strict=True)), problems)
 
 
 def _without_attention(analysis: Analysis) -> Analysis:

@@ -44,7 +44,7 @@ NOTES = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class OrderFigures:
     """One credit asked what raises the score, or what lowers it: figures in the order of its credits and of two controls.
 
     Each has the figures of :func:`.removal.figures`. To lower is to raise the negated score by the negated credits,
@@ -84,7 +84,7 @@ class CreditFaithfulness:
     """
 
     curves: Curves
-    asked: Mapping[str, Asked]
+    asked: Mapping[str, OrderFigures]
     infidelity: Infidelity
     truncation_error: float
     truncation_correlation: float
@@ -243,7 +243,7 @@ def faithfulness(
         for way, sign in DIRECTIONS.items():
             ordered = curves if sign > 0 else curves.reversed
             lines = (ordered, by_chance_mean, ordered.reversed)
-            asked[way] = Asked(*(figures(one, counts, taken, scale, sign) for one in lines))
+            asked[way] = OrderFigures(*(figures(one, counts, taken, scale, sign) for one in lines))
         others = controls(own, order, drawn, some, losses, prefixes)
         credits[label] = CreditFaithfulness(
             curves, asked, infidelity(some, own, losses), *truncation_fit(own, prefixes), others, steady.get(label)

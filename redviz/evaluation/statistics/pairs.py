@@ -101,7 +101,7 @@ class PairReport:
 
 
 @dataclass(frozen=True)
-class Disagreement:
+class MethodDisagreement:
     """``1 - Spearman`` of the credits of two methods, averaged over responses: 0 the same order of tokens, 1 none, 2 the reverse."""
 
     labels: tuple[str, ...]
@@ -248,7 +248,7 @@ def credits_of_rows(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Array]]
     return list(found.values())
 
 
-def disagreement(responses: Iterable[Mapping[str, ArrayLike]]) -> Disagreement:
+def disagreement(responses: Iterable[Mapping[str, ArrayLike]]) -> MethodDisagreement:
     """How far methods disagree: ``1 - Spearman`` of token credits per response, averaged over responses.
 
     Parameters
@@ -283,7 +283,7 @@ def disagreement(responses: Iterable[Mapping[str, ArrayLike]]) -> Disagreement:
         counts[i, j] = counts[j, i] = len(both)
         matrix[i, j] = matrix[j, i] = np.mean(both) if both else np.nan
     np.fill_diagonal(matrix, 0.0)
-    return Disagreement(names, matrix, counts, float(np.mean(means)) if means else float("nan"))
+    return MethodDisagreement(names, matrix, counts, float(np.mean(means)) if means else float("nan"))
 
 
 def _unit_ranks(values: ArrayLike) -> Array | None:

@@ -97,7 +97,7 @@ GRAMMAR = re.compile(
 
 
 @dataclass(frozen=True)
-class Asked:
+class ProcessSpec:
     """A process reward model as it was recognised or asked for.
 
     Attributes
@@ -128,7 +128,7 @@ class Asked:
         return replace(known, tag=self.tag, between=known.between if self.tag.strip() else of_blanks)
 
 
-def asked_for(config: Config, weights: Weights, head: str | int | None) -> Asked | None:
+def asked_for(config: Config, weights: Weights, head: str | int | None) -> ProcessSpec | None:
     r"""The process reward model that a checkpoint is, or that ``head`` makes of a language model; None for any other model.
 
     ``head`` is an aggregate ("min", "product", "mean", "last"); of a token classifier also ``"steps@TAG"`` with its step separator
@@ -146,8 +146,8 @@ def asked_for(config: Config, weights: Weights, head: str | int | None) -> Asked
     if part.get("good"):
         tokens = (part["good"], part["bad"])
         if part["kind"] == "turns":
-            return Asked("step_turns", aggregate, "", tokens)
-        return Asked("step_tag", aggregate, tag, tokens)
+            return ProcessSpec("step_turns", aggregate, "", tokens)
+        return ProcessSpec("step_tag", aggregate, tag, tokens)
     family = (
         "qwen_math_prm"
         if QWEN.recognises(config, weights)
@@ -163,14 +163,14 @@ def asked_for(config: Config, weights: Weights, head: str | int | None) -> Asked
             f"{weights.name} is a process reward model and has no head {text!r}; --head says how step scores make one score: "
             f"{', '.join(AGGREGATES)}{native}."
         )
-    return Asked(family, aggregate, tag)
+    return ProcessSpec(family, aggregate, tag)
 
 
 def build(
     folder: Path,
     config: Config,
     weights: Weights,
-    asked: Asked,
+    asked: ProcessSpec,
     tokenizer: Any,
     dtype: torch.dtype | str,
     options: dict[str, Any],
@@ -196,7 +196,12 @@ def build(
 
 
 def opened(
-    asked: Asked, module: RewardModule, tokenizer: Any, max_length: int, source: Source, trained_length: int | None
+    asked: ProcessSpec,
+    module: RewardModule,
+    tokenizer: Any,
+    max_length: int,
+    source: Source,
+    trained_length: int | None,
 ) -> ProcessModel:
     """The loaded model, tried once.
 

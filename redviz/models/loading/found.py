@@ -56,7 +56,7 @@ class Found:
     family: str
     head: str | int | None
     lora: Adapter | None = None
-    steps: process.Asked | None = None
+    steps: process.ProcessSpec | None = None
 
     @property
     def adapter(self) -> Family | None:

@@ -9,7 +9,7 @@ import numpy as np
 from plotly.subplots import make_subplots
 
 from redviz.app.learn.scenes.figure import bars, dressed, small, token_axis, token_names
-from redviz.app.learn.scenes.scene import Bench, Drawn, Knob, Scene, Strip
+from redviz.app.learn.scenes.scene import Bench, CreditStrip, Drawn, Knob, Scene
 from redviz.app.learn.scenes.texts import gallery_example
 from redviz.records import Analysis
 from redviz.view.lanes import signed
@@ -41,7 +41,7 @@ def draw(bench: Bench, values: Mapping[str, Any]) -> Drawn:
         edge = 1.15 * float(np.abs(own).max())
         figure.update_yaxes(range=[-edge, edge], row=row, col=1)
     token_axis(figure, names, row=2, col=1)
-    strip = Strip(analysis, ("abc", "red"), {"abc": f"ABC, layer {layer}", "red": "RED"})
+    strip = CreditStrip(analysis, ("abc", "red"), {"abc": f"ABC, layer {layer}", "red": "RED"})
     return Drawn(
         (dressed(figure, theme, 420), strip, _signs(analysis)),
         inspect={"example": text, "methods": {"abc": {"layer": layer}, "red": {}}},

@@ -9,7 +9,7 @@ import pandas as pd
 
 from redviz.app.inspect.figures import causal_scatter_figure
 from redviz.app.learn.scenes.figure import fixed, small
-from redviz.app.learn.scenes.scene import Bench, Drawn, Knob, Scene, Strip
+from redviz.app.learn.scenes.scene import Bench, CreditStrip, Drawn, Knob, Scene
 from redviz.app.learn.scenes.texts import gallery_example
 from redviz.evaluation.faithfulness.causal_agreement import CausalPoint, causal_agreement, causal_points
 from redviz.records import Analysis
@@ -44,7 +44,7 @@ def draw(bench: Bench, values: Mapping[str, Any]) -> Drawn:
             ],
         }
     )
-    strip = Strip(analysis, (method,), METHODS, granularity="word")
+    strip = CreditStrip(analysis, (method,), METHODS, granularity="word")
     predicted, actual, word = max(own, key=lambda p: abs(p[0] - p[1]))
     said = (
         f"Worst surprise for {METHODS[method]}: without “{plain(word.strip())}” its credit predicts {fixed(predicted, 2)}, and the score "

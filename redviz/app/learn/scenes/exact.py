@@ -15,7 +15,7 @@ from redviz.app.learn.scenes.figure import QUIET, dressed, fixed
 from redviz.app.learn.scenes.scene import Bench, Drawn, Knob, Scene
 from redviz.batches import analyze_batch
 from redviz.lab import exact
-from redviz.lab.exact import Estimate, Tree
+from redviz.lab.exact import GradientEstimate, Tree
 from redviz.records import Analysis, Array, Example
 from redviz.text import pool, units
 from redviz.view.colour import Theme
@@ -89,7 +89,7 @@ def weights(world: World, prefix: Array, gamma: float) -> dict[str, Array]:
     return found | {"RED as advantage": made["RED"]}
 
 
-def estimates(world: World, found: Mapping[str, Array]) -> dict[str, Estimate]:
+def estimates(world: World, found: Mapping[str, Array]) -> dict[str, GradientEstimate]:
     """Every estimator under the uniform policy, against the gradient of the expected score."""
     policy = exact.softmax_policy(UNIFORM)
     truth = exact.gradient(world.tree, policy, np.repeat(world.scores[:, None], world.tree.horizon, axis=1))
@@ -131,7 +131,7 @@ def draw(bench: Bench, values: Mapping[str, Any]) -> Drawn:
     return Drawn((_figure(found, bench.theme), said, table))
 
 
-def _figure(found: Mapping[str, Estimate], theme: Theme) -> Any:
+def _figure(found: Mapping[str, GradientEstimate], theme: Theme) -> Any:
     names = list(found)[::-1]
     sparse = found["sparse"].noise
     figure = make_subplots(

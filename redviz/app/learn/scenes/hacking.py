@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from redviz.app.learn.scenes.figure import QUIET, dressed, fixed, line, small
-from redviz.app.learn.scenes.scene import Bench, Drawn, Knob, Scene, Strip
+from redviz.app.learn.scenes.scene import Bench, CreditStrip, Drawn, Knob, Scene
 from redviz.app.learn.scenes.texts import gallery_example
 from redviz.data.gallery import load_gallery
 from redviz.evaluation.edits.edit_effects import EditEffects, edit_effects
@@ -72,7 +72,7 @@ def draw(bench: Bench, values: Mapping[str, Any]) -> Drawn:
             f"The engine's own analysis of that text agrees (difference {small(now - analysis.score)})."
         )
     inspect = {"example": "", "prompt": analysis.prompt, "response": analysis.response}
-    return Drawn((figure, said, Strip(analysis, ("red",), {"red": "RED"}), _table(effects)), inspect)
+    return Drawn((figure, said, CreditStrip(analysis, ("red",), {"red": "RED"}), _table(effects)), inspect)
 
 
 def _added(analysis: Analysis) -> float:

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from redviz import __version__
 from redviz.app.learn.scenes.mathml import mathml
-from redviz.app.learn.scenes.scene import Drawn, Scene, Strip, Value
+from redviz.app.learn.scenes.scene import CreditStrip, Drawn, Scene, Value
 from redviz.view.escape import escape, tag
 from redviz.view.lanes import strip_of
 from redviz.view.static import lanes_html, stylesheet
@@ -103,7 +103,7 @@ def inline(text: str) -> str:
 def _part(part: object, script: bool) -> str:
     if isinstance(part, str):
         return tag("p", inline(part))
-    if isinstance(part, Strip):
+    if isinstance(part, CreditStrip):
         strip = strip_of(
             part.analysis, labels=part.labels, names=part.names, granularity=part.granularity, scale=part.scale, limits=part.limits
         )  # fmt: skip

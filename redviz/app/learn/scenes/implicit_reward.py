@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from redviz.app.learn.scenes.figure import QUIET, bars, dressed, fixed, small, token_axis, token_names
-from redviz.app.learn.scenes.scene import Bench, Drawn, Knob, Scene, Strip
+from redviz.app.learn.scenes.scene import Bench, CreditStrip, Drawn, Knob, Scene
 from redviz.app.learn.scenes.texts import gallery_example
 
 TEXT = "film-second-umbrella/b"
@@ -57,7 +57,7 @@ def draw(bench: Bench, values: Mapping[str, Any]) -> Drawn:
     )
     if weight:
         said += f" Correlation with RED's credits of the same tokens: {fixed(agree, 2)}."
-    strip = Strip(analysis, ("dpo", "red"), {"dpo": "DPO policy", "red": "RED"})
+    strip = CreditStrip(analysis, ("dpo", "red"), {"dpo": "DPO policy", "red": "RED"})
     inspect = {"methods": {"dpo": {}, "rto": {"beta_1": weight, "clip": clip}, "red": {}}}
     return Drawn((figure, said, strip), inspect)
 

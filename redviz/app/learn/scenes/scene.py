@@ -87,7 +87,7 @@ class Knob:
 
 
 @dataclass(frozen=True)
-class Strip:
+class CreditStrip:
     """Credits of an analysis drawn on its text; the fields are those of :func:`redviz.view.strip.strips`."""
 
     analysis: Analysis
@@ -110,7 +110,7 @@ class Drawn:
         What "Open this in Inspect" sets beside the scene's own ``inspect``: what follows the knobs.
     """
 
-    parts: tuple[go.Figure | Strip | pd.DataFrame | str, ...]
+    parts: tuple[go.Figure | CreditStrip | pd.DataFrame | str, ...]
     inspect: Mapping[str, Any] = field(default_factory=dict)
 
 
