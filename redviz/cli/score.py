@@ -54,7 +54,7 @@ def score(
     from redviz.runs.local import run_parts, start_run
     from redviz.runs.parts import put_together
     from redviz.runs.ray_engine import check_ray, run_parts_on_ray
-    from redviz.runs.runs import refuse_in_demo
+    from redviz.runs.run_folder import refuse_in_demo
 
     refuse_in_demo()
     if engine == "ray":

@@ -7,13 +7,9 @@ after), ``checkpoint`` (weights, optimizer, baseline) and ``lock`` (held by the 
 from __future__ import annotations
 
 import json
-import re
-import shutil
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 
@@ -21,22 +17,18 @@ from redviz.errors import RedvizError
 from redviz.lab.config import LabConfig
 from redviz.lab.steps import Evaluation, Sample, Step
 from redviz.lab.training import Lab
-from redviz.runs.lock import held, is_held
-from redviz.runs.runs import refuse_in_demo
+from redviz.runs.run_folder import RunFolder, folder_of, newest_first, refuse_in_demo, written
 from redviz.runs.whole_files import replace_file, sweep
 from redviz.settings import home
 
 
 @dataclass(frozen=True)
-class LabRun:
-    """A run folder. Any process may read it; only the one that holds its lock writes steps, samples and checkpoint."""
+class LabRun(RunFolder):
+    """A run of the lab. Any process may read it; only the one that holds its lock writes steps, samples and checkpoint."""
 
-    folder: Path
     config: LabConfig
 
-    @property
-    def id(self) -> str:
-        return self.folder.name
+    place, called, told_in = "lab", "lab run", "config.json"
 
     def steps(self) -> list[Step]:
         """The steps so far, in order; a line that a killed process left half written is left out."""
@@ -61,16 +53,12 @@ class LabRun:
     @property
     def state(self) -> str:
         """Where it stands: "running" in some process, "done", "stopped" (it can go on), or "new"."""
-        if is_held(self.folder / "lock"):
+        if self.is_held:
             return "running"
         done = len(self.steps())
         if done >= self.config.steps and "after" in self.evaluations():
             return "done"
         return "stopped" if done else "new"
-
-    def held(self) -> AbstractContextManager[None]:
-        """Hold the run alone; RedvizError where a living process holds it, or it was deleted."""
-        return held(self.folder / "lock", f"Lab run {self.id}")
 
     def load(self, lab: Lab) -> None:
         """Bring a lab to the kept state, if there is one; nothing is written."""
@@ -121,24 +109,18 @@ def create_lab_run(config: LabConfig) -> LabRun:
         On a public server (``REDVIZ_DEMO``), which writes nothing, or where the folder cannot be written.
     """
     refuse_in_demo()
-    folder = home() / "lab" / config.id
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "config.json").exists():
+    run = LabRun(home() / "lab" / config.id, config)
+    with written(run):
+        run.folder.mkdir(parents=True, exist_ok=True)
+        if not (run.folder / "config.json").exists():
             text = json.dumps(config.to_dict(), ensure_ascii=False, indent=1)
-            replace_file(folder / "config.json", lambda file: file.write_text(text, "utf-8"))
-    except OSError as error:
-        raise RedvizError(
-            f"The lab run could not be written to {folder} ({error.strerror}); set REDVIZ_HOME to a folder of yours."
-        ) from None
-    return LabRun(folder, config)
+            replace_file(run.folder / "config.json", lambda file: file.write_text(text, "utf-8"))
+    return run
 
 
 def open_lab_run(run_id: str) -> LabRun:
     """A run by its id; RedvizError where there is none or its config cannot be read."""
-    folder = home() / "lab" / run_id
-    if not re.fullmatch(r"[0-9a-f]{16}", run_id) or not folder.is_dir():
-        raise RedvizError(f"There is no lab run {run_id[:40]!r} in {folder.parent}; look at the list of runs.")
+    folder = folder_of(LabRun, run_id)
     try:
         return LabRun(folder, LabConfig.from_dict(json.loads((folder / "config.json").read_text(encoding="utf-8"))))
     except (OSError, ValueError, TypeError, RedvizError):
@@ -149,25 +131,7 @@ def open_lab_run(run_id: str) -> LabRun:
 
 def list_lab_runs() -> list[LabRun]:
     """All runs that can be read, the newest first."""
-    found = []
-    for folder in (home() / "lab").glob("*/"):
-        with suppress(RedvizError, FileNotFoundError):  # deleted while we look
-            found.append(((folder / "config.json").stat().st_mtime, open_lab_run(folder.name)))
-    return [run for _, run in sorted(found, key=lambda each: each[0], reverse=True)]
-
-
-def delete_lab_run(run: LabRun) -> None:
-    """Remove a run and all it holds: moved away at once, so that it is there whole or not at all, then taken off the disk."""
-    refuse_in_demo()
-    try:
-        with run.held():
-            run.folder.replace(run.folder.with_name(f".{run.id}.{uuid4().hex}.deleted"))
-    except OSError as error:
-        raise RedvizError(
-            f"Lab run {run.id} could not be deleted ({error.strerror}); check who may write to {run.folder.parent}."
-        ) from None
-    for moved in run.folder.parent.glob(".*.deleted"):  # those too that a killed process left half removed
-        shutil.rmtree(moved, ignore_errors=True)
+    return newest_first(LabRun, open_lab_run)
 
 
 def export_json(config: LabConfig, steps: list[Step], evaluations: dict[str, Evaluation]) -> str:

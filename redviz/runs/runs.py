@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shutil
 import time
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from redviz.errors import RedvizError
-from redviz.runs.lock import held, is_held
 from redviz.runs.manifest import WITHOUT_EFFECT, Manifest
+from redviz.runs.run_folder import RunFolder, folder_of, newest_first, refuse_in_demo, written
 from redviz.runs.whole_files import replace_file
-from redviz.settings import demo_mode, home
+from redviz.settings import home
 
 UNFINISHED = "The process that worked on it is gone; resume it, finished parts are kept."
 
@@ -58,15 +55,12 @@ class State:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run folder. Any process may read it, and ask it to stop; only the one that holds its lock writes parts and state."""
+class Run(RunFolder):
+    """A run over a data set. Any process may read it, and ask it to stop; only the one that holds its lock writes parts and state."""
 
-    folder: Path
     manifest: Manifest
 
-    @property
-    def id(self) -> str:
-        return self.folder.name
+    place, called, told_in = "runs", "run", "manifest.json"
 
     def part(self, number: int) -> Path:
         """The file of a part, there or not yet."""
@@ -80,9 +74,9 @@ class Run:
     def state(self) -> State:
         """Where it stands now; "running" only while a process holds the lock."""
         state = self._written_state()
-        if state.state == "running" and not is_held(self.folder / "lock"):
+        if state.state == "running" and not self.is_held:
             state = self._written_state()  # it may have finished between the two looks
-        if state.state == "running" and not is_held(self.folder / "lock"):
+        if state.state == "running" and not self.is_held:
             return replace(state, state="failed", message=UNFINISHED)
         return state
 
@@ -119,16 +113,6 @@ class Run:
     def is_cancelled(self) -> bool:
         return (self.folder / "cancel").exists()
 
-    def held(self) -> AbstractContextManager[None]:
-        """Hold the run alone.
-
-        Raises
-        ------
-        RedvizError
-            Where a living process holds it, or it was deleted.
-        """
-        return held(self.folder / "lock", f"Run {self.id}")
-
 
 def create_run(manifest: Manifest, content: bytes | None = None) -> Run:
     """The run of this manifest: a new folder, or the one that is there already.
@@ -149,13 +133,9 @@ def create_run(manifest: Manifest, content: bytes | None = None) -> Run:
     run = Run(home() / "runs" / manifest.id, manifest)
     if manifest.count < 1:
         raise RedvizError(f"{manifest.dataset} gives no example to score; check its columns and --limit.")
-    try:
+    with written(run):
         (run.folder / "parts").mkdir(parents=True, exist_ok=True)
         return _settled(run, content)
-    except OSError as error:
-        raise RedvizError(
-            f"The run could not be written to {run.folder} ({error.strerror}); set REDVIZ_HOME to a folder of yours."
-        ) from None
 
 
 def _settled(run: Run, content: bytes | None) -> Run:
@@ -182,9 +162,7 @@ def _settled(run: Run, content: bytes | None) -> Run:
 
 def open_run(run_id: str) -> Run:
     """A run by its id; RedvizError where there is none or its manifest cannot be read."""
-    folder = home() / "runs" / run_id
-    if not re.fullmatch(r"[0-9a-f]{16}", run_id) or not folder.is_dir():
-        raise RedvizError(f"There is no run {run_id[:40]!r} in {folder.parent}; look at the list of runs.")
+    folder = folder_of(Run, run_id)
     if (manifest := _manifest_in(folder)) is None:
         raise RedvizError(f"The manifest of run {run_id} cannot be read; start the run again.")
     return Run(folder, manifest)
@@ -197,38 +175,6 @@ def _manifest_in(folder: Path) -> Manifest | None:
     return None
 
 
-def delete_run(run: Run) -> None:
-    """Remove a run and all it holds: moved away at once, so that it is there whole or not at all, then taken off the disk.
-
-    Raises
-    ------
-    RedvizError
-        On a public server, where a living process works on it, where it is gone already, or where it cannot be moved.
-    """
-    refuse_in_demo()
-    try:
-        with run.held():
-            run.folder.replace(run.folder.with_name(f".{run.id}.{uuid4().hex}.deleted"))
-    except OSError as error:
-        raise RedvizError(
-            f"Run {run.id} could not be deleted ({error.strerror}); check who may write to {run.folder.parent}."
-        ) from None
-    for moved in run.folder.parent.glob(".*.deleted"):  # those too that a killed process left half removed
-        shutil.rmtree(moved, ignore_errors=True)
-
-
 def list_runs() -> list[Run]:
     """All runs that can be read, the newest first."""
-    found = []
-    for folder in (home() / "runs").glob("*/"):
-        with suppress(RedvizError, FileNotFoundError):  # deleted while we look
-            found.append(((folder / "manifest.json").stat().st_mtime, open_run(folder.name)))
-    return [run for _, run in sorted(found, key=lambda each: each[0], reverse=True)]
-
-
-def refuse_in_demo() -> None:
-    """A public server writes nothing."""
-    if demo_mode():
-        raise RedvizError(
-            "This is a public demo, which writes nothing to disk; run redviz on your own machine for data sets."
-        )
+    return newest_first(Run, open_run)

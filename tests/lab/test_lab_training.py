@@ -24,6 +24,7 @@ from redviz.lab.steps import Step
 from redviz.lab.training import Lab
 from redviz.lab.working import LabThread, work
 from redviz.models.kinds.policy import load_policy
+from redviz.runs.run_folder import delete_run
 
 TINY = LabConfig(
     method="red", batch=8, group=2, micro_batches=2, max_new_tokens=8, steps=3, learning_rate=1e-3, device="cpu", seed=5
@@ -266,7 +267,7 @@ def test_runs_are_listed_exported_and_deleted(models, home):
     assert len(lines) == 3 and all(len(line.split(",")) == len(head.split(",")) for line in lines)
     with run.held(), pytest.raises(RedvizError, match="being worked on"):
         work(Lab(TINY, **models), run)
-    runs.delete_lab_run(run)
+    delete_run(run)
     assert runs.list_lab_runs() == [] and list((home / "lab").iterdir()) == []
     with pytest.raises(RedvizError, match="no lab run"):
         runs.open_lab_run("../../etc")

@@ -29,7 +29,8 @@ from redviz.runs.filling import fill
 from redviz.runs.local import manifest_of, reopened, run_parts, specs_of, start_run
 from redviz.runs.manifest import Manifest
 from redviz.runs.parts import failed_in, put_together
-from redviz.runs.runs import create_run, delete_run, list_runs, open_run
+from redviz.runs.run_folder import delete_run
+from redviz.runs.runs import create_run, list_runs, open_run
 
 LINES = [
     {"id": f"row{n}", "prompt": "How was it?", "response": "so " * (7 * n % 11) + "good", "subset": "ab"[n % 2]}

@@ -15,7 +15,8 @@ from redviz.errors import RedvizError
 from redviz.lab.config import METHODS, LabConfig
 from redviz.lab.experiments import experiment_id
 from redviz.lab.queue import LabQueue, Standing
-from redviz.lab.runs import LabRun, delete_lab_run, list_lab_runs
+from redviz.lab.runs import LabRun, list_lab_runs
+from redviz.runs.run_folder import delete_run
 
 PARTS = ("New experiment", "Curves", "Experiments")
 PART, OPEN, PROBLEM = "lab.part", "lab.open", "lab.problem"
@@ -200,7 +201,7 @@ def delete(experiment: Experiment) -> None:
         return  # what is in memory goes when it is the oldest: another session may look at it
     for run in list_lab_runs():
         if run.config in experiment.configs:
-            delete_lab_run(run)
+            delete_run(run)
     QUEUE.forget(experiment.configs)
 
 

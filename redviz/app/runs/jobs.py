@@ -21,7 +21,8 @@ from redviz.data.sets.dataset import open_dataset
 from redviz.errors import RedvizError
 from redviz.models.spec import ModelSpec
 from redviz.runs.local import run_parts, specs_of, start_run
-from redviz.runs.runs import Run, delete_run, list_runs, refuse_in_demo
+from redviz.runs.run_folder import delete_run, refuse_in_demo
+from redviz.runs.runs import Run, list_runs
 
 if TYPE_CHECKING:
     from redviz.models.kinds.reward_model import RewardModel
