@@ -12,7 +12,6 @@ from sqlalchemy import select
 
 from redviz.annotation.interchange import export_rows
 from redviz.annotation.judgements import marks_of
-from redviz.annotation.map_pairs import preferences
 from redviz.annotation.maps import put_map
 from redviz.annotation.people import add_annotators
 from redviz.annotation.projects import create_project
@@ -26,7 +25,6 @@ SLOW = 180_000
 LEAD = "a-lead-code"
 QUIET = "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
 MIXED = "I loved it 😀👨‍👩‍👧 truly.\nهذا فيلم جميل\n\nIt's over-long!"
-SCREENS = ("", "inspect", "compare", "dataset", "project", "agreement", "model", "annotate")
 
 pytestmark = pytest.mark.browser
 
@@ -201,27 +199,6 @@ def test_two_tabs_of_one_person_keep_both_tabs_marks(address, store, project, pa
     assert [text for text, *_ in spans(store, made)] == ["one", "three"]
 
 
-@pytest.mark.slow
-def test_a_personal_link_reaches_no_screen_that_shows_credits(address, project, pad, page):
-    _, (ada,) = project("A fine film.")
-    pad(address, ada)
-    for screen in SCREENS:
-        opened = page()
-        opened.set_default_timeout(SLOW)
-        opened.goto(f"{address}/{screen}?code={ada.code}")
-        opened.locator(".pad .c").first.wait_for()
-        assert opened.locator(".rv").count() == 0, screen
-        assert opened.get_by_test_id("stSidebarNav").count() == 0, screen
-        opened.close()
-    for screen in SCREENS:  # and without the code, on a server that asks who somebody is
-        opened = page()
-        opened.set_default_timeout(SLOW)
-        opened.goto(f"{address}/{screen}")
-        opened.get_by_label("Lead code").wait_for()
-        assert opened.locator(".rv").count() == 0, screen
-        opened.close()
-
-
 def test_the_lead_code_opens_the_app_and_a_wrong_one_does_not(address, page):
     opened = page()
     opened.set_default_timeout(SLOW)
@@ -327,22 +304,3 @@ def test_a_map_is_revealed_after_submitting_and_never_after_a_skip(address, stor
     with store.reading() as session:
         rows = session.execute(select(Assignment.state, Assignment.revealed_at).order_by(Assignment.id)).all()
     assert [(state, seen is not None) for state, seen in rows[-2:]] == [("skipped", False), ("submitted", True)]
-
-
-@pytest.mark.slow
-def test_the_better_of_two_unnamed_maps_is_chosen(address, store, project, page):
-    made, (ada,) = project("A superb film.", task="maps")
-    with store.reading() as session:
-        item_id = session.scalars(select(Item.id).where(Item.project_id == made.id)).one()
-    for label, values in (("red", [0.1, 2.0, -0.5, 0.0]), ("abc", [1.0, 0.2, 0.3, 0.1])):
-        put_map(store, item_id, label, label, values)
-    opened = page()
-    opened.set_default_timeout(SLOW)
-    opened.goto(f"{address}/?code={ada.code}")
-    expect(opened.locator(".rv.map")).to_have_count(2, timeout=SLOW)
-    shown = opened.locator("[data-testid=stMain]").inner_text().lower()
-    assert "red" not in shown.split() and "abc" not in shown.split()
-    opened.get_by_role("button", name="The left one").click()
-    opened.get_by_text("You have judged everything").first.wait_for()
-    (answer,) = preferences(store, made.id)
-    assert {answer.label_a, answer.label_b} == {"red", "abc"} and answer.outcome == 1.0
