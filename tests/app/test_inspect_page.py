@@ -16,7 +16,7 @@ HOSTILE = "<img src=x onerror=alert(1)> $x$ ![a](http://nowhere.example/a.png) s
 
 
 @pytest.fixture(autouse=True)
-def home(monkeypatch, tmp_path):
+def home(warm, monkeypatch, tmp_path):
     monkeypatch.setenv("REDVIZ_HOME", str(tmp_path / "home"))
 
 

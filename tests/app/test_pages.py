@@ -23,7 +23,7 @@ SCREENS = ("compare", "dataset", "project", "agreement", "model", "learn", "lab"
 
 
 @pytest.fixture(autouse=True)
-def home(monkeypatch, tmp_path):
+def home(warm, monkeypatch, tmp_path):
     monkeypatch.setenv("REDVIZ_HOME", str(tmp_path / "home"))
     store.clear()
     yield
