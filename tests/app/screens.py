@@ -15,7 +15,11 @@ def opened(page: str = "", **query: str) -> AppTest:
     """A screen ("compare"; "" is Inspect) as a link opens it, once all that it asked for is done."""
     shown = AppTest.from_file(str(APP), default_timeout=PATIENCE)
     shown.query_params.update(query)
-    return go(shown.run(), page) if page else settled(shown.run())
+    settled(shown.run())
+    if not page:
+        return shown
+    shown.query_params.update(query)  # Inspect has written its own
+    return go(shown, page)
 
 
 def go(shown: AppTest, page: str) -> AppTest:
@@ -25,12 +29,14 @@ def go(shown: AppTest, page: str) -> AppTest:
 
 def settled(shown: AppTest) -> AppTest:
     """Wait for the jobs of this session and draw their results; nothing may have gone wrong on the way."""
+    redrawn = False  # since the last job ended; a bar that is there then shows no job
     while True:
         assert [error.value for error in shown.exception] == []
         jobs = shown.session_state["redviz.jobs"].values() if "redviz.jobs" in shown.session_state else ()
         running = [job for job in jobs if not job.finished.is_set()]
-        if not running and not shown.get("progress"):
+        if not running and (redrawn or not shown.get("progress")):
             return shown
+        redrawn = not running
         for job in running:
             assert job.finished.wait(PATIENCE), f"{job.title} does not end"
         shown.run()

@@ -4,7 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from screens import choose, metrics, opened, press, settled, strips, words, write
+from screens import choose, go, metrics, opened, press, settled, strips, words, write
 from sqlalchemy import select
 
 import redviz
@@ -18,6 +18,7 @@ from redviz.data.gallery import load_gallery
 from redviz.records import Example
 
 PAIR = ["The film is superb, warm and honest.", "The film is dull, and it bored me to the end."]
+HOSTILE = "<img src=x onerror=alert(1)> $x$ **bold** ![a](http://nowhere.example/a.png)"
 RED = '{"red":{}}'
 SCREENS = ("compare", "dataset", "project", "agreement", "model", "learn", "lab", "annotate")
 
@@ -78,6 +79,19 @@ def test_equal_and_empty_responses_are_refused_in_one_sentence():
 # ---------------------------------------------------------------- Data set, Agreement
 
 
+def test_unknown_columns_give_a_form_and_formulas_stay_text():
+    shown = opened("dataset", methods=RED)
+    give(shown, "odd.csv", f'q,better,worse\nHow?,=1+1,@cmd\n"{HOSTILE}",+2,-3\n'.encode())
+    assert "say which one is which" in words(shown) and "Columns: q, better, worse" in words(shown)
+    for label, column in (("Prompt", "q"), ("Chosen response", "better"), ("Rejected response", "worse")):
+        box = next(box for box in shown.selectbox if box.label == label)
+        box.set_value(column)
+    press(shown, "Read it so")
+    assert "2 pairs of prompt, chosen and rejected" in words(shown)
+    cells = {str(cell) for cell in shown.dataframe[-1].value.to_numpy().ravel()}
+    assert {"=1+1", "@cmd", "+2", "-3", HOSTILE} <= cells
+
+
 def test_a_file_is_scored_and_summed_up():
     rows = [{"prompt": "How?", "chosen": f"Superb, take {i}.", "rejected": f"Dull, take {i}."} for i in range(12)]
     shown = opened("dataset", methods=RED)
@@ -114,6 +128,12 @@ def test_a_project_is_made_from_a_file():
     assert any("code=" in code.value for code in shown.code)
 
 
+@pytest.mark.parametrize("part", ["Progress", "Disagreements", "Settings", "Export"])
+def test_every_part_of_a_project_draws(part):
+    project("A superb film.", "A dull film.")
+    choose(opened("project"), "Part of this project", part)
+
+
 @pytest.mark.parametrize("page", ["", *SCREENS])
 def test_a_personal_link_reaches_no_screen_that_shows_credits_and_a_guarded_server_asks(page, monkeypatch):
     monkeypatch.setenv("REDVIZ_LEAD_CODE", "a-lead-code")
@@ -125,6 +145,15 @@ def test_a_personal_link_reaches_no_screen_that_shows_credits_and_a_guarded_serv
         for shown in (asked.main, asked.stranger):
             with pytest.raises(ValueError, match="Could not find page|registered"):
                 shown.switch_page(f"pages/{page}.py")
+
+
+def test_the_lead_code_opens_the_app_and_a_wrong_one_does_not(monkeypatch):
+    monkeypatch.setenv("REDVIZ_LEAD_CODE", "a-lead-code")
+    monkeypatch.setattr("redviz.app.access.WRONG_SECONDS", 0.0)
+    shown = opened(methods=RED)
+    assert "This is not the lead code" in words(press(write(shown, Lead_code="wrong"), "Sign in"))
+    press(write(shown, Lead_code="a-lead-code"), "Sign in")
+    assert strips(go(shown, "inspect"))
 
 
 def test_the_better_of_two_unnamed_maps_is_chosen():
@@ -140,7 +169,13 @@ def test_the_better_of_two_unnamed_maps_is_chosen():
     assert {answer.label_a, answer.label_b} == {"red", "abc"} and answer.outcome == 1.0
 
 
-# ---------------------------------------------------------------- Lab
+# ---------------------------------------------------------------- Learn and Lab
+
+
+def test_a_bad_knob_or_scene_of_a_link_is_said_in_one_sentence():
+    shown = opened("learn", scene="mix", mix="7", review="film-paper-harbour/b")
+    assert "Part of this link could not be followed (mix is '7'; give a number from 0 to 1)" in words(shown)
+    assert "There is no scene" in words(opened("learn", scene="<img src=x>"))
 
 
 def test_the_form_of_the_lab_says_what_is_wrong():

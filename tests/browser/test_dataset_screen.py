@@ -92,21 +92,3 @@ def test_a_run_is_cancelled_and_resumed(screen, tmp_path):
     part(screen, "Runs")
     assert screen.get_by_text("many.jsonl", exact=True).count() == 0
     assert screen.errors == []
-
-
-@pytest.mark.slow
-def test_unknown_columns_give_a_form_and_formulas_stay_text(screen, tmp_path):
-    give(screen, tmp_path / "odd.csv", f'q,better,worse\nHow?,=1+1,@cmd\n"{HOSTILE}",+2,-3\n'.encode())
-    screen.get_by_text("say which one is which").wait_for()
-    screen.get_by_text("Columns: q, better, worse").wait_for()
-    for label, column in (("Prompt", "q"), ("Chosen response", "better"), ("Rejected response", "worse")):
-        field = screen.get_by_role("combobox", name=re.compile(f"{label}$|{label}\\b"))
-        field.first.click()
-        screen.get_by_role("option", name=column, exact=True).click()
-    screen.get_by_role("button", name="Read it so").click()
-    screen.get_by_text("2 pairs of prompt, chosen and rejected").wait_for()
-    cells = screen.get_by_test_id("stDataFrame").last.locator("[role=gridcell]")
-    cells.filter(has_text="@cmd").first.wait_for(state="attached")
-    shown = cells.all_text_contents()
-    assert {"=1+1", "@cmd", "+2", "-3", HOSTILE} <= set(shown) and screen.errors == []
-    assert screen.locator("img[src='x'], img[src*='nowhere']").count() == 0

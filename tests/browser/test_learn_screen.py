@@ -179,18 +179,6 @@ def test_a_link_reopens_the_scene_with_its_knobs(learn):
     settled(second, scene="monte-carlo", discount="0.95", difference="paper")
 
 
-@pytest.mark.slow
-def test_a_bad_knob_or_scene_of_a_link_is_said_in_one_sentence(learn):
-    opened = learn("?scene=mix&mix=7&review=film-paper-harbour%2Fb")
-    opened.get_by_text("Part of this link could not be followed (mix is '7'; give a number from 0 to 1)").wait_for()
-    settled(opened, scene="mix", mix="0.5", review="film-paper-harbour/b", boxes=False)
-    widget(opened, "mix", "mix").get_by_role("slider").press("End")
-    opened.wait_for_function("() => new URLSearchParams(location.search).get('mix') === '1'")
-    other = learn("?scene=%3Cimg%20src%3Dx%3E")
-    other.get_by_text("There is no scene").wait_for()
-    assert other.locator("img[src=x]").count() == 0 and other.errors == opened.errors == []
-
-
 @pytest.mark.parametrize(
     "query, text, methods",
     [
