@@ -31,6 +31,7 @@ from side_by_side import build, encoding, in_turn, ratio, seconds, set_kernel
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.running import closed
 from redviz.models.running.attention import FAST
+from redviz.models.running.budgets import AT_ONCE
 from redviz.records import Encoding
 
 MEMORY_LENGTHS = (512, 1024, 2048)
@@ -138,7 +139,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.tokens:
-        closed.TOKENS_AT_ONCE[torch.device(options.device).type] = options.tokens
+        AT_ONCE["closing"][torch.device(options.device).type] = options.tokens
     if options.measure:
         measure(options.measure, options.response, options)
         return

@@ -20,9 +20,10 @@ import torch
 from captum.attr import LayerIntegratedGradients
 from side_by_side import build, encoding, in_turn, ratio, set_kernel
 
-from redviz.credit.from_models.integrated_gradients import TOKENS_AT_ONCE, ig
+from redviz.credit.from_models.integrated_gradients import ig
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.running.attention import FAST
+from redviz.models.running.budgets import at_once
 from redviz.models.running.observe import observe
 from redviz.records import Encoding
 
@@ -33,7 +34,7 @@ def stock(model: RewardModel, example: Encoding, steps: int) -> np.ndarray:
     ids = torch.as_tensor(example.ids[None], device=model.device)
     baseline = ids.clone()
     baseline[:, example.start : example.stop] = model.tokenizer.pad_token_id
-    rows = max(1, TOKENS_AT_ONCE[model.device.type] // ids.shape[1])
+    rows = max(1, at_once("backward", model.device) // ids.shape[1])
 
     def score(given: torch.Tensor) -> torch.Tensor:
         return model.scores(model.trunk(given, use_cache=False).last_hidden_state[:, example.read])

@@ -25,8 +25,8 @@ from captum.attr import FeatureAblation, ShapleyValueSampling
 from side_by_side import build, encoding, in_turn, ratio
 
 from redviz.credit.from_models import perturbation, shapley
-from redviz.credit.from_models.coalitions import TOKENS_AT_ONCE
 from redviz.models.kinds.reward_model import RewardModel, positions
+from redviz.models.running.budgets import at_once
 from redviz.models.running.observe import observe
 from redviz.records import Example, Observation
 
@@ -41,7 +41,7 @@ def whole_forwards(model: RewardModel, seen: Observation) -> Callable[..., torch
         order = sorted(range(len(rows)), key=lambda r: len(rows[r]))
         found = torch.zeros(len(rows), dtype=torch.float64)
         while order:
-            batch = order[-max(1, TOKENS_AT_ONCE[model.device.type] // len(rows[order[-1]])) :]
+            batch = order[-max(1, at_once("forward", model.device) // len(rows[order[-1]])) :]
             lengths = torch.tensor([len(rows[r]) for r in batch], device=model.device)
             mask = (torch.arange(int(lengths.max()), device=model.device) < lengths[:, None]).long()  # [B, L]
             ids = torch.zeros_like(mask)

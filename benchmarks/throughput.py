@@ -28,12 +28,12 @@ from side_by_side import ratio, seconds, set_kernel
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
 import redviz
-from redviz.batches import TOKENS_AT_ONCE
 from redviz.credit.recipes import recipes
 from redviz.data.gallery import load_gallery
 from redviz.data.sets.dataset import open_dataset
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.running.attention import FAST
+from redviz.models.running.budgets import at_once
 from redviz.records import Example, Source
 from redviz.runs.local import CHUNK, asked_of
 from redviz.runs.parts import ALONE, RunExample, score_chunk
@@ -81,7 +81,7 @@ class Plain:
     def __init__(self, model: RewardModel, asked: list[RunExample]) -> None:
         self.model = model
         self.examples = [one.example for one in asked]
-        self.budget = TOKENS_AT_ONCE[model.device.type]
+        self.budget = at_once("responses", model.device)
 
     def texts(self) -> list[str]:
         turns = []

@@ -151,7 +151,7 @@ def observe_examples(
     stride: int = 1,
     progress: Progress | None = None,
 ) -> list[Observation]:
-    """One padded forward pass; when memory runs out, two of half the size.
+    """One padded forward pass; when memory runs out, several of half the size.
 
     Parameters
     ----------
@@ -161,23 +161,19 @@ def observe_examples(
     """
     if isinstance(model, FunctionModel):
         return model.observe_all(encodings)
-    import torch
-
+    from redviz.models.running.micro_batches import micro_batches
     from redviz.models.running.observe import observe
 
-    try:
-        return observe(model, encodings, prefixes=prefixes, stride=stride, progress=progress)
-    except torch.OutOfMemoryError:
-        if len(encodings) == 1:
-            raise RedvizError(
-                f"Memory ran out on one response of {len(encodings[0].ids)} tokens; lower --max-length or use a smaller dtype."
-            ) from None
-    half = len(encodings) // 2
-    return [
-        one
-        for part in (encodings[:half], encodings[half:])
-        for one in observe_examples(model, part, prefixes=prefixes, stride=stride, progress=progress)
-    ]
+    options = {"prefixes": prefixes, "stride": stride, "progress": progress}
+    passes = micro_batches(
+        range(len(encodings)),
+        len,
+        lambda rows: observe(model, [encodings[row] for row in rows], **options),  # type: ignore[arg-type]
+        lambda row: (
+            f"Memory ran out on one response of {len(encodings[row].ids)} tokens; lower --max-length or use a smaller dtype."
+        ),
+    )
+    return [one for _, observations in passes for one in observations]
 
 
 def with_credits(

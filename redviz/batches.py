@@ -10,6 +10,7 @@ from redviz.analysis import DEFAULT_METHODS, Methods, as_example, check_model_gi
 from redviz.credit.ingredients import Partners, check_partners
 from redviz.credit.recipes import Recipe, recipes, stride_of
 from redviz.errors import RedvizError
+from redviz.models.running.budgets import at_once, within
 from redviz.records import Analysis, Encoding, Example
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     Model = RewardModel | FunctionModel
 
 WINDOW = 128  # examples read ahead, so that batches hold texts of like length
-TOKENS_AT_ONCE = {"cpu": 8192, "cuda": 65536, "mps": 16384}  # of one padded batch
 
 
 def analyze_batch(
@@ -88,7 +88,7 @@ def analyze_as_ready(
     window
         The examples that are batched with each other; some hundreds are enough for batches of like length.
     batch_size
-        Responses per forward pass; "auto" fills ``TOKENS_AT_ONCE``. A batch that does not fit memory is halved and run again.
+        Responses per forward pass; "auto" fills a number of tokens. A batch that does not fit memory is halved and run again.
     beat
         Called between micro-batches, and by methods that call a model; may raise :class:`Cancelled`.
 
@@ -108,8 +108,12 @@ def analyze_as_ready(
             yield i, Analysis(example, model.source, None, error=str(error))
         examples.append(example)
     beat = beat or _no_beat
-    order = sorted(encodings, key=lambda i: len(encodings[i].ids))
-    for batch in _batches(order, encodings, batch_size, TOKENS_AT_ONCE[str(model.device).partition(":")[0]]):
+    lengths = [len(encodings[i].ids) if i in encodings else 0 for i in range(len(examples))]
+    fitting = within(lengths, at_once("responses", model.device))
+    left = sorted(encodings, key=lambda i: lengths[i])
+    while left:
+        count = batch_size if isinstance(batch_size, int) else fitting(left)
+        batch, left = left[:count], left[count:]
         beat()
         own = [examples[i] for i in batch], [encodings.pop(i) for i in batch]
         yield from zip(batch, _analyze_group(model, *own, wanted, partners, beat), strict=True)
@@ -117,25 +121,6 @@ def analyze_as_ready(
 
 def _no_beat() -> None:
     """Nobody listens."""
-
-
-def _batches(
-    order: Sequence[int], encodings: Mapping[int, Encoding], batch_size: int | str, budget: int
-) -> Iterator[list[int]]:
-    """Runs of like length, each within the batch size or the token budget."""
-    batch: list[int] = []
-    for i in order:  # lengths only grow, so the new one sets the width
-        full = (
-            len(batch) >= batch_size
-            if isinstance(batch_size, int)
-            else (len(batch) + 1) * len(encodings[i].ids) > budget
-        )
-        if batch and full:
-            yield batch
-            batch = []
-        batch.append(i)
-    if batch:
-        yield batch
 
 
 def _analyze_group(

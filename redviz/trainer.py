@@ -18,12 +18,13 @@ from redviz.errors import RedvizError
 from redviz.models.kinds.function import FunctionModel
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.reading.rollouts import from_ids, from_text, prompt_text, response_run, same_ids
+from redviz.models.running.budgets import at_once, within
+from redviz.models.running.micro_batches import micro_batches
 from redviz.models.running.observe import observe
 from redviz.records import Array, Credit, Encoding, Message, Observation, Prompt
 
 log = logging.getLogger("redviz")
 
-TOKENS_AT_ONCE = {"cpu": 8192, "cuda": 65536, "mps": 16384}  # rows x columns of one forward
 ONE_MODEL = ("observation", "attention", "model")  # what a method may need here
 WHOLE = {"sparse": "", "red": "beta_c", "red_closed": "beta_c", "abc": "b"}  # the option that says how much is split
 OF_TEXTS = ("truncation",)  # score texts of their own, so ids alone are not enough
@@ -247,25 +248,16 @@ def _observed(
     if isinstance(model, FunctionModel):
         yield from ((job, model.observe(job.encoding)) for job in jobs)
         return
-    left = sorted(jobs, key=lambda job: len(job.encoding.ids))
-    while left:  # the longest first: it is the width of its batch
-        count = max(1, TOKENS_AT_ONCE[model.device.type] // len(left[-1].encoding.ids))
-        batch, left = left[-count:], left[:-count]
-        yield from zip(batch, _fitting(model, batch, recipe), strict=True)
-
-
-def _fitting(model: RewardModel, jobs: Sequence[_Job], recipe: Recipe) -> list[Observation]:
-    """One padded pass; where memory runs out, two of half the rows."""
-    try:
-        attention = recipe.info.needs == "attention"
-        return observe(model, [job.encoding for job in jobs], attention=attention, stride=stride_of([recipe]) or 1)
-    except torch.OutOfMemoryError:
-        if len(jobs) == 1:
-            raise RedvizError(
-                f"Memory ran out on one row of {len(jobs[0].encoding.ids)} tokens; shorten it or use a smaller dtype."
-            ) from None
-    half = len(jobs) // 2
-    return _fitting(model, jobs[:half], recipe) + _fitting(model, jobs[half:], recipe)
+    attention, stride = recipe.info.needs == "attention", stride_of([recipe]) or 1
+    lengths = [len(job.encoding.ids) for job in jobs]
+    passes = micro_batches(
+        sorted(range(len(jobs)), key=lambda i: lengths[i])[::-1],  # the longest first: it is the width of its batch
+        within(lengths, at_once("responses", model.device)),
+        lambda batch: observe(model, [jobs[i].encoding for i in batch[::-1]], attention=attention, stride=stride),
+        lambda i: f"Memory ran out on one row of {lengths[i]} tokens; shorten it or use a smaller dtype.",
+    )
+    for batch, observations in passes:  # no observation is kept longer than its batch
+        yield from zip([jobs[i] for i in batch[::-1]], observations, strict=True)
 
 
 def _values(model: RewardModel | FunctionModel, recipe: Recipe, observation: Observation, job: _Job) -> Array:

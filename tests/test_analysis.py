@@ -18,6 +18,7 @@ from redviz.credit.ingredients import credit_of
 from redviz.credit.recipes import METHODS, methods, recipes
 from redviz.errors import RedvizError
 from redviz.models.running import observe as observing
+from redviz.models.running.budgets import AT_ONCE
 from redviz.records import Example
 
 FAST = ["red", "abc", "sparse", "uniform"]
@@ -217,7 +218,7 @@ def test_auto_fills_a_number_of_tokens(model, monkeypatch):
         return run(model, encodings, **options)
 
     monkeypatch.setattr(observing, "observe", counted)
-    monkeypatch.setitem(batches.TOKENS_AT_ONCE, "cpu", 120)
+    monkeypatch.setitem(AT_ONCE["responses"], "cpu", 120)
     list(analyze_batch(model, GOOD * 3, ["sparse"]))
     assert sum(rows for rows, _ in widths) == len(GOOD) * 3
     assert all(rows * width <= 120 or rows == 1 for rows, width in widths)
@@ -238,7 +239,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(model, monkeypatch):
     monkeypatch.setattr(observing, "observe", small)
     for one, two in zip(analyze_batch(model, GOOD, FAST), wanted, strict=True):
         close(one, two)
-    assert sizes == {5: 1, 2: 2, 3: 1, 1: 1}
+    assert sizes == {5: 1, 2: 2, 1: 1}
 
 
 def test_one_that_fits_no_memory_is_an_error_of_its_own(model, monkeypatch):

@@ -17,6 +17,7 @@ from redviz.credit.recipes import METHODS
 from redviz.errors import RedvizError
 from redviz.models.kinds.function import reward_function
 from redviz.models.loading.load import load_reward_model
+from redviz.models.running.budgets import AT_ONCE
 from redviz.models.running.observe import observe
 from redviz.records import Credit, Example
 from redviz.trainer import token_rewards
@@ -206,7 +207,7 @@ def test_batches_are_split_to_fit_memory(monkeypatch):
     before = model.forwards
     at_once = token_rewards(model, *batch)
     assert model.forwards == before + 1
-    monkeypatch.setitem(trainer.TOKENS_AT_ONCE, "cpu", 2 * batch[0].shape[1])
+    monkeypatch.setitem(AT_ONCE["responses"], "cpu", 2 * batch[0].shape[1])
     np.testing.assert_allclose(token_rewards(model, *batch), at_once, atol=1e-5)
     assert model.forwards >= before + 1 + 4
 

@@ -15,6 +15,7 @@ import numpy as np
 from redviz.credit.from_records.segments import segmented
 from redviz.credit.recipes import METHODS, SEGMENTS, MethodInfo, Recipe
 from redviz.errors import Cancelled, RedvizError
+from redviz.models.running.budgets import Progress
 from redviz.models.spec import LOADERS, NEEDED_FOR, PARTNERS
 from redviz.records import Credit, Observation
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from redviz.models.kinds.policy import Policy
     from redviz.models.kinds.reward_model import RewardModel
 
-Progress = Callable[[int, int], None]
 Kept = Callable[[str, Callable[[], Any]], Any]  # a record by its name: the one at hand, or what is made now
 
 STEPS = 1000  # of progress, for each part of a whole

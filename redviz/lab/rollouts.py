@@ -18,6 +18,7 @@ from redviz.models.kinds.function import FunctionModel
 from redviz.models.kinds.policy import Policy
 from redviz.models.kinds.reward_model import RewardModel, positions
 from redviz.models.reading.rollouts import same_ids
+from redviz.models.running.micro_batches import padded
 from redviz.records import Array
 from redviz.trainer import token_rewards
 
@@ -85,10 +86,7 @@ def draw(policy: Policy, reference: Policy, prompts: Sequence[str], length: int,
     width = max(map(len, known.values()))
     if width + length > policy.max_length:
         raise RedvizError(f"A request and {length} tokens are longer than {policy.name} reads ({policy.max_length}).")
-    ids = torch.tensor([[pad] * (width - len(known[p])) + known[p] for p in prompts], device=policy.device)  # [B, n]
-    attention = torch.tensor(
-        [[0] * (width - len(known[p])) + [1] * len(known[p]) for p in prompts], device=policy.device
-    )  # [B, n]
+    ids, attention = (part.to(policy.device) for part in padded([known[p] for p in prompts], pad, "left"))  # [B, n]
     cache = DynamicCache()
     alive = torch.ones(len(ids), dtype=torch.bool, device=policy.device)  # [B]
     current, place = ids, positions(attention)

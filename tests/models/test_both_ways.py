@@ -10,6 +10,7 @@ import redviz
 from redviz.errors import Cancelled, RedvizError
 from redviz.models.loading.load import load_reward_model
 from redviz.models.running import both_ways
+from redviz.models.running.budgets import AT_ONCE
 from redviz.models.running.observe import attention_matrix, observe
 from redviz.records import Example
 
@@ -122,7 +123,7 @@ def test_one_alone_equals_many_together(architecture, monkeypatch):
     model = both.model(architecture)
     texts = [RESPONSE, OTHER, "A funny film."]
     alone = [seen_by(model, text) for text in texts]
-    monkeypatch.setitem(both_ways.TOKENS_AT_ONCE, "cpu", 100)
+    monkeypatch.setitem(AT_ONCE["forward"], "cpu", 100)
     together = observe(model, [one.encoding for one in alone])
     for one, two in zip(alone, together, strict=True):
         assert two.prefix_scores == pytest.approx(one.prefix_scores, abs=1e-4)
@@ -185,7 +186,7 @@ def test_where_memory_runs_out_batches_get_smaller(monkeypatch):
 
 def test_progress_is_told_and_cancels(monkeypatch):
     model = both.model("Bert")
-    monkeypatch.setitem(both_ways.TOKENS_AT_ONCE, "cpu", 100)
+    monkeypatch.setitem(AT_ONCE["forward"], "cpu", 100)
     told = []
     analysis = redviz.analyze(model, PROMPT, RESPONSE, ["red"], progress=lambda done, total: told.append((done, total)))
     size = len(analysis.tokens)

@@ -13,6 +13,7 @@ from bag import bag, encoding
 from redviz.errors import Cancelled, RedvizError
 from redviz.models.loading.load import load_reward_model
 from redviz.models.running import closed
+from redviz.models.running.budgets import AT_ONCE
 from redviz.models.running.closed import closed_scores, packed_mask
 from redviz.models.running.observe import observe
 from redviz.records import Example
@@ -66,7 +67,7 @@ def check(model, made):
 @pytest.mark.parametrize("at_once", [256, 14])  # all prefixes in one pass, and seven at a time
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_they_are_the_scores_of_closed_texts(architecture, at_once, monkeypatch):
-    monkeypatch.setitem(closed.TOKENS_AT_ONCE, "cpu", at_once)
+    monkeypatch.setitem(AT_ONCE["closing"], "cpu", at_once)
     model, made, wanted = known(architecture)
     found = closed_scores(model, made)
     assert made.start > 12 and len(made.ids) - made.stop == 2 and wanted.std() > 0.1
@@ -109,7 +110,7 @@ def test_without_closing_tokens_they_are_the_open_prefixes(template, pad):
 
 
 def test_no_column_runs_twice_and_no_mask_is_wider_than_it_must_be(monkeypatch):
-    monkeypatch.setitem(closed.TOKENS_AT_ONCE, "cpu", 14)
+    monkeypatch.setitem(AT_ONCE["closing"], "cpu", 14)
     model, made, _ = known()
     tokens, masks = [], []
     run = model.run
@@ -147,7 +148,7 @@ def test_the_mask_by_hand():
 
 
 def test_progress_counts_prefixes_and_may_cancel(monkeypatch):
-    monkeypatch.setitem(closed.TOKENS_AT_ONCE, "cpu", 14)
+    monkeypatch.setitem(AT_ONCE["closing"], "cpu", 14)
     model, made, wanted = known()
     said = []
     closed_scores(model, made, progress=lambda *pair: said.append(pair))

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import redviz
 from redviz.errors import OnlyPairs
-from redviz.models.running import both_ways
+from redviz.models.running.budgets import AT_ONCE
 
 PROMPT = "Review the film."
 RESPONSES = ["A superb film.", "A dull film, it drags on and on.", "Fine."]
@@ -105,7 +105,7 @@ def test_a_mark_in_the_text_does_not_move_the_reading_and_is_told(model):
 def test_a_small_budget_of_tokens_gives_the_same_margins_in_more_passes(model, monkeypatch):
     before, whole = model.forwards, redviz.compare(model, PROMPT, RESPONSES)
     assert model.forwards == before + 1
-    monkeypatch.setitem(both_ways.TOKENS_AT_ONCE, "cpu", 60)
+    monkeypatch.setitem(AT_ONCE["forward"], "cpu", 60)
     told = []
     parts = redviz.compare(model, PROMPT, RESPONSES, progress=lambda *at: told.append(at))
     np.testing.assert_allclose(parts.shown_first, whole.shown_first, atol=1e-5)

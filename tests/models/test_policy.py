@@ -14,6 +14,7 @@ from redviz.errors import RedvizError
 from redviz.models.kinds import policy as policies
 from redviz.models.kinds.policy import closes, load_policy, log_probs, token_log_probs
 from redviz.models.loading.files import EMBEDDED
+from redviz.models.running.budgets import AT_ONCE
 from redviz.records import Example
 
 EXAMPLE = Example("The film opens on a quiet street", "The lead is superb, funny and moving.")
@@ -95,7 +96,7 @@ def test_pieces_of_logits_change_nothing_and_report_progress(monkeypatch):
     policy, reference = tiny_lm.policy(seed=1), tiny_lm.policy(seed=2)
     encoding = policy.encode(EXAMPLE)
     whole = log_probs(policy, reference, encoding)
-    monkeypatch.setattr(policies, "NUMBERS_AT_ONCE", 3 * 400)
+    monkeypatch.setitem(AT_ONCE["logits"], "cpu", 3 * 400)
     calls = []
     pieces = log_probs(policy, reference, encoding, progress=lambda done, total: calls.append((done, total)))
     np.testing.assert_allclose(pieces.policy, whole.policy, atol=1e-5)

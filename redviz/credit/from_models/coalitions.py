@@ -15,20 +15,20 @@ from torch import Tensor
 
 from redviz.credit.choices import OPERATORS
 from redviz.credit.from_models.gradient_inputs import baseline_embedding, baseline_kind
-from redviz.credit.from_models.whole_texts import WholeTexts
+from redviz.credit.from_models.whole_texts import ALTERED, WholeTexts
 from redviz.errors import RedvizError
 from redviz.models.kinds.function import FunctionModel
 from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.running.budgets import Progress, at_once
+from redviz.models.running.micro_batches import micro_batches
 from redviz.models.running.tail import PromptCache, prompt_cache, scores_at, tail_embeddings
-from redviz.records import Array, Observation
+from redviz.records import Array, Example, Observation
 from redviz.text import Unit, units
 
-TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 65536, "mps": 16384}  # rows x columns of one forward
 KEYS_PER_TOKEN = 4  # every row of a forward also holds the keys and values of the columns before it
 TEXTS_AT_ONCE = 32  # of a function, between two reports of progress
 
 Model = RewardModel | FunctionModel
-Progress = Callable[[int, int], None]
 Value = Callable[[Tensor, Progress | None], Tensor]
 
 
@@ -115,17 +115,23 @@ def _of_texts(
 
     def scores(rows: Array, progress: Progress | None) -> Array:
         texts = ["".join(p.text for p, stays in zip(players, row, strict=True) if stays) for row in rows]
-        found = np.zeros(len(rows))  # [U]
-        for at in range(0, len(texts), TEXTS_AT_ONCE):
-            if progress is not None:
-                progress(at, len(texts))
-            found[at : at + TEXTS_AT_ONCE] = model.score_texts(example.prompt, texts[at : at + TEXTS_AT_ONCE])
-        if progress is not None:
-            progress(len(texts), len(texts))
+        found = scores_of_texts(model, example, texts, progress)  # [U]
         found[rows.all(1)] = observation.score
         return found
 
     return scores
+
+
+def scores_of_texts(model: FunctionModel, example: Example, texts: Sequence[str], progress: Progress | None) -> Array:
+    """A function's score of each response to the example's prompt: ``[B]`` float64."""
+    found = np.zeros(len(texts))  # [B]
+    for at in range(0, len(texts), TEXTS_AT_ONCE):
+        if progress is not None:
+            progress(at, len(texts))
+        found[at : at + TEXTS_AT_ONCE] = model.score_texts(example.prompt, texts[at : at + TEXTS_AT_ONCE])
+    if progress is not None:
+        progress(len(texts), len(texts))
+    return found
 
 
 class _OfTokens:
@@ -161,25 +167,14 @@ class _OfTokens:
         )  # right where nothing before it differs
         left = np.flatnonzero(last >= first)
         left = left[np.lexsort((stays[left].sum(1), first[left]))]
-        done, most = 0, len(left)
-        while done < len(left):
-            if progress is not None:
-                progress(done, len(left))
-            begin = int(first[left[done]])
-            batch = left[done : done + most]
-            batch = batch[: self._fitting(stays, last, batch, begin)]
-            try:
-                found[batch] = self._run(stays[batch], last[batch], begin)
-            except torch.OutOfMemoryError:
-                if len(batch) == 1:
-                    raise RedvizError(
-                        "Memory ran out on a single altered response; use a shorter one or a smaller dtype."
-                    ) from None
-                most = len(batch) // 2
-            else:
-                done += len(batch)
-        if progress is not None and len(left):
-            progress(done, done)
+        for batch, scores in micro_batches(
+            left.tolist(),
+            lambda rows: self._fitting(stays, last, rows, int(first[rows[0]])),
+            lambda rows: self._run(stays[rows], last[rows], int(first[rows[0]])),
+            lambda _: ALTERED,
+            progress,
+        ):
+            found[batch] = scores
         return found
 
     def _columns(self, stays: Array, last: Array, begin: int) -> Array:
@@ -187,9 +182,9 @@ class _OfTokens:
         upto = np.arange(begin, self.size) <= last[:, None]
         return upto & stays[:, begin:] if self.operator == "delete" else upto
 
-    def _fitting(self, stays: Array, last: Array, batch: Array, begin: int) -> int:
+    def _fitting(self, stays: Array, last: Array, batch: Sequence[int], begin: int) -> int:
         """How many of these rows one forward takes."""
-        budget = TOKENS_AT_ONCE[self.tail.device.type]
+        budget = at_once("forward", self.tail.device)
         least = int(self._columns(stays[batch[:1]], last[batch[:1]], begin).sum())
         batch = batch[: max(1, budget // least)]
         widths = np.maximum.accumulate(self._columns(stays[batch], last[batch], begin).sum(1))  # [B]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +10,8 @@ from redviz.credit.choices import BETTER, WORSE
 from redviz.models.kinds.policy import Policy, closes, token_log_probs
 from redviz.models.reading.alignment import check_same_tokens
 from redviz.models.reading.encode import messages_of
+from redviz.models.running.budgets import Progress
 from redviz.records import Array, Credit, Observation, Prompt
-
-Progress = Callable[[int, int], None]
 
 
 def treg(observation: Observation, reference: Policy, *, progress: Progress | None = None) -> Credit:

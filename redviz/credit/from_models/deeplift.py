@@ -12,7 +12,6 @@ from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
 from torch import Tensor
 
 from redviz.credit.from_models.gradient_inputs import (
-    Progress,
     ResponseScore,
     baseline_embedding,
     baseline_kind,
@@ -22,6 +21,7 @@ from redviz.credit.from_models.gradient_inputs import (
 )
 from redviz.errors import RedvizError
 from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.running.budgets import Progress
 from redviz.records import Credit, Observation
 
 # Autograd's names of what is not linear, and what a person calls it

@@ -13,13 +13,12 @@ from redviz.credit.choices import BASELINES
 from redviz.errors import RedvizError
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.running.both_ways import Embedded, embedded
+from redviz.models.running.budgets import at_once
 from redviz.models.running.tail import PromptCache, prompt_cache, tail_embeddings, tail_scores
 from redviz.records import Encoding, Observation
 
-TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 32768, "mps": 8192}  # rows x columns of one forward and backward
 ROWS_AT_ONCE = 8192  # of the embedding table, where its mean is taken
 
-Progress = Callable[[int, int], None]
 Made = TypeVar("Made")
 
 
@@ -56,7 +55,7 @@ class GradientInputs:
     def rows(self) -> int:
         """How many copies of the response one forward and backward takes."""
         length = self.response.shape[1] if self.around is None else self.around.embeddings.shape[1]
-        return max(1, TOKENS_AT_ONCE[self.response.device.type] // length)
+        return max(1, at_once("backward", self.response.device) // length)
 
     def whole(self, embeddings: Tensor) -> Tensor:
         """The response's embeddings with what follows them, in the model's dtype and place: ``[B, T, D] -> [B, S, D]``."""

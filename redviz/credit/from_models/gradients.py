@@ -15,7 +15,6 @@ from torch import Tensor
 from redviz.credit.choices import MOST_SAMPLES, NORMS
 from redviz.credit.from_models.gradient_inputs import (
     GradientInputs,
-    Progress,
     ResponseScore,
     baseline_embedding,
     baseline_kind,
@@ -25,6 +24,7 @@ from redviz.credit.from_models.gradient_inputs import (
 from redviz.credit.from_records.softmaxed import p2t_rewards
 from redviz.errors import RedvizError
 from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.running.budgets import Progress
 from redviz.records import Array, Credit, Observation
 
 CANCELS = 1e-4  # of what is summed: below this at every token, the sums are rounding

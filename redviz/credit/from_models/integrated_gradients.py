@@ -11,9 +11,7 @@ from torch import Tensor
 
 from redviz.credit.choices import FIRST_STEPS, MOST_STEPS, STEP_CAP
 from redviz.credit.from_models.gradient_inputs import (
-    TOKENS_AT_ONCE,
     GradientInputs,
-    Progress,
     baseline_embedding,
     baseline_kind,
     gradient_inputs,
@@ -22,9 +20,8 @@ from redviz.credit.from_models.gradient_inputs import (
 )
 from redviz.errors import RedvizError
 from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.running.budgets import Progress
 from redviz.records import Array, Credit, Observation
-
-__all__ = ["TOKENS_AT_ONCE", "ig"]
 
 
 def ig(

@@ -12,8 +12,9 @@ from captum.attr import ShapleyValueSampling
 from torch import Tensor
 
 from redviz.credit.choices import MOST_COALITIONS, PLAYERS
-from redviz.credit.from_models.coalitions import Model, Progress, operator_for, players_of, spread, value_function
+from redviz.credit.from_models.coalitions import Model, operator_for, players_of, spread, value_function
 from redviz.errors import RedvizError
+from redviz.models.running.budgets import Progress
 from redviz.records import Array, Credit, Observation
 from redviz.text import Unit
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from redviz.credit.from_models.gradient_inputs import Progress, baseline_embedding, baseline_kind, gradient_inputs
+from redviz.credit.from_models.gradient_inputs import baseline_embedding, baseline_kind, gradient_inputs
 from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.running.budgets import Progress
 from redviz.models.running.tail import tail_scores
 from redviz.records import Array, Encoding
 

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
-from redviz.credit.from_models.coalitions import TEXTS_AT_ONCE, TOKENS_AT_ONCE, Model, Progress, players_of, spread
+from redviz.credit.from_models.coalitions import Model, players_of, scores_of_texts, spread
 from redviz.errors import RedvizError
 from redviz.models.kinds.function import FunctionModel
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.running.both_ways import Row, rows_scores
+from redviz.models.running.budgets import Progress, at_once
 from redviz.models.running.closed import closing_ids
+from redviz.models.running.micro_batches import in_batches
 from redviz.models.running.observe import observe
 from redviz.records import Credit, Encoding, Example, Observation
 
@@ -52,7 +53,7 @@ def truncation(
         example.response[: unit.end] for unit in found[:-1]
     ]  # P - 1; the last cut is the response that was observed
     if isinstance(model, FunctionModel):
-        inner = _scores_of_texts(model, example, ["", *texts], progress)
+        inner = scores_of_texts(model, example, ["", *texts], progress).tolist()
     else:
         inner = _scores_of_cuts(model, observation, texts, progress)
     scores = np.array([*inner, observation.score])  # [P+1]
@@ -68,19 +69,6 @@ def _empty(encoding: Encoding) -> Encoding | None:
         return None
     ids = np.concatenate([encoding.ids[: encoding.start], closing])
     return replace(encoding, ids=ids, read=len(ids) - 1)
-
-
-def _scores_of_texts(
-    model: FunctionModel, example: Example, texts: Sequence[str], progress: Progress | None
-) -> list[float]:
-    found: list[float] = []
-    for at in range(0, len(texts), TEXTS_AT_ONCE):
-        if progress is not None:
-            progress(at, len(texts))
-        found += model.score_texts(example.prompt, texts[at : at + TEXTS_AT_ONCE]).tolist()
-    if progress is not None:
-        progress(len(texts), len(texts))
-    return found
 
 
 def _scores_of_cuts(
@@ -103,32 +91,13 @@ def _scores_of_cuts(
         found[list(encodings)] = rows_scores(model, rows, progress)
         found[trimmed] = found[0]
         return list(map(float, found))
-    order = sorted(encodings, key=lambda at: len(encodings[at].ids))
-    done, most = 0, len(order)
-    while done < len(order):
-        if progress is not None:
-            progress(done, len(order))
-        batch = _fitting(model, encodings, order[done : done + most])
-        try:
-            seen = observe(model, [encodings[at] for at in batch], attention=False)
-        except torch.OutOfMemoryError:
-            if len(batch) == 1:
-                raise RedvizError(
-                    "Memory ran out on a single cut response; use a shorter one or a smaller dtype."
-                ) from None
-            most = len(batch) // 2
-        else:
-            found[batch] = [one.score for one in seen]
-            done += len(batch)
-    if progress is not None:
-        progress(done, done)
+    cuts = list(encodings)
+    found[cuts] = in_batches(
+        [len(encodings[at].ids) for at in cuts],
+        at_once("forward", model.device),
+        lambda batch: [one.score for one in observe(model, [encodings[cuts[i]] for i in batch], attention=False)],
+        lambda _: "Memory ran out on a single cut response; use a shorter one or a smaller dtype.",
+        progress,
+    )
     found[trimmed] = found[0]
     return list(map(float, found))
-
-
-def _fitting(model: RewardModel, encodings: dict[int, Encoding], order: list[int]) -> list[int]:
-    """The first of these, in order of length, that one forward takes."""
-    count = 1
-    while count < len(order) and (count + 1) * len(encodings[order[count]].ids) <= TOKENS_AT_ONCE[model.device.type]:
-        count += 1
-    return order[:count]

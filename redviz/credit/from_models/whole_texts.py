@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from redviz.credit.from_models.gradient_inputs import baseline_embedding
-from redviz.errors import RedvizError
 from redviz.models.kinds.reward_model import RewardModel
-from redviz.models.running.both_ways import TOKENS_AT_ONCE, Row, embedded, rows_scores
+from redviz.models.running.both_ways import Row, embedded, rows_scores
+from redviz.models.running.budgets import Progress, at_once
+from redviz.models.running.micro_batches import in_batches
 from redviz.records import Array, Observation
 from redviz.text import Unit
 
-Progress = Callable[[int, int], None]
+ALTERED = "Memory ran out on a single altered response; use a shorter one or a smaller dtype."
 
 
 class WholeTexts:
@@ -61,24 +62,13 @@ class WholeTexts:
         filler = baseline_embedding(self.model, self.operator).to(text.embeddings)  # [D]
         kept = torch.as_tensor(stays, device=text.embeddings.device)[..., None]  # [U, L, 1]
         columns = torch.tensor([self._read(own) for own in stays])  # [U]
-        found = np.zeros(len(stays), np.float32)
-        done, most = 0, max(1, TOKENS_AT_ONCE[kept.device.type] // stays.shape[1])
-        while done < len(stays):
-            if progress is not None:
-                progress(done, len(stays))
-            batch = slice(done, done + most)
-            try:
-                with torch.inference_mode():
-                    whole = torch.where(kept[batch], text.embeddings, filler)  # [B, L, D]
-                    found[batch] = text.scores_of(self.model, whole, columns[batch]).cpu().numpy()
-            except torch.OutOfMemoryError:
-                if most == 1:
-                    raise RedvizError(
-                        "Memory ran out on a single altered response; use a shorter one or a smaller dtype."
-                    ) from None
-                most = max(1, most // 2)
-            else:
-                done += most
-        if progress is not None:
-            progress(len(stays), len(stays))
-        return found
+
+        @torch.inference_mode()
+        def run(batch: Sequence[int]) -> Array:
+            whole = torch.where(kept[batch], text.embeddings, filler)  # [B, L, D]
+            scores: Array = text.scores_of(self.model, whole, columns[batch]).cpu().numpy()  # [B]
+            return scores
+
+        lengths = [stays.shape[1]] * len(stays)
+        budget = at_once("forward", kept.device)
+        return np.array(in_batches(lengths, budget, run, lambda _: ALTERED, progress), np.float32)

@@ -35,8 +35,8 @@ from redviz.models.kinds.process import ProcessModel
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.kinds.token_rewards import TokenRewards
 from redviz.models.loading.precision import EIGHT_BITS
+from redviz.models.running.budgets import Progress
 
-Progress = Callable[[int, int], None]
 NOT_IN_8_BITS = ("own_score", "causality", "batching", "padding", "prefix_consistency")  # rows that LLM.int8 breaks
 Checks = Mapping[str, tuple[str, Callable[[Any], Finding]]]
 

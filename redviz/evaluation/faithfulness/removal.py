@@ -6,7 +6,7 @@ How a unit is removed, and how the many altered responses are run together over 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import numpy as np
 from redviz.errors import RedvizError
 from redviz.evaluation.faithfulness.causal_agreement import pearson
 from redviz.evaluation.faithfulness.erasure import comprehensiveness, sufficiency
+from redviz.models.running.budgets import Progress
 from redviz.records import Array, Observation
 from redviz.text import Unit
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 # What is better of each
 MEASURES = {"deletion_area": "lower", "insertion_area": "higher", "comprehensiveness": "higher", "sufficiency": "lower"}
 
-Progress = Callable[[int, int], None]
 ROUNDING = 1e-9  # 0.07 x 100 is a little over 7
 
 

@@ -16,6 +16,7 @@ from redviz.credit.recipes import METHODS, Recipe, recipes
 from redviz.errors import Cancelled, RedvizError
 from redviz.models.kinds.function import FunctionModel
 from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.running.budgets import Progress
 from redviz.records import Analysis, Observation
 
 RADIUS, SAMPLES = 0.02, 10  # the paper's, and Captum's
@@ -25,8 +26,6 @@ NOT_DEFINED = {
     "policy": "it is read from language models, which do not see the reward model's embeddings",
 }
 OTHERWISE = "it is made from the scores or the attention of whole tokens, and not from embeddings that could be moved"
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ its own. The head scores each response from the hidden states at its mark and at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from redviz.models.families.family import Config, Described
 from redviz.models.families.heads import linear
 from redviz.models.loading.checkpoint import pretrained, refuse_new_weights
 from redviz.models.loading.weights import Weights
-from redviz.models.running.both_ways import TOKENS_AT_ONCE
+from redviz.models.running.budgets import Progress, at_once
+from redviz.models.running.micro_batches import in_batches, padded
 from redviz.records import Array
 
 TRUNK, HEAD = "pretrained_model.", "head_layer."
@@ -108,7 +109,7 @@ def build(folder: Path, config: Config, weights: Weights, dtype: torch.dtype | s
 
 @torch.inference_mode()
 def pair_margins(
-    module: PairModule, rows: Sequence[PairRow], pad: int, progress: Callable[[int, int], None] | None = None
+    module: PairModule, rows: Sequence[PairRow], pad: int, progress: Progress | None = None
 ) -> tuple[Array, int]:
     """The margin of each row, ``[B]`` float32 in the order given, and how many forward passes that took.
 
@@ -118,40 +119,24 @@ def pair_margins(
         Where one row does not fit memory.
     """
     device = next(module.parameters()).device
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))  # texts of like length run together
-    found = np.zeros(len(rows), np.float32)
-    done, most, passes = 0, len(rows), 0
-    while done < len(order):
-        if progress is not None:
-            progress(done, len(order))
-        budget = TOKENS_AT_ONCE[device.type]
-        batch = [
-            i
-            for count, i in enumerate(order[done : done + most])
-            if not count or (count + 1) * len(rows[i].ids) <= budget
-        ]
-        try:
-            passes += 1
-            found[batch] = module(*_padded([rows[i] for i in batch], pad, device)).cpu().numpy()
-        except torch.OutOfMemoryError:
-            if len(batch) == 1:
-                raise RedvizError(
-                    f"Memory ran out on one pair of {len(rows[batch[0]].ids)} tokens; use shorter responses or a smaller dtype."
-                ) from None
-            most = len(batch) // 2
-        else:
-            done += len(batch)
-    if progress is not None:
-        progress(done, done)
-    return found, passes
+    passes = 0
 
+    def run(batch: Sequence[int]) -> Array:
+        nonlocal passes
+        passes += 1
+        ids, mask = padded([rows[i].ids for i in batch], pad)  # [B, L]
+        marks = torch.tensor([rows[i].marks for i in batch])
+        margins: Array = module(ids.to(device), mask.to(device), marks.to(device)).cpu().numpy()  # [B]
+        return margins
 
-def _padded(rows: Sequence[PairRow], pad: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    width = max(len(row.ids) for row in rows)
-    ids = torch.tensor([[*row.ids, *[pad] * (width - len(row.ids))] for row in rows], device=device)
-    lengths = torch.tensor([len(row.ids) for row in rows], device=device)
-    mask = (torch.arange(width, device=device) < lengths[:, None]).long()  # [B, L]
-    return ids, mask, torch.tensor([row.marks for row in rows], device=device)
+    margins = in_batches(
+        [len(row.ids) for row in rows],
+        at_once("forward", device),
+        run,
+        lambda i: f"Memory ran out on one pair of {len(rows[i].ids)} tokens; use shorter responses or a smaller dtype.",
+        progress,
+    )
+    return np.array(margins, np.float32), passes
 
 
 def conversation(turns: Sequence[tuple[str, str]], response: str, name: str) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
@@ -12,12 +12,11 @@ import numpy as np
 from redviz.models.kinds.function import split_text
 from redviz.models.kinds.pair_scores import PairScores, PairWord, PairWords
 from redviz.models.reading.encode import messages_of
+from redviz.models.running.budgets import Progress
 from redviz.records import Array, Message, Source
 
 if TYPE_CHECKING:
     from redviz.models.families.pair_rm import PairModule
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass

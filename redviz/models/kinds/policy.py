@@ -29,13 +29,11 @@ from redviz.models.loading.shared import (
 )
 from redviz.models.reading.alignment import check_same_tokens
 from redviz.models.reading.encode import encode
+from redviz.models.running.budgets import Progress, at_once
+from redviz.models.running.micro_batches import micro_batches
 from redviz.records import Array, Encoding, Example, LogProbs, Source
 
 log = logging.getLogger("redviz")
-
-NUMBERS_AT_ONCE = 2**24  # columns x vocabulary of one piece of logits, float32
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass
@@ -234,7 +232,7 @@ def log_probs(policy: Policy, reference: Policy, encoding: Encoding, progress: P
             divergence = (theirs.exp() * (theirs - mine)).sum(-1).clamp(min=0)  # rounding may dip below the bound
             return torch.stack([*taken, divergence])
 
-        found = _in_pieces(compare, count, wide[0], progress)  # [3, count]
+        found = _in_pieces(compare, count, policy, progress)  # [3, count]
     closing = (float(found[0, -1]), float(found[1, -1]), float(found[2, -1])) if ends else None
     return LogProbs(found[0, :length], found[1, :length], found[2, :length], closing, names)
 
@@ -254,7 +252,7 @@ def token_log_probs(
         def score(piece: slice) -> Tensor:  # [1, columns]
             return policy.log_softmax(states[piece]).gather(1, ids[piece]).T
 
-        return _in_pieces(score, count, policy.module.get_output_embeddings().weight.shape[0], progress)[0]
+        return _in_pieces(score, count, policy, progress)[0]
 
 
 def closes(policy: Policy, encoding: Encoding) -> bool:
@@ -286,23 +284,14 @@ def _states(policy: Policy, encoding: Encoding, count: int) -> Tensor:
     return states
 
 
-def _in_pieces(work: Callable[[slice], Tensor], count: int, vocabulary: int, progress: Progress | None) -> Array:
+def _in_pieces(work: Callable[[slice], Tensor], count: int, policy: Policy, progress: Progress | None) -> Array:
     """Rows of numbers ``[k, count]`` float32, made a few columns at a time: logits of a whole response can outgrow the memory."""
-    columns, done, found = max(1, NUMBERS_AT_ONCE // vocabulary), 0, []
-    while done < count:
-        if progress is not None:
-            progress(done, count)
-        piece = slice(done, min(count, done + columns))
-        try:
-            found.append(work(piece).cpu().numpy())
-        except torch.OutOfMemoryError:
-            if columns == 1:
-                raise RedvizError(
-                    "Memory ran out on the logits of a single token; use --dtype bfloat16 or another --device."
-                ) from None
-            columns //= 2
-            continue
-        done = piece.stop
-    if progress is not None:
-        progress(count, count)
-    return np.concatenate(found, axis=1)
+    vocabulary = policy.module.get_output_embeddings().weight.shape[0]
+    pieces = micro_batches(
+        range(count),
+        lambda _: at_once("logits", policy.device) // vocabulary,
+        lambda columns: work(slice(columns[0], columns[-1] + 1)).cpu().numpy(),
+        lambda _: "Memory ran out on the logits of a single token; use --dtype bfloat16 or another --device.",
+        progress,
+    )
+    return np.concatenate([numbers for _, numbers in pieces], axis=1)

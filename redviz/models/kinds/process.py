@@ -15,11 +15,12 @@ from redviz.models.kinds.function import FunctionModel, RewardFunction
 from redviz.models.loading.precision import MIXED
 from redviz.models.reading.encode import LONE_SURROGATE, messages_of, special_notices
 from redviz.models.reading.steps import Marked, StepFormat
+from redviz.models.running.budgets import at_once
+from redviz.models.running.micro_batches import in_batches, padded
 from redviz.records import Array, Encoding, Example, Observation, Prompt
 
 AGGREGATES = {"min": "minimum", "product": "product", "mean": "mean", "last": "last"}
 OF_NONE = {"min": 1.0, "product": 1.0}  # of no steps; a mean and a last of none there are not
-TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 65536, "mps": 16384}  # rows x columns of one forward
 MOVES = 1e-3  # of the spread of a hidden state; in a causal model it is rounding alone
 
 
@@ -192,34 +193,20 @@ class ProcessModel(FunctionModel):
 
     def step_scores(self, texts: Sequence[Marked]) -> list[Array]:
         """``p_1 .. p_K`` of each text, ``[K]`` float32, in padded passes of like length."""
-        found: dict[int, Array] = {}
-        left = sorted(range(len(texts)), key=lambda i: len(texts[i].ids))
-        most = len(left)
-        while left:  # the longest first: it is the width of its batch
-            count = max(1, min(most, TOKENS_AT_ONCE[self.device.partition(":")[0]] // len(texts[left[-1]].ids)))
-            batch = left[-count:]
-            try:
-                found |= zip(batch, self._run([texts[i] for i in batch]), strict=True)
-            except torch.OutOfMemoryError:
-                if len(batch) == 1:
-                    raise RedvizError(
-                        f"Memory ran out on one text of {len(texts[batch[0]].ids)} tokens; lower --max-length or use a smaller dtype."
-                    ) from None
-                most = len(batch) // 2
-            else:
-                left = left[:-count]
-        return [found[i] for i in range(len(texts))]
+        return in_batches(
+            [len(text.ids) for text in texts],
+            at_once("forward", self.device),
+            lambda batch: self._run([texts[i] for i in batch]),
+            lambda i: (
+                f"Memory ran out on one text of {len(texts[i].ids)} tokens; lower --max-length or use a smaller dtype."
+            ),
+            longest_first=True,
+        )
 
     @torch.inference_mode()
     def _run(self, texts: Sequence[Marked]) -> list[Array]:
         """One right-padded forward pass; no column that is read looks ahead."""
-        width = max(len(text.ids) for text in texts)
-        ids = torch.zeros(len(texts), width, dtype=torch.long)  # [B, L]
-        mask = torch.zeros_like(ids)
-        for row, text in enumerate(texts):
-            ids[row, : len(text.ids)] = torch.as_tensor(text.ids)
-            mask[row, : len(text.ids)] = 1
-        hidden = self.hidden(ids, mask)  # [B, L, D]
+        hidden = self.hidden(*padded([text.ids for text in texts]))  # [B, L, D]
         return [self._scores(hidden[row, torch.as_tensor(text.columns)]) for row, text in enumerate(texts)]
 
     def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from redviz.errors import RedvizError
 from redviz.models.families.family import gate_column
 from redviz.models.reading.encode import encode
+from redviz.models.running.micro_batches import padded
 from redviz.models.running.pooling import running_mean
 from redviz.records import Encoding, Example, Source
 
@@ -151,11 +152,7 @@ class RewardModel:
                 f"{self.name} reads segments, which ids do not show; redviz.check_model compares its scores."
             )
         fill = 0 if self.pad_id is None else self.pad_id
-        width = max(len(ids) for ids in batch)
-        rows = [(list(ids), [fill] * (width - len(ids)), [1] * len(ids), [0] * (width - len(ids))) for ids in batch]
-        left = side == "left"
-        ids = torch.tensor([pad + own if left else own + pad for own, pad, _, _ in rows], device=self.device)
-        mask = torch.tensor([zeros + ones if left else ones + zeros for _, _, ones, zeros in rows], device=self.device)
+        ids, mask = (part.to(self.device) for part in padded(batch, fill, side))  # [B, L]
         self.forwards += 1
         with torch.inference_mode():
             logits = self.module(

@@ -15,10 +15,11 @@ from redviz.models.kinds.function import FunctionModel, RewardFunction
 from redviz.models.kinds.reward_model import positions
 from redviz.models.reading.encode import encode
 from redviz.models.reading.pairs import joins_pairs
+from redviz.models.running.budgets import at_once
+from redviz.models.running.micro_batches import in_batches, padded
 from redviz.models.running.split import places, sees_ahead
 from redviz.records import Array, Encoding, Example, Observation, Prompt
 
-TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 65536, "mps": 16384}  # rows x columns of one forward
 TRIED = Example("Review the film.", "A warm, funny film, and the lead is superb.")
 
 
@@ -119,23 +120,15 @@ class TokenRewards(FunctionModel):
         RedvizError
             Where memory runs out on a single text.
         """
-        found: dict[int, Array] = {}
-        left = sorted(range(len(encodings)), key=lambda i: len(encodings[i].ids))
-        most = len(left)
-        while left:  # the longest first: it is the width of its batch
-            budget = TOKENS_AT_ONCE[self.device.partition(":")[0]] // len(encodings[left[-1]].ids)
-            batch = left[-max(1, min(most, budget)) :]
-            try:
-                found |= zip(batch, self._pass([encodings[i] for i in batch]), strict=True)
-            except torch.OutOfMemoryError:
-                if len(batch) == 1:
-                    raise RedvizError(
-                        f"Memory ran out on one text of {len(encodings[batch[0]].ids)} tokens; lower --max-length or use a smaller dtype."
-                    ) from None
-                most = len(batch) // 2
-            else:
-                left = left[: -len(batch)]
-        return [found[i] for i in range(len(encodings))]
+        return in_batches(
+            [len(encoding.ids) for encoding in encodings],
+            at_once("forward", self.device),
+            lambda batch: self._pass([encodings[i] for i in batch]),
+            lambda i: (
+                f"Memory ran out on one text of {len(encodings[i].ids)} tokens; lower --max-length or use a smaller dtype."
+            ),
+            longest_first=True,
+        )
 
     @torch.inference_mode()
     def _pass(self, encodings: Sequence[Encoding], side: str = "right") -> list[Array]:
@@ -155,18 +148,12 @@ class TokenRewards(FunctionModel):
         width = max(len(e.ids) for e in encodings)
         starts = [width - len(e.ids) if side == "left" else 0 for e in encodings]
         pad = self.module.config.get_text_config().pad_token_id
-        ids = torch.full((len(encodings), width), 0 if pad is None else int(pad))  # [B, L]
-        mask, types = torch.zeros_like(ids), torch.zeros_like(ids)
-        for row, (encoding, at) in enumerate(zip(encodings, starts, strict=True)):
-            own = slice(at, at + len(encoding.ids))
-            ids[row, own], mask[row, own] = torch.as_tensor(encoding.ids), 1
-            if encoding.types is not None:
-                types[row, own] = torch.as_tensor(encoding.types)
+        ids, mask = padded([e.ids for e in encodings], 0 if pad is None else int(pad), side)  # [B, L]
         given = {"input_ids": ids, "attention_mask": mask}
         if not self.both_ways:
             given["position_ids"] = positions(mask)
         elif encodings[0].types is not None and getattr(self.module.config, "type_vocab_size", 0) > 1:
-            given["token_type_ids"] = types
+            given["token_type_ids"] = padded([e.types for e in encodings if e.types is not None])[0]
         return {name: tensor.to(self.device) for name, tensor in given.items()}, starts
 
     def run(self, **inputs: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
@@ -11,14 +11,13 @@ from torch import Tensor
 from redviz.errors import RedvizError
 from redviz.models.running.attention import Kept, Layer, keeping
 from redviz.models.running.both_ways import inputs_of
+from redviz.models.running.budgets import Progress, at_once
+from redviz.models.running.micro_batches import micro_batches
 from redviz.records import Encoding
 
-WEIGHTS_AT_ONCE = {"cpu": 2**23, "cuda": 2**27, "mps": 2**25}  # rows x heads x columns of one block
 # What attention modules call the map from their heads to the model's width.
 PROJECTIONS = ("o_proj", "out_proj", "dense", "c_proj")
 AGREES = 0.05  # relative; bfloat16 attention differs from ours by about 0.01, a gate by about 0.5
-
-Progress = Callable[[int, int], None]
 
 
 class Runs(Protocol):
@@ -52,20 +51,13 @@ def head_mean_rows(layer: Layer, columns: Tensor) -> Iterator[tuple[Tensor, Tens
     """Head-mean attention of these query columns (``[C]``), in blocks of (columns ``[R]``, weights ``[R, L]`` float32)."""
     heads, length = layer.query.shape[1:3]
     columns = columns.to(layer.query.device)
-    done, rows = 0, max(1, WEIGHTS_AT_ONCE[columns.device.type] // (heads * length))
-    while done < len(columns):
-        block = columns[done : done + rows]  # [R]
-        try:
-            weights = layer.rows(block[None])[0].mean(1)  # [R, L]
-        except torch.OutOfMemoryError:
-            if rows == 1:
-                raise RedvizError(
-                    "Memory ran out on a single row of attention; use a shorter response or a smaller dtype."
-                ) from None
-            rows //= 2
-            continue
-        yield block, weights
-        done += len(block)
+    blocks = micro_batches(
+        range(len(columns)),
+        lambda _: at_once("weights", columns.device) // (heads * length),
+        lambda rows: layer.rows(columns[None, rows[0] : rows[-1] + 1])[0].mean(1),  # [R, L]
+        lambda _: "Memory ran out on a single row of attention; use a shorter response or a smaller dtype.",
+    )
+    yield from ((columns[rows[0] : rows[-1] + 1], weights) for rows, weights in blocks)
 
 
 def rolled(kept: Kept, column: int, residual: float, progress: Progress | None) -> Tensor:

@@ -7,7 +7,7 @@ batches of like length, within a budget of tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,11 +19,9 @@ from redviz.errors import RedvizError
 from redviz.models.kinds.reward_model import RewardModel, positions
 from redviz.models.reading.encode import reading_column
 from redviz.models.running.attention import reading
+from redviz.models.running.budgets import Progress, at_once
+from redviz.models.running.micro_batches import in_batches, padded
 from redviz.records import Array, Encoding, Observation
-
-TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 65536, "mps": 16384}  # rows x columns of one forward
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -49,28 +47,22 @@ class Row:
 
     def inputs(self, model: RewardModel) -> dict[str, Tensor]:
         """What one forward pass over this text alone is given."""
-        return padded(model, [self])
+        return _inputs(model, [self])
 
 
-def padded(model: RewardModel, rows: Sequence[Row]) -> dict[str, Any]:
+def _inputs(model: RewardModel, rows: Sequence[Row]) -> dict[str, Tensor]:
     """Ids, mask and segments of a right-padded batch, ``[B, L]`` each.
 
     No positions are given, so that every model counts its own; padding stands after the text and is masked, so it shifts none.
     """
-    width = max(len(row.ids) for row in rows)
-    fill = 0 if model.pad_id is None else model.pad_id
-    ids = np.full((len(rows), width), fill, np.int64)
-    mask, types = np.zeros_like(ids), np.zeros_like(ids)
-    for at, row in enumerate(rows):
-        own = slice(len(row.ids))
-        ids[at, own] = row.ids
-        mask[at, own] = 1 if row.seen is None else row.seen
-        if row.types is not None:
-            types[at, own] = row.types
+    ids, mask = padded([row.ids for row in rows], 0 if model.pad_id is None else model.pad_id)
+    for own, row in zip(mask, rows, strict=True):
+        if row.seen is not None:
+            own[: len(row.seen)] = torch.as_tensor(row.seen)
     given = {"input_ids": ids, "attention_mask": mask}
     if rows[0].types is not None:
-        given["token_type_ids"] = types
-    return {name: torch.as_tensor(array, device=model.device) for name, array in given.items()}
+        given["token_type_ids"] = padded([row.types for row in rows if row.types is not None])[0]
+    return {name: tensor.to(model.device) for name, tensor in given.items()}
 
 
 def inputs_of(model: Any, encoding: Encoding) -> dict[str, Tensor]:
@@ -100,39 +92,23 @@ def rows_scores(model: RewardModel, rows: Sequence[Row], progress: Progress | No
 
 def _read(model: RewardModel, rows: Sequence[Row], progress: Progress | None) -> Array:
     """The score of each text and, after it, that of every label: ``[B, 1+K]`` float32."""
-    found = np.zeros((len(rows), 1 + len(model.mix)), np.float32)
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))
-    done, most = 0, len(rows)
-    while done < len(order):
-        if progress is not None:
-            progress(done, len(order))
-        batch = _fitting(rows, order[done : done + most], TOKENS_AT_ONCE[model.device.type])
-        try:
-            found[batch] = _pass(model, [rows[i] for i in batch])
-        except torch.OutOfMemoryError:
-            if len(batch) == 1:
-                raise RedvizError(
-                    f"Memory ran out on one text of {len(rows[batch[0]].ids)} tokens; use a shorter response or a smaller dtype."
-                ) from None
-            most = len(batch) // 2
-        else:
-            done += len(batch)
-    if progress is not None and len(order):
-        progress(done, done)
-    return found
+    each = in_batches(
+        [len(row.ids) for row in rows],
+        at_once("forward", model.device),
+        lambda batch: _pass(model, [rows[i] for i in batch]),
+        lambda i: _too_large(rows[i]),
+        progress,
+    )
+    return np.array(each, np.float32).reshape(len(rows), 1 + len(model.mix))
 
 
-def _fitting(rows: Sequence[Row], order: list[int], budget: int) -> list[int]:
-    """The first of these, in order of length, that one forward takes."""
-    count = 1
-    while count < len(order) and (count + 1) * len(rows[order[count]].ids) <= budget:
-        count += 1
-    return order[:count]
+def _too_large(row: Row) -> str:
+    return f"Memory ran out on one text of {len(row.ids)} tokens; use a shorter response or a smaller dtype."
 
 
 @torch.inference_mode()
 def _pass(model: RewardModel, rows: Sequence[Row]) -> Array:
-    hidden = model.run(**padded(model, rows), use_cache=False).last_hidden_state  # [B, L, D]
+    hidden = model.run(**_inputs(model, rows), use_cache=False).last_hidden_state  # [B, L, D]
     columns = torch.tensor([row.read for row in rows], device=hidden.device)
     read = hidden[torch.arange(len(rows), device=hidden.device), columns]  # [B, D]
     found: Array = torch.cat([model.scores(read)[:, None], model.label_scores(read)], 1).cpu().numpy()  # [B, 1+K]
@@ -276,8 +252,6 @@ def _whole_pass(
     except torch.OutOfMemoryError:
         if len(rows) > 1:  # who asked makes the batch smaller
             raise
-        raise RedvizError(
-            f"Memory ran out on one text of {len(rows[0].ids)} tokens; use a shorter response or a smaller dtype."
-        ) from None
+        raise RedvizError(_too_large(rows[0])) from None
     layers = torch.stack(read.layers, 1).cpu().numpy() if attention and read.layers else None
     return scores, layers

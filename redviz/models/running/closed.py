@@ -7,7 +7,7 @@ run at once as keep that mask small, and none of them sees keys past its chunk, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -16,15 +16,15 @@ from transformers.cache_utils import DynamicLayer
 
 from redviz.errors import RedvizError
 from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.running.budgets import Progress, at_once
+from redviz.models.running.micro_batches import micro_batches
 from redviz.models.running.observe import observe
 from redviz.models.running.pooling import packed
 from redviz.records import Array, Encoding
 
-TOKENS_AT_ONCE = {"cpu": 256, "cuda": 1024, "mps": 1024}  # closing tokens of one pass
 KINDS = ("full_attention", "sliding_attention")
 REFUSAL = "does not let the prefixes of a response share one pass over it (its attention is not one that a mask decides); use red."
 
-Progress = Callable[[int, int], None]
 Layers = list[tuple[Tensor, Tensor]]  # keys and values, [1, H_kv, L, d]
 
 
@@ -62,31 +62,24 @@ def closed_scores(model: RewardModel, encoding: Encoding, *, progress: Progress 
     trunk, columns, means = _trunk(model, encoding)
     tokens = torch.as_tensor(closing, device=model.device)  # [s]
     total = encoding.stop - encoding.start + 1
-    rows = max(1, TOKENS_AT_ONCE[model.device.type] // len(closing))
-    found: list[Tensor] = []  # [C] each
-    done = 0
-    while done < total:
-        if progress is not None:
-            progress(done, total)
-        count = min(rows, total - done)
+
+    def run(prefixes: Sequence[int]) -> Tensor:
         try:
-            found.append(_chunk(model, trunk, tokens, encoding.start + done, count, kinds, means))
-        except torch.OutOfMemoryError:
-            if rows == 1:
-                raise RedvizError(
-                    "Memory ran out on a single closed prefix; use a shorter response or a smaller dtype."
-                ) from None
-            rows //= 2
-            continue
+            return _chunk(model, trunk, tokens, encoding.start + prefixes[0], len(prefixes), kinds, means)  # [C]
         except ValueError as error:  # models that count positions from a 2-D mask (ALiBi)
             raise RedvizError(f"{model.name} {REFUSAL}") from error
-        done += count
-    closed: Array = torch.cat(found).cpu().numpy()  # [T+1]
+
+    chunks = micro_batches(
+        range(total),
+        lambda _: at_once("closing", model.device) // len(closing),
+        run,
+        lambda _: "Memory ran out on a single closed prefix; use a shorter response or a smaller dtype.",
+        progress,
+    )
+    closed: Array = torch.cat([scores for _, scores in chunks]).cpu().numpy()  # [T+1]
     slack = max(0.01, 32 * torch.finfo(model.dtype).eps) * float(columns.std())
     if not abs(closed[-1] - columns[-1]) <= slack:  # a model that ignores the mask, or adds to it, misses its own score
         raise RedvizError(f"{model.name} {REFUSAL}")
-    if progress is not None:
-        progress(total, total)
     return closed
 
 

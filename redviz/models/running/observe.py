@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from redviz.errors import RedvizError
 from redviz.models.kinds.reward_model import RewardModel, positions
 from redviz.models.running.attention import reading
-from redviz.models.running.both_ways import Progress, inputs_of, observe_both_ways
+from redviz.models.running.both_ways import inputs_of, observe_both_ways
+from redviz.models.running.budgets import Progress
+from redviz.models.running.micro_batches import padded
 from redviz.records import Array, Encoding, Observation
 
 
@@ -53,18 +54,10 @@ def observe(
     attention = attention and not model.pooled  # no one row says what a mean was made of
     width = max(len(e.ids) for e in encodings)
     starts = [width - len(e.ids) if side == "left" else 0 for e in encodings]
-    ids = np.zeros((len(encodings), width), np.int64)  # [B, L]; padding is masked, so any id may fill it
-    mask = np.zeros_like(ids)
-    for row, (encoding, at) in enumerate(zip(encodings, starts, strict=True)):
-        ids[row, at : at + len(encoding.ids)] = encoding.ids
-        mask[row, at : at + len(encoding.ids)] = 1
+    # Padding is masked, so any id may fill it.
+    ids, seen = (part.to(model.device) for part in padded([e.ids for e in encodings], side=side))  # [B, L]
     columns = [[at + e.stop - 1, at + e.read] for e, at in zip(encodings, starts, strict=True)]
-    seen = torch.as_tensor(mask, device=model.device)
-    inputs = {
-        "input_ids": torch.as_tensor(ids, device=model.device),
-        "attention_mask": seen,
-        "position_ids": positions(seen),
-    }
+    inputs = {"input_ids": ids, "attention_mask": seen, "position_ids": positions(seen)}
     with torch.inference_mode(), reading(torch.tensor(columns, device=model.device)) as rows:
         if not attention:
             rows.columns = rows.columns[:, :0]

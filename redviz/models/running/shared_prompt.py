@@ -11,6 +11,7 @@ from transformers.cache_utils import DynamicLayer
 
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.running.attention import reading
+from redviz.models.running.micro_batches import padded
 from redviz.models.running.observe import observe
 from redviz.models.running.tail import PromptCache
 from redviz.records import Array, Encoding, Observation
@@ -97,19 +98,15 @@ def begin(model: RewardModel, ids: Array) -> tuple[Array, PromptCache] | None:
 @torch.inference_mode()
 def continued(model: RewardModel, cache: PromptCache, encodings: Sequence[Encoding]) -> tuple[Array, Array | None]:
     """Scores of every column after the cached ones, ``[B, S]``, and the two attention rows, ``[B, layer, 2, head, n+S]``; float32."""
-    begin, width = cache.length, max(len(encoding.ids) for encoding in encodings)
-    ids = np.zeros((len(encodings), width), np.int64)  # [B, n+S]; padding is masked, so any id may fill it
-    mask = np.zeros_like(ids)
-    for row, encoding in enumerate(encodings):
-        ids[row, : len(encoding.ids)] = encoding.ids
-        mask[row, : len(encoding.ids)] = 1
+    begin = cache.length
+    ids, mask = padded([encoding.ids for encoding in encodings])  # [B, n+S]; padding is masked, so any id may fill it
     # Queries are counted from the first column after the cache, keys from the first of all.
     columns = torch.tensor([[e.stop - 1 - begin, e.read - begin] for e in encodings], device=model.device)  # [B, 2]
     with reading(columns) as rows:
         hidden = model.run(
-            input_ids=torch.as_tensor(ids[:, begin:], device=model.device),
-            attention_mask=torch.as_tensor(mask, device=model.device),
-            position_ids=torch.arange(begin, width, device=model.device).expand(len(encodings), -1),
+            input_ids=ids[:, begin:].to(model.device),
+            attention_mask=mask.to(model.device),
+            position_ids=torch.arange(begin, ids.shape[1], device=model.device).expand(len(encodings), -1),
             past_key_values=cache.expanded(len(encodings)),
             use_cache=True,
         ).last_hidden_state  # [B, S, D]

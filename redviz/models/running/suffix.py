@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from redviz.errors import RedvizError
 from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.running.budgets import Progress, at_once
+from redviz.models.running.micro_batches import micro_batches
 from redviz.models.running.observe import observe
 from redviz.models.running.shared_prompt import begin, common_columns, continued
 from redviz.models.running.tail import PromptCache
 from redviz.records import Encoding, Observation
 
-COLUMNS_AT_ONCE = {"cpu": 2048, "cuda": 65536, "mps": 16384}  # rows x columns of one forward
 KEYS_PER_COLUMN = 4  # every row of a forward also holds the keys and values of the columns before it
 PADDED = 1.25  # columns that a pass may run for each column that it has to
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -78,12 +76,20 @@ def observe_edited(
     cache = _beginning(model, original, max(begins[i] for i in sharing)) if sharing else None
     if cache is None:
         begins = [0] * len(encodings)
-    for batch in _batches(begins, encodings, COLUMNS_AT_ONCE[model.device.type]):
-        if progress is not None:
-            progress(len(found), len(encodings))
-        found |= _observed(model, original, cache, batch, begins, encodings)
-    if progress is not None:
-        progress(len(encodings), len(encodings))
+
+    def run(batch: Sequence[int]) -> list[Continued]:
+        return _pass(model, original, cache, min(begins[i] for i in batch), [encodings[i] for i in batch])
+
+    for batch, own in micro_batches(
+        sorted(range(len(encodings)), key=lambda i: (-begins[i], len(encodings[i].ids))),
+        _together(begins, encodings, at_once("forward", model.device)),
+        run,
+        lambda i: (
+            f"Memory ran out on one edited response of {len(encodings[i].ids)} tokens; use a shorter one or a smaller dtype."
+        ),
+        progress,
+    ):
+        found |= zip(batch, own, strict=True)
     return [found[i] for i in range(len(encodings))]
 
 
@@ -129,46 +135,20 @@ def _alike(model: RewardModel, scores: np.ndarray, original: Observation, column
     return bool((np.abs(scores - original.column_scores[columns]) <= slack).all())
 
 
-def _batches(begins: Sequence[int], encodings: Sequence[Encoding], budget: int) -> Iterator[list[int]]:
-    """Edits that run together from the earliest of their beginnings, without much that none of them needs."""
-    order = sorted(range(len(encodings)), key=lambda i: (-begins[i], len(encodings[i].ids)))
-    batch: list[int] = []
-    for i in order:  # beginnings only get earlier, so the new one sets it
-        rows = [*batch, i]
-        length = max(len(encodings[j].ids) for j in rows)
-        grid = len(rows) * (length - begins[i])
-        needed = sum(len(encodings[j].ids) - begins[j] for j in rows)
-        if batch and (grid > PADDED * needed or grid > budget or len(rows) * length > KEYS_PER_COLUMN * budget):
-            yield batch
-            rows = [i]
-        batch = rows
-    if batch:
-        yield batch
+def _together(begins: Sequence[int], encodings: Sequence[Encoding], budget: int) -> Callable[[Sequence[int]], int]:
+    """How many of the first edits run together from the earliest of their beginnings, without much that none of them needs."""
 
+    def fitting(order: Sequence[int]) -> int:
+        for count, i in enumerate(order):  # beginnings only get earlier, so the new one sets it
+            rows = order[: count + 1]
+            length = max(len(encodings[j].ids) for j in rows)
+            grid = len(rows) * (length - begins[i])
+            needed = sum(len(encodings[j].ids) - begins[j] for j in rows)
+            if count and (grid > PADDED * needed or grid > budget or len(rows) * length > KEYS_PER_COLUMN * budget):
+                return count
+        return len(order)
 
-def _observed(
-    model: RewardModel,
-    original: Observation,
-    cache: PromptCache | None,
-    batch: Sequence[int],
-    begins: Sequence[int],
-    encodings: Sequence[Encoding],
-) -> dict[int, Continued]:
-    """One pass, or two of half the size where memory runs out."""
-    given = [encodings[i] for i in batch]
-    try:
-        return dict(zip(batch, _pass(model, original, cache, min(begins[i] for i in batch), given), strict=True))
-    except torch.OutOfMemoryError:
-        if len(batch) == 1:
-            raise RedvizError(
-                f"Memory ran out on one edited response of {len(given[0].ids)} tokens; use a shorter one or a smaller dtype."
-            ) from None
-    half = len(batch) // 2  # outside of the block, whose error holds what filled the memory
-    return {
-        i: one
-        for part in (batch[:half], batch[half:])
-        for i, one in _observed(model, original, cache, part, begins, encodings).items()
-    }
+    return fitting
 
 
 def _pass(

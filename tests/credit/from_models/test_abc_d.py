@@ -14,8 +14,9 @@ from redviz.credit.from_models.attention import abc_d
 from redviz.errors import RedvizError
 from redviz.models.kinds.policy import Policy
 from redviz.models.loading.load import load_reward_model
-from redviz.models.running import attention, attention_flow
+from redviz.models.running import attention
 from redviz.models.running.attention import FAST, PLAIN
+from redviz.models.running.budgets import AT_ONCE
 from redviz.models.running.observe import observe
 from redviz.records import Example, Source
 
@@ -54,9 +55,7 @@ def test_abc_d_is_the_mean_over_the_steps_that_see_the_token(architecture, monke
     encoding = writer.encode(EXAMPLE)
     own = slice(encoding.start, encoding.stop)
     eager = tiny.eager_attention(writer, encoding)
-    monkeypatch.setattr(
-        attention_flow, "WEIGHTS_AT_ONCE", {"cpu": 7 * 4 * len(encoding.ids)}
-    )  # seven rows, of four heads
+    monkeypatch.setitem(AT_ONCE["weights"], "cpu", 7 * 4 * len(encoding.ids))  # seven rows, of four heads
     blocks, rows = [], attention.attention_rows
     monkeypatch.setattr(
         attention, "attention_rows", lambda q, k, m, at, *more: blocks.append(at.shape[1]) or rows(q, k, m, at, *more)

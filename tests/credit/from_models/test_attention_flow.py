@@ -10,6 +10,7 @@ import torch
 from redviz.credit.from_models.attention import attention_norm, rollout
 from redviz.errors import RedvizError
 from redviz.models.running import attention, attention_flow
+from redviz.models.running.budgets import AT_ONCE
 from redviz.models.running.observe import observe
 from redviz.records import Example
 
@@ -47,7 +48,7 @@ def small_blocks(monkeypatch):
 
     length = max(len(known(architecture)[1].encoding.ids) for architecture in ARCHITECTURES)  # observed before counting
     monkeypatch.setattr(attention, "attention_rows", counted)
-    monkeypatch.setattr(attention_flow, "WEIGHTS_AT_ONCE", {"cpu": 7 * 4 * length})
+    monkeypatch.setitem(AT_ONCE["weights"], "cpu", 7 * 4 * length)
     return blocks
 
 

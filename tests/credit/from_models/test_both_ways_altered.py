@@ -11,6 +11,7 @@ import redviz
 from redviz.credit.from_models import whole_texts
 from redviz.credit.from_models.coalitions import players_of, value_function
 from redviz.evaluation.faithfulness.faithfulness import faithfulness
+from redviz.models.running.budgets import AT_ONCE
 
 PROMPT, RESPONSE = "Review the film , please.", "A warm, funny film. Dull mess!"
 ALL = sorted(both.ARCHITECTURES)
@@ -44,7 +45,7 @@ def test_a_coalition_is_worth_the_models_own_score(architecture, operator, monke
     words = players_of(observation, "word")
     draws = np.random.default_rng(0).random((12, len(words))) < 0.5
     rows = np.vstack([draws, np.zeros(len(words), bool), np.ones(len(words), bool)])
-    monkeypatch.setitem(whole_texts.TOKENS_AT_ONCE, "cpu", 80)  # the same table as the prefixes'
+    monkeypatch.setitem(AT_ONCE["forward"], "cpu", 80)  # the same table as the prefixes'
     told = []
     found = value_function(model, observation, words, operator)(
         torch.from_numpy(rows), lambda done, total: told.append((done, total))

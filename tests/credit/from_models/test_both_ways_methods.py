@@ -12,6 +12,7 @@ from redviz.credit.from_models import gradient_inputs
 from redviz.credit.from_models.coalitions import players_of, value_function
 from redviz.errors import RedvizError
 from redviz.evaluation.faithfulness.sensitivity import max_sensitivity
+from redviz.models.running.budgets import AT_ONCE
 
 PROMPT, RESPONSE = "Review the film , please.", "A warm, funny film. Dull mess!"
 ALL = sorted(both.ARCHITECTURES)
@@ -229,4 +230,4 @@ def test_a_cost_model_may_look_both_ways():
 def test_rows_are_counted_over_the_whole_text():
     model = both.model("Bert")
     given = gradient_inputs.gradient_inputs(model, analyzed("Bert", ["red"]).observation.encoding)
-    assert given.rows * given.around.embeddings.shape[1] <= gradient_inputs.TOKENS_AT_ONCE["cpu"] and not given.unread
+    assert given.rows * given.around.embeddings.shape[1] <= AT_ONCE["backward"]["cpu"] and not given.unread

@@ -12,6 +12,7 @@ from redviz.credit.from_models import coalitions
 from redviz.credit.from_models.coalitions import operator_for, players_of, spread, value_function
 from redviz.errors import Cancelled, RedvizError
 from redviz.models.kinds.function import reward_function
+from redviz.models.running.budgets import AT_ONCE
 from redviz.models.running.observe import observe
 from redviz.records import Example
 
@@ -67,7 +68,7 @@ def check(monkeypatch, model, seen, operator, granularity="token"):
     wanted = np.array([brute(model, seen, players, row, operator) for row in rows])
     assert wanted.std() > 0.05
     for budget in (2048, 1):  # all in one forward from the first gap of all; one row at a time, each from its own
-        monkeypatch.setitem(coalitions.TOKENS_AT_ONCE, "cpu", budget)
+        monkeypatch.setitem(AT_ONCE["forward"], "cpu", budget)
         found = value_function(model, seen, players, operator)(torch.tensor(rows)).numpy()
         np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4)
         assert found[0] == seen.score
@@ -161,7 +162,7 @@ def test_only_what_follows_the_first_gap_is_run_and_equal_rows_once(monkeypatch)
         return run(model, cache, embeddings, *rest)
 
     monkeypatch.setattr(coalitions, "scores_at", watched)
-    monkeypatch.setitem(coalitions.TOKENS_AT_ONCE, "cpu", size)
+    monkeypatch.setitem(AT_ONCE["forward"], "cpu", size)
     rows = torch.ones(5, len(players))
     rows[0, 0] = rows[1, -1] = rows[2, -1] = rows[3, 0] = 0
     value_function(model, seen, players)(rows)
@@ -176,7 +177,7 @@ def test_the_keys_that_rows_hold_bound_a_batch_too(monkeypatch):
     run = coalitions.scores_at
     monkeypatch.setattr(coalitions, "scores_at", lambda *a: (sizes.append(len(a[2])), run(*a))[1])
     length = len(seen.encoding.ids)
-    monkeypatch.setitem(coalitions.TOKENS_AT_ONCE, "cpu", length)
+    monkeypatch.setitem(AT_ONCE["forward"], "cpu", length)
     rows = torch.ones(7, len(players))
     rows[:, -3:] = torch.tensor([[n & 1, n >> 1 & 1, n >> 2] for n in range(7)])
     value_function(model, seen, players)(rows)
@@ -197,13 +198,13 @@ def test_neither_batches_nor_padding_change_a_score(seed, budget, operator):
     rows = torch.tensor(rng.random((9, len(players))) < 0.7)
     wanted = torch.cat([value_function(model, alone, players, operator)(row[None]) for row in rows])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(coalitions.TOKENS_AT_ONCE, "cpu", budget)
+        patch.setitem(AT_ONCE["forward"], "cpu", budget)
         found = value_function(model, padded, players, operator)(rows)
     np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=0, atol=1e-4)
 
 
 def test_progress_counts_up_and_may_cancel(monkeypatch):
-    monkeypatch.setitem(coalitions.TOKENS_AT_ONCE, "cpu", 60)
+    monkeypatch.setitem(AT_ONCE["forward"], "cpu", 60)
     model, seen = setting()
     players = players_of(seen, "token")
     rows = torch.tensor(some_rows(len(players)))

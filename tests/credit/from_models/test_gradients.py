@@ -18,6 +18,7 @@ from redviz.credit.from_models.integrated_gradients import ig
 from redviz.credit.from_records.softmaxed import p2t_rewards
 from redviz.errors import Cancelled, RedvizError
 from redviz.models.loading.load import load_reward_model
+from redviz.models.running.budgets import AT_ONCE
 from redviz.models.running.observe import observe
 from redviz.records import Example
 
@@ -273,7 +274,7 @@ def test_micro_batches_draw_the_same_points(monkeypatch):
     model = tiny.model("Llama")
     seen = seen_by(model)
     whole, told = gradient_shap(seen, model, samples=7), []
-    monkeypatch.setitem(gradient_inputs.TOKENS_AT_ONCE, "cpu", 3 * len(whole.values))
+    monkeypatch.setitem(AT_ONCE["backward"], "cpu", 3 * len(whole.values))
     parts = gradient_shap(seen, model, samples=7, progress=lambda *given: told.append(given))
     np.testing.assert_allclose(parts.values, whole.values, atol=1e-5)
     assert told == [(0, 7), (3, 7), (6, 7), (7, 7)]

@@ -7,10 +7,11 @@ import torch
 from bag import bag, encoding
 from captum.attr import LayerIntegratedGradients
 
-from redviz.credit.from_models import gradient_inputs, integrated_gradients
+from redviz.credit.from_models import gradient_inputs
 from redviz.credit.from_models.integrated_gradients import STEP_CAP, ig
 from redviz.credit.from_records.prefix import red
 from redviz.errors import Cancelled, RedvizError
+from redviz.models.running.budgets import AT_ONCE
 from redviz.models.running.observe import observe
 from redviz.records import Example
 
@@ -195,7 +196,7 @@ def test_the_tolerance_is_the_larger_of_two():
 
 
 def test_progress_counts_up_and_may_cancel(monkeypatch):
-    monkeypatch.setitem(integrated_gradients.TOKENS_AT_ONCE, "cpu", 60)
+    monkeypatch.setitem(AT_ONCE["backward"], "cpu", 60)
     model = tiny.model("Llama")
     (seen,) = observe(model, [model.encode(Example("Hi", "A superb film, " * 3))])
     told = []
@@ -216,7 +217,7 @@ def test_micro_batches_do_not_change_the_result(monkeypatch):
     model = tiny.model("Llama")
     (seen,) = observe(model, [model.encode(EXAMPLE)])
     whole = ig(seen, model, steps=7)
-    monkeypatch.setitem(integrated_gradients.TOKENS_AT_ONCE, "cpu", 1)
+    monkeypatch.setitem(AT_ONCE["backward"], "cpu", 1)
     before = model.forwards
     single = ig(seen, model, steps=7)
     np.testing.assert_allclose(single.values, whole.values, atol=1e-5)

@@ -15,6 +15,7 @@ from redviz.credit.from_models.shapley import shapley
 from redviz.credit.from_models.truncation import truncation
 from redviz.errors import Cancelled, RedvizError
 from redviz.models.kinds.function import reward_function
+from redviz.models.running.budgets import AT_ONCE
 from redviz.models.running.observe import observe
 from redviz.records import Example
 from redviz.text import units
@@ -203,7 +204,7 @@ def test_truncation_of_a_response_that_was_cut_to_fit():
 def test_truncation_in_batches(monkeypatch):
     model, seen = setting()
     wanted = truncation(seen, model)
-    monkeypatch.setitem(truncation_module.TOKENS_AT_ONCE, "cpu", 100)
+    monkeypatch.setitem(AT_ONCE["forward"], "cpu", 100)
     run, sizes, told = truncation_module.observe, [], []
 
     def short_of_memory(model, encodings, **options):
@@ -262,7 +263,7 @@ def test_a_function_without_a_score_of_the_empty_text():
 
 @pytest.mark.parametrize("method", [occlusion, shapley, lime, kernel_shap])
 def test_progress_counts_up_and_may_cancel(monkeypatch, method):
-    monkeypatch.setitem(coalitions.TOKENS_AT_ONCE, "cpu", 60)
+    monkeypatch.setitem(AT_ONCE["forward"], "cpu", 60)
     model, seen = setting()
     told = []
     method(seen, model, progress=lambda done, total: told.append((done, total)))
