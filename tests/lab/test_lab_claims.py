@@ -15,7 +15,14 @@ from lab_claims_document import over_seeds, paired  # noqa: E402
 
 def test_a_seed_run_again_gives_its_numbers_exactly(tmp_path):
     config = replace(
-        lab_claims.COMMON, method="red", learning_rate=1e-3, seed=1, steps=2, batch=8, prompts=lab_claims.SHORT[:2]
+        lab_claims.COMMON,
+        method="red",
+        learning_rate=1e-3,
+        seed=1,
+        steps=2,
+        batch=8,
+        max_new_tokens=8,
+        prompts=lab_claims.SHORT[:2],
     )
     one, two = (lab_claims.Runs(tmp_path / name).result(config) for name in ("one", "two"))
     assert [replace(step, seconds=0.0) for step in one.steps] == [replace(step, seconds=0.0) for step in two.steps]

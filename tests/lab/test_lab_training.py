@@ -228,13 +228,13 @@ def test_a_paused_run_waits_and_then_gives_what_it_would_have_given(models):
 
 def test_the_reward_rises_and_the_kl_with_it(models):
     config = LabConfig(
-        algorithm="reinforce", method="red", group=1, batch=32, micro_batches=2, max_new_tokens=8, steps=12, kl_coef=0.0,
+        algorithm="reinforce", method="red", group=1, batch=16, micro_batches=2, max_new_tokens=8, steps=8, kl_coef=0.0,
         learning_rate=3e-3, seed=0, device="cpu", prompts=("Write a film review.",),
     )  # fmt: skip
     lab = Lab(config, **models)
-    before = lab.evaluate(16)
+    before = lab.evaluate(8)
     steps = list(lab.run())
-    after = lab.evaluate(16)
+    after = lab.evaluate(8)
     assert np.mean([s.reward for s in steps[-3:]]) > np.mean([s.reward for s in steps[:3]]) + 0.5
     assert after.reward > before.reward + 3 * math.hypot(before.reward_error, after.reward_error)
     assert steps[0].kl < 1e-4 < 1.0 < steps[-1].kl
