@@ -29,14 +29,16 @@ def go(shown: AppTest, page: str) -> AppTest:
 
 def settled(shown: AppTest) -> AppTest:
     """Wait for the jobs of this session and draw their results; nothing may have gone wrong on the way."""
-    redrawn = False  # since the last job ended; a bar that is there then shows no job
+    drawn: list[
+        Any
+    ] = []  # the jobs that had ended when the page was drawn last: a bar that is still there shows none of them
     while True:
         assert [error.value for error in shown.exception] == []
-        jobs = shown.session_state["redviz.jobs"].values() if "redviz.jobs" in shown.session_state else ()
+        jobs = list(shown.session_state["redviz.jobs"].values() if "redviz.jobs" in shown.session_state else ())
         running = [job for job in jobs if not job.finished.is_set()]
-        if not running and (redrawn or not shown.get("progress")):
+        if not running and (jobs == drawn or not shown.get("progress")):
             return shown
-        redrawn = not running
+        drawn = [] if running else jobs
         for job in running:
             assert job.finished.wait(PATIENCE), f"{job.title} does not end"
         shown.run()
