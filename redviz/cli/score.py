@@ -60,7 +60,7 @@ def score(
     if engine == "ray":
         check_ray()
     check_can_write(output)
-    opened = open_dataset(dataset, mapping=mapping, limit=limit)
+    opened = open_dataset(dataset, mapping=mapping, limit=limit, whole=True)
     typer.echo(shown(opened.detected.sentence), err=True)
     loaded = open_model(model)
     beside = Partners(**open_partners(partners))
@@ -80,7 +80,7 @@ def score(
                 loading = {name: getattr(model, name) for name in ("device", "trust_remote_code", "allow_pickle")}
                 state = run_parts_on_ray(run, loading=loading, batch_size=size, progress=progress)
             else:
-                state = run_parts(loaded, run, partners=beside, batch_size=size, progress=progress)
+                state = run_parts(loaded, run, dataset=opened, partners=beside, batch_size=size, progress=progress)
         count = put_together(run, output)
     except (KeyboardInterrupt, Cancelled):
         bar.close()

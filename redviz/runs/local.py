@@ -45,7 +45,7 @@ def manifest_of(
     chunk: int | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
-    """What a run over this data set with this loaded model computes; reads the data set once, to count its examples.
+    """What a run over this data set with this loaded model computes; a data set that was not opened whole is read once, to be counted.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def manifest_of(
         dataset=dataset.name,
         path=str(Path(path).absolute()) if path and Path(path).exists() else path,
         dataset_fingerprint=dataset.fingerprint,
-        count=_counted(dataset, progress),
+        count=_counted(dataset, progress) if dataset.examples is None else dataset.examples,
         model=source.model,
         methods={label: {"method": recipe.method, **recipe.options} for label, recipe in wanted.items()},
         revision=source.revision,
@@ -158,9 +158,13 @@ def reopened(run: Run) -> Dataset:
     dataset = open_dataset(
         source, "" if manifest.path else manifest.dataset, mapping=manifest.mapping, limit=manifest.limit
     )
-    if dataset.fingerprint != manifest.dataset_fingerprint:
-        raise RedvizError(f"{manifest.dataset} has changed since run {run.id} began; start a new run.")
+    _check_unchanged(run, dataset.fingerprint)
     return dataset
+
+
+def _check_unchanged(run: Run, fingerprint: str) -> None:
+    if fingerprint != run.manifest.dataset_fingerprint:
+        raise RedvizError(f"{run.manifest.dataset} has changed since run {run.id} began; start a new run.")
 
 
 def asked_of(dataset: Dataset) -> Iterator[RunExample]:
@@ -175,6 +179,7 @@ def run_parts(
     run: Run,
     *,
     partners: Partners = ALONE,
+    dataset: Dataset | None = None,
     batch_size: int | str = "auto",
     progress: Progress | None = None,
     stop: Callable[[], bool] | None = None,
@@ -187,6 +192,8 @@ def run_parts(
         Loaded; the same weights as when the run began.
     run
         Its folder.
+    dataset
+        What the run began with, where this process has it open; else it is opened again.
     batch_size
         Responses per forward pass, or "auto".
     progress
@@ -211,7 +218,7 @@ def run_parts(
 
     def scored(missing: Collection[int], beat: Callable[[int], None]) -> Iterator[tuple[int, int]]:
         _check_same(run, model, partners)
-        for number, chunk in chunks_of(run):
+        for number, chunk in chunks_of(run, dataset):
             if number in missing:
                 rows = score_chunk(model, chunk, wanted, partners, batch_size, beat)
                 yield number, write_part(run, number, rows)
@@ -219,13 +226,15 @@ def run_parts(
     return fill(run, scored, progress=progress, stop=stop)
 
 
-def chunks_of(run: Run) -> Iterator[tuple[int, list[RunExample]]]:
+def chunks_of(run: Run, dataset: Dataset | None = None) -> Iterator[tuple[int, list[RunExample]]]:
     """The examples of a run's parts, numbered from 0, read again from its data set."""
-    stream = asked_of(reopened(run))
+    dataset = dataset or reopened(run)
+    stream = asked_of(dataset)
     number = 0
     while chunk := list(islice(stream, run.manifest.chunk)):
         yield number, chunk
         number += 1
+    _check_unchanged(run, dataset.read_last)
 
 
 def _check_same(run: Run, model: Model, partners: Partners) -> None:

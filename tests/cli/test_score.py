@@ -1,5 +1,6 @@
 """``redviz score`` and ``redviz export``: killed for real and gone on with, and the one sentence about every bad input."""
 
+import gzip
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import tiny
@@ -20,6 +22,8 @@ from redviz.credit.table import METHODS
 from redviz.data.results.from_rows import analyses_of
 from redviz.data.results.row_files import read_rows
 from redviz.data.results.rows import schema, to_parquet
+from redviz.data.sets.dataset import Dataset
+from redviz.data.sets.formats import BLOCK, Content
 from redviz.runs import local
 from redviz.runs.runs import list_runs
 
@@ -314,3 +318,66 @@ def test_a_partner_is_loaded_with_the_same_trust_as_the_model(run, data, tmp_pat
     assert run(*asked)[0] == 2
     assert run(*asked, "--allow-pickle")[0] == 0
     assert not any(row["error"] for row in rows(tmp_path / "out.jsonl"))
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "csv"])
+def test_the_data_set_is_read_from_start_to_end_twice(ending, tmp_path, run, monkeypatch):
+    rows = [row | {"note": "x" * 8_000 + str(n)} for n, row in enumerate(texts(400))]  # more than a sample reads
+    path = tmp_path / f"pairs.{ending}"
+    if ending == "csv":
+        pd.DataFrame(rows).to_csv(path, index=False)
+    else:
+        with (gzip.open if ending.endswith("gz") else open)(path, "wt") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+    whole = []
+
+    def counting(dataset, rows_of=Dataset._rows):
+        count = 0
+        for row in rows_of(dataset):
+            count += 1
+            yield row
+        whole.append(count)
+
+    monkeypatch.setattr(Dataset, "_rows", counting)
+    read, opened = [], Content.open
+    monkeypatch.setattr(Content, "open", lambda content: Tallied(opened(content), read))
+    score = "score", "--dataset", path, "--model", "rule:summary", "--output", tmp_path / "rows.jsonl"
+    code, out, _ = run(*score, "--methods", "sparse")
+    assert code == 0 and "800 rows" in out
+    assert whole == [400, 400], "rows: once to count them, once to score them; samples stop early"
+    if not ending.endswith("gz"):  # a sample of a file of kilobytes is all of it
+        assert sum(read) < 2 * path.stat().st_size + 4 * BLOCK, "bytes"
+
+
+class Tallied:
+    """A file that notes how many bytes each read gave."""
+
+    def __init__(self, file, sizes):
+        self.file, self.sizes = file, sizes
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *raised):
+        self.file.close()
+
+    def read(self, size=-1):
+        block = self.file.read(size)
+        self.sizes.append(len(block))
+        return block
+
+
+def test_a_data_set_that_changes_while_it_is_scored_is_refused(tmp_path, run, data, monkeypatch):
+    begun = local.start_run
+
+    def start_and_change(*args, **how):
+        started = begun(*args, **how)
+        data.write_text(data.read_text().replace("superb", "dreary"))
+        return started
+
+    monkeypatch.setattr("redviz.runs.local.start_run", start_and_change)
+    code, _, said = run(*ask(data, tmp_path / "rows.jsonl"))
+    assert code == 2 and "pairs.jsonl has changed since run" in said

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -36,13 +37,17 @@ class Dataset:
         How its rows were understood.
     rows
         How many rows its files hold, before malformed ones are left out and before ``limit``.
+    examples
+        How many responses its items hold, where it was opened to be counted whole; else None.
     problems
         The rows that gave nothing, filled by the latest :meth:`items` (the first 10,000; ``skipped`` counts all).
     renamed
         How many ids had been seen before and got an ending, by the latest :meth:`items`.
     """
 
-    def __init__(self, name: str, contents: list[Content], mapping: Mapping[str, str], limit: int | None) -> None:
+    def __init__(
+        self, name: str, contents: list[Content], mapping: Mapping[str, str], limit: int | None, whole: bool = False
+    ) -> None:
         self.name = name
         self.limit = limit
         self.problems: list[RowProblem] = []
@@ -50,22 +55,31 @@ class Dataset:
         self.renamed = 0
         self._contents = contents
         self._mapping = dict(mapping)
-        self._files: list[Rows] = [rows_of(content, frozenset([*FIELDS, *mapping.values()])) for content in contents]
-        self.rows = sum(file.count for file in self._files)
+        self._files: list[Rows] = [
+            rows_of(content, frozenset([*FIELDS, *mapping.values()]), not whole) for content in contents
+        ]
+        self.rows = sum(file.count or 0 for file in self._files)
+        self.examples: int | None = None
         self._kept = kept_beside(mapping) if mapping else ()
         # Where there is no column of prompts either, a mapping to responses says that there is none.
         self._no_prompt = bool(mapping.keys() & {"response", "responses", "completion"}) and not (
             {*mapping, *(self._columns() & {*self._kept})} & {*PROMPTS}
         )
-        self._schema, self.detected = self._detect()
+        self._schema = self._detect()
+        if whole:
+            self._count()
+        self.detected = self._understood()
 
     def items(self) -> Iterator[DataItem]:
         """The items in file order, at most ``limit``; a row that cannot be read is listed in ``problems`` and left out."""
+        return self._items(self._rows())
+
+    def _items(self, rows: Iterable[tuple[int, Any]]) -> Iterator[DataItem]:
         problems: list[RowProblem] = []
         self.problems, self.skipped, self.renamed = problems, 0, 0
         seen: dict[str, int] = {}
         given = 0
-        for line, row in self._rows():
+        for line, row in rows:
             if self.limit is not None and given >= self.limit:
                 return
             try:
@@ -87,15 +101,31 @@ class Dataset:
     @cached_property
     def fingerprint(self) -> str:
         """The SHA-256 of the content (of the files' own, one after the other, where there are several)."""
-        digests = []
         for content in self._contents:
-            digest = hashlib.sha256()
-            for block in content.blocks():
-                digest.update(block)
-            digests.append(digest)
-        if len(digests) == 1:
-            return digests[0].hexdigest()
-        return hashlib.sha256(b"".join(digest.digest() for digest in digests)).hexdigest()
+            if not content.digests:
+                deque(content.blocks(), maxlen=0)
+        return self.read_last
+
+    @property
+    def read_last(self) -> str:
+        """What :attr:`fingerprint` would be of what was read last, where that is known of every file."""
+        digests = [content.digests[-1] for content in self._contents]
+        return digests[0].hex() if len(digests) == 1 else hashlib.sha256(b"".join(digests)).hexdigest()
+
+    def _count(self) -> None:
+        """Rows and examples, in one reading from start to end; beyond the limit rows are counted only."""
+        rows = 0
+
+        def counting() -> Iterator[tuple[int, Any]]:
+            nonlocal rows
+            for numbered in self._rows():
+                rows += 1
+                yield numbered
+
+        source = counting()
+        self.examples = sum(len(item.candidates) for item in self._items(source))
+        deque(source, maxlen=0)
+        self.rows = rows
 
     def _rows(self) -> Iterator[tuple[int, Any]]:
         before = 0  # the lines of the files before this one
@@ -117,8 +147,8 @@ class Dataset:
         seen = {name for _, row in self._sample() if isinstance(row, dict) for name in row}
         return seen.union(*(file.columns for file in self._files))
 
-    def _detect(self) -> tuple[Schema, Detected]:
-        if not self.rows:
+    def _detect(self) -> Schema:
+        if next(self._sample(), None) is None:
             raise RedvizError(f"{self.name} holds no rows; give at least one prompt with its response.")
         schema, seen = schema_of((row for _, row in self._sample()), self._mapped, schemas_with(self._mapping))
         columns = tuple(dict.fromkeys([*(name for file in self._files for name in file.columns), *seen]))
@@ -137,15 +167,20 @@ class Dataset:
                 "the command line) which one is the prompt and which the response, such as prompt=question response=answer "
                 "(or chosen=... rejected=...)."
             )
-        found = findings_of(((line, self._mapped(row)) for line, row in self._sample()), schema)
+        found = self._findings = findings_of(((line, self._mapped(row)) for line, row in self._sample()), schema)
         if not found.items and (problem := found.first_problem):
             raise RedvizError(
                 f"{self.name} looks like {schema.label}, but none of its first rows can be read "
                 f"(line {problem.line}: {problem.reason}); mend them, or say with a mapping (--column on the "
                 "command line) which column is which."
             )
+        self._named = columns
+        return schema
+
+    def _understood(self) -> Detected:
+        found, columns = self._findings, self._named
         said = sentence(found, self.rows, self._mapping, self.limit)
-        return schema, Detected(schema.name, said, columns, understood(found, columns, self._mapping))
+        return Detected(self._schema.name, said, columns, understood(found, columns, self._mapping))
 
     def _sample(self) -> Iterator[tuple[int, Any]]:
         return islice(self._rows(), SAMPLE)
@@ -158,6 +193,7 @@ def open_dataset(
     mapping: Mapping[str, str] | None = None,
     limit: int | None = None,
     max_bytes: int | None = None,
+    whole: bool = False,
 ) -> Dataset:
     """Open a data set and find out how its rows are to be read.
 
@@ -176,6 +212,8 @@ def open_dataset(
         Give at most so many items.
     max_bytes
         The largest source to take: 200 MB for bytes, no limit for paths.
+    whole
+        Read every row now: its ``examples`` are then counted, its ``problems`` listed and its ``fingerprint`` known, by one reading.
 
     Raises
     ------
@@ -205,7 +243,7 @@ def open_dataset(
             f"{shown} has {size / 2**20:,.1f} MB, more than the {allowed / 2**20:,.0f} MB taken here; "
             "put it on the machine and open it by its path, or take a part of it."
         )
-    return Dataset(shown, contents, mapping, limit)
+    return Dataset(shown, contents, mapping, limit, whole)
 
 
 def _contents(source: Path | bytes | str, name: str) -> tuple[str, list[Content]]:

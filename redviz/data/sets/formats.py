@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import io
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -37,10 +38,14 @@ Numbered = Iterator[tuple[int, Any]]
 
 @dataclass(frozen=True)
 class Content:
-    """One file of a data set, on disk or uploaded, with the name that stands in sentences about it."""
+    """One file of a data set, on disk or uploaded, with the name that stands in sentences about it.
+
+    ``digests`` are the SHA-256 of every reading that went from the start to the end, the latest last.
+    """
 
     source: Path | bytes
     name: str
+    digests: list[bytes] = field(default_factory=list, compare=False, repr=False)
 
     def open(self) -> BinaryIO:
         if isinstance(self.source, bytes):
@@ -51,8 +56,12 @@ class Content:
             reason = getattr(error, "strerror", None) or "not a path"
             raise RedvizError(f"{self.name} cannot be opened ({reason}); check its path and permissions.") from None
 
+    def stream(self) -> BinaryIO:
+        """The same to be read from start to end, which leaves its digest."""
+        return io.BufferedReader(_Hashed(self.open(), self.digests), BLOCK)
+
     def blocks(self) -> Iterator[bytes]:
-        with self.open() as file:
+        with self.stream() as file:
             while block := _read(file, BLOCK, self.name):
                 yield block
 
@@ -61,20 +70,48 @@ class Content:
         return len(self.source) if isinstance(self.source, bytes) else self.source.stat().st_size
 
 
+class _Hashed(io.RawIOBase):
+    """A file read in order, and what its bytes hash to once its end was seen."""
+
+    def __init__(self, file: BinaryIO, digests: list[bytes]) -> None:
+        self.file, self.digests, self.hash, self.ended = file, digests, hashlib.sha256(), False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self.file.read(len(buffer))
+        buffer[: len(block)] = block
+        self.hash.update(block)
+        if not block and not self.ended:
+            self.ended = True
+            self.digests.append(self.hash.digest())
+        return len(block)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one file: how many, and a way to read them, numbered as a person would find them, from the start.
+    """The rows of one file: how many (None: not counted), and a way to read them from the start, numbered as a person finds them.
 
     ``columns`` are the names in a header that holds more than ``read`` gives.
     """
 
-    count: int
+    count: int | None
     read: Callable[[], Numbered]
     columns: tuple[str, ...] = ()
 
 
-def rows_of(content: Content, wanted: Collection[str]) -> Rows:
+def rows_of(content: Content, wanted: Collection[str], counted: bool = True) -> Rows:
     """The rows of a file by the ending of its name (of a Parquet file the ``wanted`` columns).
+
+    Where they are not to be ``counted``, a file that is read line by line is not read for that.
 
     Every refusal is a ``RedvizError`` of one sentence.
     """
@@ -90,7 +127,7 @@ def rows_of(content: Content, wanted: Collection[str]) -> Rows:
         )
     if ending == ".parquet":
         return Rows(*parquet_rows(content.open, content.size, content.name, wanted))
-    return TEXTS[ending](content)
+    return TEXTS[ending](content, counted)
 
 
 def jsonl_rows(lines: Iterable[str | bytes | BadValue]) -> Numbered:
@@ -180,7 +217,7 @@ def _gzip_blocks(content: Content) -> Iterator[bytes]:
     """What a gzip file holds, block by block; refused as soon as it is more than honest text would be."""
     limit = MAX_EXPANDED_UPLOAD if isinstance(content.source, bytes) else MAX_EXPANDED
     expanded = 0
-    with content.open() as file, gzip.GzipFile(fileobj=file) as opened:
+    with content.stream() as file, gzip.GzipFile(fileobj=file) as opened:
         while True:
             try:
                 block = opened.read(BLOCK)
@@ -225,9 +262,9 @@ def _lines(blocks: Iterable[bytes]) -> Iterator[bytes | BadValue]:
         yield b"".join(pending) if held <= MAX_LINE else BadValue(f"longer than {MAX_LINE >> 20} MB")
 
 
-def _jsonl(content: Content, blocks: Callable[[Content], Iterator[bytes]] = Content.blocks) -> Rows:
-    count = sum(1 for line in _lines(blocks(content)) if isinstance(line, BadValue) or line.strip())
-    return Rows(count, lambda: jsonl_rows(_lines(blocks(content))))
+def _jsonl(content: Content, counted: bool, blocks: Callable[[Content], Iterator[bytes]] = Content.blocks) -> Rows:
+    lines = (line for line in _lines(blocks(content)) if isinstance(line, BadValue) or line.strip())
+    return Rows(sum(1 for _ in lines) if counted else None, lambda: jsonl_rows(_lines(blocks(content))))
 
 
 def _text(content: Content, most: int) -> str:
@@ -236,8 +273,7 @@ def _text(content: Content, most: int) -> str:
             f"{content.name} has {content.size >> 20:,} MB, and a file of its kind is read whole, up to {most >> 20} MB; "
             "save it as JSONL, which is read line by line."
         )
-    with content.open() as file:
-        raw = _read(file, most, content.name)
+    raw = b"".join(content.blocks())
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -249,32 +285,32 @@ def _text(content: Content, most: int) -> str:
     return text
 
 
-def _json(content: Content) -> Rows:
+def _json(content: Content, counted: bool) -> Rows:
     with content.open() as file:
         first = _read(file, BLOCK, content.name).removeprefix(b"\xef\xbb\xbf").lstrip()
     head, _, rest = first.partition(b"\n")
     if head.startswith(b"{") and rest.strip() and isinstance(parsed(head.decode("utf-8", "replace")), dict):
-        return _jsonl(content)  # the Hub has many .json files of one object per line
+        return _jsonl(content, counted)  # the Hub has many .json files of one object per line
     rows = _listed(_text(content, MAX_JSON), content.name)
     return Rows(len(rows), lambda: enumerate(rows, 1))
 
 
-def _csv(content: Content) -> Rows:
+def _csv(content: Content, counted: bool) -> Rows:
     def read() -> Numbered:
-        with content.open() as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
+        with content.stream() as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
             yield from csv_rows(text, content.name)
 
-    return Rows(sum(1 for _ in read()), read)
+    return Rows(sum(1 for _ in read()) if counted else None, read)
 
 
-def _txt(content: Content) -> Rows:
+def _txt(content: Content, counted: bool) -> Rows:
     rows = list(txt_rows(_text(content, MAX_TEXT)))
     return Rows(len(rows), lambda: iter(rows))
 
 
-TEXTS: dict[str, Callable[[Content], Rows]] = {
+TEXTS: dict[str, Callable[[Content, bool], Rows]] = {
     ".jsonl": _jsonl,
-    ".jsonl.gz": lambda content: _jsonl(content, _gzip_blocks),
+    ".jsonl.gz": lambda content, counted: _jsonl(content, counted, _gzip_blocks),
     ".json": _json,
     ".csv": _csv,
     ".txt": _txt,
