@@ -207,14 +207,14 @@ def _matrix(name: str, given: Any) -> Array:
         given = given.detach().cpu()
         given = given.float().numpy() if given.is_floating_point() else given.numpy()
     try:
-        found: Array = np.asarray(given)
+        matrix: Array = np.asarray(given)
     except ValueError:  # lists of unequal length
         raise RedvizError(f"{name} has rows of unequal length; pad them and give masks.") from None
-    if found.ndim != 2:
-        raise RedvizError(f"{name} has shape {found.shape}; give one row per response, [B, L].")
-    if found.dtype.kind not in ("iu" if name == "input_ids" else "iufb"):
-        raise RedvizError(f"{name} holds {found.dtype}; give {'whole numbers' if name == 'input_ids' else 'numbers'}.")
-    return found
+    if matrix.ndim != 2:
+        raise RedvizError(f"{name} has shape {matrix.shape}; give one row per response, [B, L].")
+    if matrix.dtype.kind not in ("iu" if name == "input_ids" else "iufb"):
+        raise RedvizError(f"{name} holds {matrix.dtype}; give {'whole numbers' if name == 'input_ids' else 'numbers'}.")
+    return matrix
 
 
 def _switches(name: str, given: Any) -> Array:

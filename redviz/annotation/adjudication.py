@@ -135,7 +135,7 @@ def propose(marks: Mapping[str, Sequence[Mark]], cells: Sequence[Sequence[int]],
     """
     grades = grades_of_cells(marks, cells, scale)  # [P, C]
     middle = medians(grades)  # [C]
-    found: list[Mark] = []
+    proposed: list[Mark] = []
     for place, (start, end) in enumerate(cells):
         grade = float(middle[place])
         if not grade:
@@ -143,17 +143,17 @@ def propose(marks: Mapping[str, Sequence[Mark]], cells: Sequence[Sequence[int]],
         agree = [theirs for theirs, given in zip(marks.values(), grades[:, place], strict=True) if given == grade]
         labels = {mark.label for theirs in agree for mark in theirs if mark.start < end and start < mark.end}
         label = labels.pop() if len(labels) == 1 else ""
-        last = found[-1] if found else None
+        last = proposed[-1] if proposed else None
         together = last is not None and any(
             mark.start < last.end and start < mark.end and np.sign(mark.grade) == np.sign(grade)
             for theirs in marks.values()
             for mark in theirs
         )
         if together and last is not None and (last.grade, last.label) == (grade, label):
-            found[-1] = Mark(last.start, end, grade, label)
+            proposed[-1] = Mark(last.start, end, grade, label)
         else:
-            found.append(Mark(start, end, grade, label))
-    return tuple(found)
+            proposed.append(Mark(start, end, grade, label))
+    return tuple(proposed)
 
 
 def medians(grades: Array) -> Array:

@@ -126,7 +126,7 @@ def export_rows(store: Store, project_id: int) -> list[dict[str, Any]]:
         )
         given = session.execute(submitted).all()
         marks = marks_in(session, [row.id for row in given])
-    found = []
+    rows = []
     for row in given:
         head = (project.name, row.external_id, row.name)
         at = datetime.fromtimestamp(row.submitted_at / 1000, UTC).isoformat(timespec="milliseconds")
@@ -134,8 +134,8 @@ def export_rows(store: Store, project_id: int) -> list[dict[str, Any]]:
             (mark.start, mark.end, row.response[mark.start : mark.end], mark.grade, mark.label)
             for mark in marks.get(row.id, ())
         ]
-        found += [dict(zip(COLUMNS, (*head, *one, at), strict=True)) for one in told or [(None,) * 5]]
-    return found
+        rows += [dict(zip(COLUMNS, (*head, *one, at), strict=True)) for one in told or [(None,) * 5]]
+    return rows
 
 
 def rows_as_csv(rows: list[dict[str, Any]]) -> str:

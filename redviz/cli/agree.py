@@ -109,14 +109,16 @@ def agree(
             "Methods are judged by the credits of a model; name it with --model, or give --no-methods for people alone."
         )
     people, notes = _people(items, level, granularity, seed, labels, alone=not wanted)
-    found = Agreement(labels.name, labels.scale, labels.sentence, len(items), asked, people=people, notes=notes)
+    agreement = Agreement(labels.name, labels.scale, labels.sentence, len(items), asked, people=people, notes=notes)
     if model is not None and wanted:
         loaded, beside = open_model(model), open_partners(partners)
         check_partners(recipes(wanted), Partners(**beside))
-        found = _with_methods(found, loaded, beside, items, wanted)
+        agreement = _with_methods(agreement, loaded, beside, items, wanted)
         if faithfulness:
-            found = _with_faithfulness(found, loaded, beside, items[:faithfulness_limit], wanted, operator, sensitivity)
-    _finish(found, output)
+            agreement = _with_faithfulness(
+                agreement, loaded, beside, items[:faithfulness_limit], wanted, operator, sensitivity
+            )
+    _finish(agreement, output)
 
 
 def _check(
@@ -176,7 +178,11 @@ def _people(
 
 
 def _with_methods(
-    found: Agreement, model: Any, partners: Mapping[str, Any], items: Sequence[LabelledItem], wanted: Mapping[str, Any]
+    agreement: Agreement,
+    model: Any,
+    partners: Mapping[str, Any],
+    items: Sequence[LabelledItem],
+    wanted: Mapping[str, Any],
 ) -> Agreement:
     from dataclasses import replace
 
@@ -184,26 +190,30 @@ def _with_methods(
     from redviz.evaluation.agreement.agreement import score_labelled
     from redviz.evaluation.agreement.between_methods import between_methods
 
-    asked = found.options
+    asked = agreement.options
     with _bar("credits", len(items)) as tell:
         scored = score_labelled(model, items, recipes(wanted), progress=tell, **partners)
     _tell_problems(scored.problems)
     report = against_people(
         scored.pairs, asked["granularity"], asked["seed"], metric=asked["metric"], threshold=asked["threshold"]
     )
-    between, notes = None, found.notes
+    between, notes = None, agreement.notes
     if len(wanted) > 1:
         between = between_methods((a for _, a in scored.pairs), asked["granularity"], seed=asked["seed"])
     else:
         notes = (*notes, "One method was asked for, so there are no methods to compare with each other.")
     sources = {"model": scored.source, **{role: partner.source for role, partner in partners.items()}}
     return replace(
-        found, sources=sources, methods=report, between=between, notes=(*notes, *_counted(scored.problems, "scored"))
+        agreement,
+        sources=sources,
+        methods=report,
+        between=between,
+        notes=(*notes, *_counted(scored.problems, "scored")),
     )
 
 
 def _with_faithfulness(
-    found: Agreement,
+    agreement: Agreement,
     model: Any,
     partners: Mapping[str, Any],
     items: Sequence[LabelledItem],
@@ -216,7 +226,7 @@ def _with_faithfulness(
     from redviz.evaluation.faithfulness.faithfulness_report import faithfulness_over
     from redviz.models.kinds.function import FunctionModel
 
-    asked = found.options
+    asked = agreement.options
     removal = operator or ("delete" if isinstance(model, FunctionModel) else "pad")
     with _bar("faithfulness", len(items)) as tell:
         report = faithfulness_over(
@@ -225,7 +235,7 @@ def _with_faithfulness(
         )  # fmt: skip
     _tell_problems(report.problems)
     options = {**asked, "operator": report.operator, "faithfulness_limit": len(items), "sensitivity": sensitivity}
-    return replace(found, options=options, faithfulness=report)
+    return replace(agreement, options=options, faithfulness=report)
 
 
 def _tell_problems(problems: Sequence[str]) -> None:
@@ -247,18 +257,18 @@ def _bar(label: str, total: int) -> Iterator[Callable[[int, int], None]]:
         bar.update(total - bar.pos)
 
 
-def _finish(found: Agreement, output: Path | None) -> None:
+def _finish(agreement: Agreement, output: Path | None) -> None:
     """The tables on stdout, and the file."""
-    texts = [f"{shown(found.name)}: {found.sentence}", *found.notes]
-    if source := found.sources.get("model"):
+    texts = [f"{shown(agreement.name)}: {agreement.sentence}", *agreement.notes]
+    if source := agreement.sources.get("model"):
         texts.append(f"{shown(source.model)}  {source.dtype} on {source.device}, weights {source.fingerprint}")
     texts += [
-        *([people_text(found.people)] if found.people else []),
-        *([methods_text(found.methods)] if found.methods else []),
-        *([between_text(found.between)] if found.between else []),
-        *([faithfulness_text(found.faithfulness)] if found.faithfulness else []),
-        *([ranking_text(found.preferences)] if found.preferences else []),
+        *([people_text(agreement.people)] if agreement.people else []),
+        *([methods_text(agreement.methods)] if agreement.methods else []),
+        *([between_text(agreement.between)] if agreement.between else []),
+        *([faithfulness_text(agreement.faithfulness)] if agreement.faithfulness else []),
+        *([ranking_text(agreement.preferences)] if agreement.preferences else []),
     ]
     if output is not None:
-        write_text(output, json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+        write_text(output, json.dumps(agreement.to_dict(), ensure_ascii=False, allow_nan=False, indent=1) + "\n")
     typer.echo("\n\n".join(texts))

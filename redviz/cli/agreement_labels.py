@@ -64,10 +64,10 @@ def _chosen(wanted: str, projects: Sequence[ProjectInfo]) -> ProjectInfo:
     if len(named) > 1:
         ids = " and ".join(str(project.id) for project in named)
         raise RedvizError(f"{len(named)} projects are named {wanted!r}; give an id instead: {ids}.")
-    found = named or [project for project in projects if str(project.id) == wanted]
-    if not found:
+    matching = named or [project for project in projects if str(project.id) == wanted]
+    if not matching:
         listed = ", ".join(f"{project.id} {project.name!r}" for project in projects[:LISTED])
         more = f" and {len(projects) - LISTED} more" if len(projects) > LISTED else ""
         there = f"there are {listed}{more}" if projects else "there is none in this database yet"
         raise RedvizError(f"There is no project {wanted!r}; {there}.")
-    return found[0]
+    return matching[0]

@@ -79,19 +79,21 @@ def causal(
             writer = csv.DictWriter(file, list(asdict(points[0])))
             writer.writeheader()
             writer.writerows(asdict(point) for point in points)
-    found = causal_agreement(points)
-    between = ["" if a.interval is None else f"{a.interval[0]:+.2f} to {a.interval[1]:+.2f}" for a in found]
+    agreement = causal_agreement(points)
+    between = ["" if a.interval is None else f"{a.interval[0]:+.2f} to {a.interval[1]:+.2f}" for a in agreement]
     typer.echo(
         table(
             [
-                column("method", [a.label for a in found]),
-                column("responses", [str(a.responses) for a in found], right=True),
-                column("spans", [str(a.spans) for a in found], right=True),
-                column("Pearson", [f"{a.pearson:+.3f}" for a in found], right=True),
+                column("method", [a.label for a in agreement]),
+                column("responses", [str(a.responses) for a in agreement], right=True),
+                column("spans", [str(a.spans) for a in agreement], right=True),
+                column("Pearson", [f"{a.pearson:+.3f}" for a in agreement], right=True),
                 column("95 % interval", between),
-                column("Spearman", [f"{a.spearman:+.3f}" for a in found], right=True),
+                column("Spearman", [f"{a.spearman:+.3f}" for a in agreement], right=True),
                 column(
-                    "same sign", ["" if a.same_sign != a.same_sign else f"{a.same_sign:.2f}" for a in found], right=True
+                    "same sign",
+                    ["" if a.same_sign != a.same_sign else f"{a.same_sign:.2f}" for a in agreement],
+                    right=True,
                 ),
             ]
         )

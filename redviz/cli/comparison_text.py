@@ -15,39 +15,39 @@ if TYPE_CHECKING:
 KINDS = {"end": "(end)", "shared": "(shared beginning)", "reference": "(reference)", "residual": "(residual)"}
 
 
-def comparison_text(found: Comparison, names: Sequence[str], granularity: str, top: int) -> str:
+def comparison_text(comparison: Comparison, names: Sequence[str], granularity: str, top: int) -> str:
     """The responses in rows, then a table of shares for each method and each margin over another response."""
-    source = found.analyses[0].source
-    blocks = [f"{source.model}  {source.dtype} on {source.device}", _responses(found, names)]
-    blocks += filter(None, [found.length_remark])
-    blocks += [_shares(shares, names, top) for shares in found.all_shares(granularity)]
+    source = comparison.analyses[0].source
+    blocks = [f"{source.model}  {source.dtype} on {source.device}", _responses(comparison, names)]
+    blocks += filter(None, [comparison.length_remark])
+    blocks += [_shares(shares, names, top) for shares in comparison.all_shares(granularity)]
     blocks += [
         f"{shown(label)}: this method promises no sum, so its credits are no shares of a margin."
-        for label, credit in found.analyses[0].credits.items()
+        for label, credit in comparison.analyses[0].credits.items()
         if credit.residual is None
     ]
     notices = [
         f"note on {name}: {notice}"
-        for name, analysis in zip(names, found.analyses, strict=True)
+        for name, analysis in zip(names, comparison.analyses, strict=True)
         for notice in analysis.notices
     ]
     return "\n\n".join([*blocks, *(["\n".join(notices)] if notices else [])])
 
 
-def _responses(found: Comparison, names: Sequence[str]) -> str:
+def _responses(comparison: Comparison, names: Sequence[str]) -> str:
     """A row for each response; margins and probabilities are those of the first over it."""
     others = range(1, len(names))
     parts = [
         f"token {part.token + 1}, {shown(analysis.response[part.character :][:20]) if analysis.response[part.character :] else '(its end)'}"
-        for analysis, part in zip(found.analyses, found.parts, strict=True)
+        for analysis, part in zip(comparison.analyses, comparison.parts, strict=True)
     ]
     return table(
         [
             column("response", names),
-            column("tokens", [str(len(analysis.tokens)) for analysis in found.analyses], right=True),
-            column("score", numbers([analysis.score for analysis in found.analyses]), right=True),
-            column(f"margin of {names[0]}", ["", *numbers([found.margin(0, j) for j in others])], right=True),
-            column("probability", ["", *(f"{found.probability(0, j):.3f}" for j in others)], right=True),
+            column("tokens", [str(len(analysis.tokens)) for analysis in comparison.analyses], right=True),
+            column("score", numbers([analysis.score for analysis in comparison.analyses]), right=True),
+            column(f"margin of {names[0]}", ["", *numbers([comparison.margin(0, j) for j in others])], right=True),
+            column("probability", ["", *(f"{comparison.probability(0, j):.3f}" for j in others)], right=True),
             column("parts at", parts),
         ]
     )
@@ -94,29 +94,29 @@ def _text(row: Share) -> str:
     return shown(row.text) if row.kind == "span" else KINDS[row.kind]
 
 
-def models_text(found: ModelComparison, granularity: str) -> str:
+def models_text(comparison: ModelComparison, granularity: str) -> str:
     """Both models in rows, then a row for each span that ends at a token's end under both."""
-    spans = found.spans(granularity)
-    models = [analysis.source for analysis in found.analyses]
+    spans = comparison.spans(granularity)
+    models = [analysis.source for analysis in comparison.analyses]
     head = table(
         [
             column("", ["a", "b"]),
             column("model", [shown(source.model) for source in models]),
-            column("tokens", [str(len(analysis.tokens)) for analysis in found.analyses], right=True),
-            column("base", numbers([analysis.base for analysis in found.analyses]), right=True),
-            column("score", numbers([analysis.score for analysis in found.analyses]), right=True),
+            column("tokens", [str(len(analysis.tokens)) for analysis in comparison.analyses], right=True),
+            column("base", numbers([analysis.base for analysis in comparison.analyses]), right=True),
+            column("score", numbers([analysis.score for analysis in comparison.analyses]), right=True),
         ]
     )
     columns = [column(granularity, [shown(span.text) if span.kind == "span" else KINDS[span.kind] for span in spans])]
     for at, name in enumerate("ab"):
         columns.append(column(f"P_t {name}", numbers([span.prefix_scores[at] for span in spans]), right=True))
-    for label in found.analyses[0].credits:
+    for label in comparison.analyses[0].credits:
         for at, name in enumerate("ab"):
             values = numbers([span.credits[label][at] for span in spans])
             columns.append(column(f"{shown(label)} {name}", values, right=True))
     notices = [
         f"note on {name}: {notice}"
-        for name, analysis in zip("ab", found.analyses, strict=True)
+        for name, analysis in zip("ab", comparison.analyses, strict=True)
         for notice in analysis.notices
     ]
     return "\n\n".join([head, table(columns), *(["\n".join(notices)] if notices else [])])

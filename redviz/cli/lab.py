@@ -108,13 +108,13 @@ def lab(
     finally:
         telling.close()
         training.close()
-    found, judged = run.steps(), run.evaluations()
+    taken, judged = run.steps(), run.evaluations()
     if output is not None:
-        text = export_csv(config, found) if output.suffix.lower() == ".csv" else export_json(config, found, judged)
+        text = export_csv(config, taken) if output.suffix.lower() == ".csv" else export_json(config, taken, judged)
         write_text(output, text)
     before, after = judged["before"], judged["after"]
     typer.echo(
-        f"{config.algorithm} {shown(config.label)}, seed {seed}, {len(found)} steps: reward on held-out requests "
+        f"{config.algorithm} {shown(config.label)}, seed {seed}, {len(taken)} steps: reward on held-out requests "
         f"{before.reward:+.3f} ± {before.reward_error:.3f} before, {after.reward:+.3f} ± {after.reward_error:.3f} after; "
         f"KL {after.kl:.2f}, {after.length:.1f} tokens"
     )

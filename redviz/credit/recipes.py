@@ -66,7 +66,7 @@ def recipes(wanted: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str
             f"methods is {short(wanted)}; give a list of names, or an object of labels and their options."
         )
     pairs = wanted.items() if isinstance(wanted, Mapping) else [(name, {}) for name in wanted]
-    found: dict[str, Recipe] = {}
+    by_label: dict[str, Recipe] = {}
     for label, given in pairs:
         if not isinstance(given, Mapping):
             raise RedvizError(
@@ -81,5 +81,5 @@ def recipes(wanted: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str
             allowed = ", ".join(known) or "none"
             raise RedvizError(f"{name} has no option {', '.join(map(str, strange))}; its options: {allowed}.")
         checked = {key: known[key].check(f"{name}.{key}", value) for key, value in options.items()}
-        found[label] = Recipe(name, {key: option.default for key, option in known.items()} | checked)
-    return found
+        by_label[label] = Recipe(name, {key: option.default for key, option in known.items()} | checked)
+    return by_label

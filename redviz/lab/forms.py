@@ -115,21 +115,21 @@ def advantages(
         return Advantages(rewards, made, returns.reinforce(rewards, taken, config.gamma, mask))
     if config.algorithm == "ppo":
         critic = np.zeros_like(made) if values is None else values * mask  # [B, T]
-        found = returns.gae(rewards, critic, config.gamma, config.lam, mask)
-        return Advantages(rewards, made, returns.whiten(found, mask), found + critic)
+        weights = returns.gae(rewards, critic, config.gamma, config.lam, mask)
+        return Advantages(rewards, made, returns.whiten(weights, mask), weights + critic)
     grouped = made.reshape(-1, config.group, made.shape[1])  # [G, k, T]
     alive = mask.reshape(grouped.shape).astype(np.float64)  # [G, k, T]
     totals = grouped[..., 0]  # [G, k]
     if config.algorithm == "rloo":
         others = (totals - returns.rloo(totals))[..., None]  # [G, k, 1]
         mean = others if config.method in POTENTIAL else _mean(grouped, alive, own=False)
-        found = grouped - mean
+        weights = grouped - mean
     else:
         mean = totals.mean(1)[:, None, None] if config.method in POTENTIAL else _mean(grouped, alive, own=True)
         spread = totals.std(1, ddof=1)  # [G]
         constant = (returns.grpo(totals) == 0).all(1)  # [G]: nothing to tell the responses apart by
-        found = np.where(constant[:, None, None], 0.0, grouped - mean) / (spread + GRPO_EPS)[:, None, None]
-    return Advantages(rewards, made, (found * alive).reshape(made.shape))
+        weights = np.where(constant[:, None, None], 0.0, grouped - mean) / (spread + GRPO_EPS)[:, None, None]
+    return Advantages(rewards, made, (weights * alive).reshape(made.shape))
 
 
 def _mean(grouped: Array, alive: Array, own: bool) -> Array:

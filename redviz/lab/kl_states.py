@@ -56,13 +56,13 @@ def kl_states(policy: Policy, reference: Policy, example: Example) -> KLStates:
             f"{policy.name} and {reference.name} read this example as different tokens; give two that share a tokenizer."
         )
     stop = own.stop + int(closes(policy, own))
-    found = []
+    logits = []
     with torch.inference_mode():
         ids = torch.as_tensor(own.ids[None, :stop], device=policy.device)  # [1, n + N]
         for model in (policy, reference):
             hidden = model.run(input_ids=ids, use_cache=False).last_hidden_state[0, own.start - 1 : -1]  # [N, D]
-            found.append(model.log_softmax(hidden).double().cpu().numpy())  # [N, V]
-    return over_vocabulary(found[0], found[1], own.ids[own.start : stop])
+            logits.append(model.log_softmax(hidden).double().cpu().numpy())  # [N, V]
+    return over_vocabulary(logits[0], logits[1], own.ids[own.start : stop])
 
 
 def over_vocabulary(log_policy: ArrayLike, log_reference: ArrayLike, tokens: ArrayLike) -> KLStates:

@@ -136,14 +136,14 @@ def draw(policy: Policy, reference: Policy, prompts: Sequence[str], length: int,
 
 def _reference(reference: Policy, ids: Tensor, attention: Tensor, logs: Tensor) -> tuple[Tensor, Tensor]:
     """The reference's log-probabilities of the drawn tokens, and KL(policy || reference) before each: ``[B, T]`` both."""
-    found = []
+    pieces = []
     for row in range(0, len(ids), 16):  # pieces: the vocabulary is wide
         part = slice(row, row + 16)
         theirs, _ = log_probs(reference, ids[part], attention[part], logs.shape[1])  # [b, T, V]
         mine = logs[part]
         taken = theirs.gather(2, ids[part, -logs.shape[1] :, None])[..., 0]  # [b, T]
-        found.append((taken, (mine.exp() * (mine - theirs)).sum(-1).clamp(min=0)))
-    return torch.cat([a for a, _ in found]), torch.cat([b for _, b in found])
+        pieces.append((taken, (mine.exp() * (mine - theirs)).sum(-1).clamp(min=0)))
+    return torch.cat([a for a, _ in pieces]), torch.cat([b for _, b in pieces])
 
 
 def log_probs(policy: Policy, ids: Tensor, attention: Tensor, length: int) -> tuple[Tensor, Tensor]:

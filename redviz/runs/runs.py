@@ -145,13 +145,13 @@ def _settled(run: Run, content: bytes | None) -> Run:
         with run.held():
             if content is not None and not run.kept_content.exists():
                 replace_file(run.kept_content, lambda file: file.write_bytes(content))
-            manifest, found = run.manifest, _manifest_in(run.folder)
-            if found is None:  # or one that cannot be read
+            manifest, on_disk = run.manifest, _manifest_in(run.folder)
+            if on_disk is None:  # or one that cannot be read
                 run.set_state(state="queued", total=manifest.count, created=time.time())
                 run.log(f"created: {manifest.count} examples of {manifest.dataset} under {manifest.model}")
             else:
-                manifest = replace(found, **{name: getattr(manifest, name) for name in WITHOUT_EFFECT})
-            if manifest != found:
+                manifest = replace(on_disk, **{name: getattr(manifest, name) for name in WITHOUT_EFFECT})
+            if manifest != on_disk:
                 replace_file(file, lambda file: file.write_text(manifest.to_json(), "utf-8"))
             return replace(run, manifest=manifest)
     except RedvizError:

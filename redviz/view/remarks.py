@@ -13,26 +13,26 @@ def remarks(credit: Credit) -> list[str]:
     ['by word, pad']
     """
     meta = credit.meta
-    found = []
+    sentences = []
     if "players" in meta:
-        found.append(f"by {meta['players']}" + (f", {meta['operator']}" if "operator" in meta else ""))
+        sentences.append(f"by {meta['players']}" + (f", {meta['operator']}" if "operator" in meta else ""))
     if "steps" in meta:
-        found.append(
+        sentences.append(
             f"{meta['steps']} steps" + ("" if meta.get("converged", True) else ", residual above its tolerance")
         )
     if meta.get("exact"):
-        found.append("exact, all orders")
+        sentences.append("exact, all orders")
     elif "permutations" in meta:
-        found.append(f"{meta['permutations']} permutations")
+        sentences.append(f"{meta['permutations']} permutations")
     elif "samples" in meta:
-        found.append(f"{meta['samples']} samples")
+        sentences.append(f"{meta['samples']} samples")
     if "claimed_sum" in meta:
-        found.append(f"the paper claims a sum of {meta['claimed_sum']:.3g}")
+        sentences.append(f"the paper claims a sum of {meta['claimed_sum']:.3g}")
     if len(spread := meta.get("stderr") or []):
-        found.append(f"standard error up to {max(spread):.2g}")
+        sentences.append(f"standard error up to {max(spread):.2g}")
     if "policy" in meta:
-        found.append(f"{meta['policy']}" + (f" against {meta['reference']}" if "reference" in meta else ""))
-    return found
+        sentences.append(f"{meta['policy']}" + (f" against {meta['reference']}" if "reference" in meta else ""))
+    return sentences
 
 
 def instructions(credit: Credit) -> str:

@@ -22,17 +22,17 @@ MOST_SHOWN = 30  # partings
 
 def between_part(labels: Labels) -> None:
     """Draw it."""
-    found = scored(labels)
-    if found is None:
+    credits = scored(labels)
+    if credits is None:
         return
     if len(view().recipes) < 2:
         st.info("One method has nobody to be compared with; add a second one under Methods.")
         return
     granularity = units()
     top = TOPS[remembered("Top units", "agreement.top", ("10 %", "5 %", "20 %"))]
-    key = repr((labels.key, found.source, len(found.pairs), view().recipes, granularity, top))
+    key = repr((labels.key, credits.source, len(credits.pairs), view().recipes, granularity, top))
     whole: BetweenReport | None = counted(
-        found,
+        credits,
         "Methods among themselves",
         key,
         lambda pairs: between_methods((analysis for _, analysis in pairs), granularity, share=top),
@@ -40,10 +40,10 @@ def between_part(labels: Labels) -> None:
     if whole is None:
         return
     report: BetweenReport = report_of(
-        "between", key, {**asked(found), "granularity": granularity, "share": top}, lambda: whole, found.source
+        "between", key, {**asked(credits), "granularity": granularity, "share": top}, lambda: whole, credits.source
     )
     _matrices(report)
-    _partings(report, found, labels)
+    _partings(report, credits, labels)
 
 
 def _matrices(report: BetweenReport) -> None:
@@ -70,7 +70,7 @@ def _matrices(report: BetweenReport) -> None:
         )
 
 
-def _partings(report: BetweenReport, found: ScoredLabels, labels: Labels) -> None:
+def _partings(report: BetweenReport, credits: ScoredLabels, labels: Labels) -> None:
     st.markdown("**Where they part most**")
     names = method_names(view().recipes)
     pairs = {f"{names.get(p.one, p.one)} and {names.get(p.two, p.two)}": (p.one, p.two) for p in report.partings}
@@ -79,7 +79,7 @@ def _partings(report: BetweenReport, found: ScoredLabels, labels: Labels) -> Non
     if not parted:
         st.info("No response has five units or more that two methods order differently.")
         return
-    texts = {item.id: item.response for item, _ in found.pairs}
+    texts = {item.id: item.response for item, _ in credits.pairs}
     rows = [_row(parting, names, texts[parting.id]) for parting in parted]
     number = st.column_config.NumberColumn(format="%+.3f")
     picked = st.dataframe(

@@ -50,7 +50,7 @@ def downloads(labels: Labels) -> None:
 
 def agreement_json(labels: Labels, have: Made) -> str:
     """The reports of this session with what they were made of."""
-    found = Agreement(
+    agreement = Agreement(
         labels.labels.name,
         "maps" if labels.maps else labels.labels.scale,
         labels.labels.sentence,
@@ -59,7 +59,7 @@ def agreement_json(labels: Labels, have: Made) -> str:
         have.sources,
         **have.reports,
     )
-    return json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
+    return json.dumps(agreement.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
 
 
 def leaderboard_csv(report: MethodsReport) -> str:

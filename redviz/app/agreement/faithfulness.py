@@ -157,16 +157,16 @@ def _measures(report: FaithfulnessReport) -> None:
 
 
 def _measured(row: MethodFaithfulness, way: str, form: str, names: dict[str, str]) -> dict[str, Any]:
-    found = row.asked[way][form]
+    measures = row.asked[way][form]
     return {
         "method": flat(names.get(row.label, row.label)),
-        "by credit": found.own.value,
-        "95 % interval": interval(found.own),
-        "random": found.random.value,
-        "reversed": found.reversed.value,
-        "by credit − random": found.over_random.value,
-        "95 %  interval": interval(found.over_random),
-        "responses": found.own.count,
+        "by credit": measures.own.value,
+        "95 % interval": interval(measures.own),
+        "random": measures.random.value,
+        "reversed": measures.reversed.value,
+        "by credit − random": measures.over_random.value,
+        "95 %  interval": interval(measures.over_random),
+        "responses": measures.own.count,
     }
 
 

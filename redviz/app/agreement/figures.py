@@ -115,16 +115,16 @@ def curves_figure(
                 "random": ("dot", QUIET, "random order"),
             }
         for order, (dash, ink, said) in orders.items():
-            found = row.curves[order][line]
+            curve = row.curves[order][line]
             figure.add_scatter(
                 x=shares,
-                y=[e.value for e in found],
-                error_y=intervals(found, ink, 1.4) if chosen and order == "own" else None,
+                y=[e.value for e in curve],
+                error_y=intervals(curve, ink, 1.4) if chosen and order == "own" else None,
                 name=said,
                 mode="lines+markers",
                 line={"color": ink, "dash": dash, "width": 2.2 if chosen and order == "own" else 1.4},
                 marker={"size": 5},
-                customdata=[_interval(e) for e in found],
+                customdata=[_interval(e) for e in curve],
                 hovertemplate=f"{said} at %{{x:.0%}}: %{{y:+.3f}}%{{customdata}}<extra></extra>",
             )
     figure.update_xaxes(title_text=LINES[line], tickformat=".0%", range=[-0.03, 1.03])
@@ -135,13 +135,13 @@ def curves_figure(
 
 def strengths_figure(ranking: Ranking, names: Mapping[str, str], *, theme: Theme = LIGHT) -> go.Figure:
     """Bradley-Terry log strengths with their 95 % intervals, the most preferred on top; 0 is the mean of the methods."""
-    found = [method.strength for method in ranking.methods]
+    strengths = [method.strength for method in ranking.methods]
     labels = [on_one_line(names.get(method.label, method.label), LONGEST) for method in ranking.methods]
     figure = go.Figure(
         go.Scatter(
-            x=[e.value for e in found],
+            x=[e.value for e in strengths],
             y=labels,
-            error_x=intervals(found, theme.positive, 1.4),
+            error_x=intervals(strengths, theme.positive, 1.4),
             customdata=[[_interval(m.strength), m.wins, m.losses, m.ties] for m in ranking.methods],
             mode="markers",
             marker={"color": theme.positive, "size": 10},

@@ -88,26 +88,26 @@ def scored(labels: Labels) -> ScoredLabels | None:
             raise RedvizError(found.problems[0] if found.problems else "No method gave credits; choose another.")
         return found
 
-    found: ScoredLabels | None = _result(
+    credits: ScoredLabels | None = _result(
         spec, SCORING, _key(items, wanted, partners), button, with_partners(partners, work)
     )
-    if found is None:
+    if credits is None:
         return None
-    if found.problems:
-        many = "1 response was" if len(found.problems) == 1 else f"{len(found.problems):,} responses were"
-        st.warning(plain(f"{many} not scored, or not by all methods; the first: {found.problems[0]}"))
+    if credits.problems:
+        many = "1 response was" if len(credits.problems) == 1 else f"{len(credits.problems):,} responses were"
+        st.warning(plain(f"{many} not scored, or not by all methods; the first: {credits.problems[0]}"))
     return ScoredLabels(
-        found.source, tuple((item, a) for item, (_, a) in zip(items, found.pairs, strict=True)), found.problems
+        credits.source, tuple((item, a) for item, (_, a) in zip(items, credits.pairs, strict=True)), credits.problems
     )
 
 
-def counted(found: ScoredLabels, title: str, key: str, report: Callable[[Iterator[Pair]], Any]) -> Any:
+def counted(credits: ScoredLabels, title: str, key: str, report: Callable[[Iterator[Pair]], Any]) -> Any:
     """A report of these credits, made by the worker, for many responses take a while; None until it is there."""
 
     def work(model: RewardModel, job: Job) -> Any:
         def told() -> Iterator[Pair]:
-            for done, pair in enumerate(found.pairs):
-                job.progress(done, len(found.pairs))
+            for done, pair in enumerate(credits.pairs):
+                job.progress(done, len(credits.pairs))
                 yield pair
 
         return report(told())

@@ -29,15 +29,15 @@ MOST_TOLD = 6  # differences in one sentence
 
 def methods_part(labels: Labels) -> None:
     """Draw it."""
-    found = scored(labels)
-    if found is None:
+    credits = scored(labels)
+    if credits is None:
         return
     metric = NAMED[remembered("Figure", METRIC, tuple(NAMED))]
     threshold = _threshold()
     granularity = units()
-    key = (labels.key, found.source, len(found.pairs), view().recipes, granularity, threshold)
+    key = (labels.key, credits.source, len(credits.pairs), view().recipes, granularity, threshold)
     whole: MethodsReport | None = counted(
-        found,
+        credits,
         "Methods against people",
         repr(key),
         lambda pairs: against_people(pairs, granularity, threshold=threshold),
@@ -47,9 +47,9 @@ def methods_part(labels: Labels) -> None:
     report: MethodsReport = report_of(
         "methods",
         repr((key, metric)),
-        {**asked(found), "granularity": granularity, "threshold": threshold, "metric": metric},
+        {**asked(credits), "granularity": granularity, "threshold": threshold, "metric": metric},
         lambda: whole if metric == whole.metric else report_of_table(whole.table, metric),
-        found.source,
+        credits.source,
     )
     _drawn(report)
 
@@ -125,7 +125,7 @@ def _table(rows: list[MethodAgreement], names: dict[str, str], metric: str) -> p
 
 
 def _differences(report: MethodsReport, names: dict[str, str]) -> None:
-    found = (*report.differences, *report.over_baselines)
+    differences = (*report.differences, *report.over_baselines)
     if len(report.differences) <= MOST_TOLD:
         st.markdown(plain(report.sentence))
     else:
@@ -136,10 +136,10 @@ def _differences(report: MethodsReport, names: dict[str, str]) -> None:
                 f"(paired bootstrap over responses, Holm's correction, 5 %). {_weak(report.sentence)}"
             )
         )
-    if found:
+    if differences:
         with st.expander("Every difference"):
             st.dataframe(
-                pd.DataFrame([_row(d, names) for d in found]),
+                pd.DataFrame([_row(d, names) for d in differences]),
                 hide_index=True,
                 placeholder="–",
                 column_config=_columns(),
@@ -156,15 +156,15 @@ def _weak(sentence: str) -> str:
     return sentence[start:] if start >= 0 else ""
 
 
-def _row(found: Difference, names: dict[str, str]) -> dict[str, Any]:
+def _row(difference: Difference, names: dict[str, str]) -> dict[str, Any]:
     return {
-        "higher": flat(names.get(found.one, found.one)),
-        "lower": flat(names.get(found.two, found.two)),
-        "difference": found.estimate.value,
-        "95 % interval": interval(found.estimate),
-        "p": found.adjusted,
-        "larger than chance": found.significant,
-        "responses": found.estimate.count,
+        "higher": flat(names.get(difference.one, difference.one)),
+        "lower": flat(names.get(difference.two, difference.two)),
+        "difference": difference.estimate.value,
+        "95 % interval": interval(difference.estimate),
+        "p": difference.adjusted,
+        "larger than chance": difference.significant,
+        "responses": difference.estimate.count,
     }
 
 

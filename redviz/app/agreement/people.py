@@ -59,7 +59,7 @@ def people_part(labels: Labels) -> None:
 
 def _head(report: PeopleReport) -> None:
     with st.container(horizontal=True):
-        for name, found, words in (
+        for name, estimate, words in (
             ("Alpha, all units", report.alpha[report.level], f"Over all {report.units:,} {report.granularity}s"),
             (
                 "Alpha, marked units",
@@ -69,8 +69,8 @@ def _head(report: PeopleReport) -> None:
             ("Token F1", report.token_f1, "Mean over responses of the mean over pairs of people"),
         ):
             with st.container(width=190, gap=None):
-                st.metric(name, number(found.value), help=words)
-                st.caption(interval(found))
+                st.metric(name, number(estimate.value), help=words)
+                st.caption(interval(estimate))
     st.markdown(plain(report.sentence))
     alone = "" if not report.left_out else f"; {report.left_out:,} judged by one person only are left out"
     st.caption(plain(f"{report.responses:,} responses judged by two people or more{alone}."))

@@ -34,8 +34,8 @@ def chosen_labels() -> Labels | None:
 
 
 def _project() -> Labels | None:
-    found = {project.id: project for project in list_projects(store())}
-    if not found:
+    projects = {project.id: project for project in list_projects(store())}
+    if not projects:
         st.info("There is no annotation project yet. Make one, or open a file in which somebody marked spans.")
         with st.container(horizontal=True):
             if st.button("Make a project", type="primary"):
@@ -43,7 +43,9 @@ def _project() -> Labels | None:
             st.button("Open a file of labels", on_click=keep, args=(SOURCE, SOURCES[1]))
         return None
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = found[kept_choice("Project", PROJECT, list(found), format_func=lambda n: _name(found[n]), width=420)]
+        chosen = projects[
+            kept_choice("Project", PROJECT, list(projects), format_func=lambda n: _name(projects[n]), width=420)
+        ]
         st.button("Read again", on_click=_read_again, help="Take in what people have submitted meanwhile.")
     key = ("project", chosen.id, recall(READ, 0))
     labels: Labels

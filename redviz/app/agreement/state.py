@@ -69,16 +69,16 @@ def report_of(
     """A report, made again only where its key changed; it is what the downloads take."""
     kept = f"agreement.report.{name}"
     whole = (made().key, key)
-    found = recall(kept)
-    if found is None or found[0] != whole:
+    report = recall(kept)
+    if report is None or report[0] != whole:
         with st.spinner("Counting …", show_time=True):
-            found = (whole, make())
-        keep(kept, found)
-    made().reports[name] = found[1]
+            report = (whole, make())
+        keep(kept, report)
+    made().reports[name] = report[1]
     made().options[name] = options
     if source is not None:
         made().sources[name] = source
-    return found[1]
+    return report[1]
 
 
 def units() -> str:

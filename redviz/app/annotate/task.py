@@ -76,13 +76,13 @@ def revealed_part(project: ProjectInfo, assignment: int) -> None:
     if not st.session_state.get(asked):
         return
     try:
-        found = reveal(store(), assignment)
+        shown = reveal(store(), assignment)
     except RedvizError as error:
         st.info(plain(error))
         return
     given = get_assignment(store(), assignment)
-    st.caption(f"The credits of {plain(found.label)}: blue raises the score, orange lowers it.")
-    st.html(map_html(given.response, given.cells, found.values))
+    st.caption(f"The credits of {plain(shown.label)}: blue raises the score, orange lowers it.")
+    st.html(map_html(given.response, given.cells, shown.values))
     own = grades_of_cells({"": marks_of(store(), assignment)}, given.cells, project.scale)[0]
     st.caption("Your marks")
     st.html(map_html(given.response, given.cells, own, limit=max(GRADES[project.scale])))

@@ -34,26 +34,26 @@ def pairs_part(examples: Sequence[Example], names: Sequence[str], spec: ModelSpe
     """Draw it."""
     st.info(CAUTION)
     key = tuple((example.prompt, example.response) for example in examples)
-    found: PairScores | None = result_of(spec, TITLE, key, partial(_compare, examples))
-    if found is None:
+    scores: PairScores | None = result_of(spec, TITLE, key, partial(_compare, examples))
+    if scores is None:
         return
-    for notice in found.notices:
+    for notice in scores.notices:
         st.warning(plain(notice))
     st.markdown("**Ranking, by the mean margin over the others**")
     ranked = pd.DataFrame(
         {
             "rank": range(1, len(names) + 1),
-            "response": [names[i] for i in found.ranking],
-            "mean margin": found.mean_margins[list(found.ranking)],
-            "text": [short(found.responses[i]) for i in found.ranking],
+            "response": [names[i] for i in scores.ranking],
+            "mean margin": scores.mean_margins[list(scores.ranking)],
+            "text": [short(scores.responses[i]) for i in scores.ranking],
         }
     )
     st.dataframe(ranked, hide_index=True, column_config={"mean margin": SIGNED}, key="redviz.compare.ranking")
     st.markdown("**Every pair, in both orders**")
-    frame = found.to_frame()
+    frame = scores.to_frame()
     shown = pd.DataFrame(
         {
-            "pair": [f"{names[i]} over {names[j]}" for i, j in found.pairs],
+            "pair": [f"{names[i]} over {names[j]}" for i, j in scores.pairs],
             "margin": frame.margin,
             "P(preferred)": 100 * frame.probability,
             "shown first": frame.shown_first,
@@ -67,9 +67,9 @@ def pairs_part(examples: Sequence[Example], names: Sequence[str], spec: ModelSpe
     st.caption(
         "All margins are those of the response named first: as the model reads it first, as it reads it second, and the mean of both."
     )
-    if remark := found.order_remark(names):
+    if remark := scores.order_remark(names):
         st.warning(plain(remark))
-    _words(found, names, spec)
+    _words(scores, names, spec)
     table = without_formulas(
         frame.assign(first=[names[i] for i in frame["first"]], second=[names[j] for j in frame["second"]])
     )
@@ -77,23 +77,23 @@ def pairs_part(examples: Sequence[Example], names: Sequence[str], spec: ModelSpe
     compare_calls(spec, examples, {}).show()
 
 
-def _words(found: PairScores, names: Sequence[str], spec: ModelSpec) -> None:
+def _words(scores: PairScores, names: Sequence[str], spec: ModelSpec) -> None:
     """What each word of two responses adds to the margin: two runs of the model for each, so on request."""
-    pairs = found.pairs
+    pairs = scores.pairs
     told = [f"{names[i]} over {names[j]}" for i, j in pairs]
     at = 0
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(pairs) > 1:
             name = f"compare.words.{len(names)}"
             at = kept_choice("Words of", name, list(range(len(pairs))), format_func=told.__getitem__, width=150)
-        key = (found.prompt, found.responses, pairs[at])
+        key = (scores.prompt, scores.responses, pairs[at])
         wanted = f"redviz.compare.words.{hash(repr(key))}"
         if st.button("What does each word add?", help="Every word of both is left out once, in both orders"):
             st.session_state[wanted] = True
     if not st.session_state.get(wanted):
         return
-    work = partial(_occluded, found, pairs[at])
-    words: PairWords | None = result_of(spec, WORDS, key, work, priority=LONG, subject=found.prompt)
+    work = partial(_occluded, scores, pairs[at])
+    words: PairWords | None = result_of(spec, WORDS, key, work, priority=LONG, subject=scores.prompt)
     if words is None:
         return
     frame = pd.DataFrame(

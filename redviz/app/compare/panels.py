@@ -36,17 +36,19 @@ def part_payload(strip: Strip, shared: int, **look: Any) -> dict[str, Any]:
     return payload | {"sig": signature(payload)}
 
 
-def response_panels(found: Comparison, names: Sequence[str], label: str, title: str, gamma: float) -> list[Panel]:
+def response_panels(comparison: Comparison, names: Sequence[str], label: str, title: str, gamma: float) -> list[Panel]:
     """Prefix scores and returns of all responses, on the tokens since the prompt: what they share lies on one line."""
     known = [
-        (index, analysis) for index, analysis in enumerate(found.analyses) if np.isfinite(analysis.prefix_scores).all()
+        (index, analysis)
+        for index, analysis in enumerate(comparison.analyses)
+        if np.isfinite(analysis.prefix_scores).all()
     ]
     lines = [Series(names[index], analysis.prefix_scores, colour=index) for index, analysis in known]
-    marks = [Level(f"score {name}", analysis.score) for name, analysis in zip(names, found.analyses, strict=True)]
+    marks = [Level(f"score {name}", analysis.score) for name, analysis in zip(names, comparison.analyses, strict=True)]
     panels = [Panel("Prefix score P_t", lines, marks, x0=-1, note="one line until the responses part")] if lines else []
     returns = [
         Series(names[index], made, colour=index)
-        for index, analysis in enumerate(found.analyses)
+        for index, analysis in enumerate(comparison.analyses)
         if (made := _returns(analysis, label, gamma)) is not None
     ]
     if returns:

@@ -37,25 +37,25 @@ def pool() -> list[Example]:
         if source == IN_VIEW:
             _item()
     if source == FROM_PAGE:
-        found = list(handed)
-        if any(example.prompt != found[0].prompt for example in found):
+        examples = list(handed)
+        if any(example.prompt != examples[0].prompt for example in examples):
             raise RedvizError(
                 "These responses answer different prompts, so their scores have no margin; choose a pair of one prompt."
             )
     elif source == PASTE:
         _paste()
-        found = recall(PASTED, [])
+        examples = recall(PASTED, [])
     else:
         example = example_of(view())
         item = next((item for item in gallery() if view().example.startswith(item.id + "/")), None)
-        found = (
+        examples = (
             [Example(item.prompt, response.text, f"{item.id}/{response.id}") for response in item.responses]
             if item
             else [example, *siblings(example, spec_of(view()))]
         )
-    if found:
-        _prompt(found[0])
-    return found
+    if examples:
+        _prompt(examples[0])
+    return examples
 
 
 def names_of(examples: Sequence[Example]) -> list[str]:

@@ -57,37 +57,37 @@ def responses_part(pool: Sequence[Example], spec: ModelSpec, wanted: Mapping[str
         return
     methods_bar(running.state(spec))
     confirm_partners(wanted)
-    found = compared(spec, examples, wanted)
-    if found is None:
+    comparison = compared(spec, examples, wanted)
+    if comparison is None:
         if running.as_pairs(spec):  # its refusal has come meanwhile
             st.rerun()
         return
     told: dict[str, list[str]] = {}
-    for name, analysis in zip(names, found.analyses, strict=True):
+    for name, analysis in zip(names, comparison.analyses, strict=True):
         for notice in analysis.notices:
             told.setdefault(notice, []).append(name)
     for notice, whose in told.items():
         st.warning(plain(f"{', '.join(whose)}: {notice}"))
-    first, second = _scores(found, names)
-    _parting(found, names, first, second)
-    if found.length_remark:
-        st.caption(plain(found.length_remark))
-    labels = [label for label in wanted if label in found.analyses[0].credits]
+    first, second = _scores(comparison, names)
+    _parting(comparison, names, first, second)
+    if comparison.length_remark:
+        st.caption(plain(comparison.length_remark))
+    labels = [label for label in wanted if label in comparison.analyses[0].credits]
     titles = method_names(wanted)
-    _strips(found, names, labels, titles)
+    _strips(comparison, names, labels, titles)
     rewards = view().rewards if view().rewards in labels else next(iter(labels), "")
-    if panels := response_panels(found, names, rewards, titles.get(rewards, rewards), view().gamma):
-        length = max(len(analysis.tokens) for analysis in found.analyses)
+    if panels := response_panels(comparison, names, rewards, titles.get(rewards, rewards), view().gamma):
+        length = max(len(analysis.tokens) for analysis in comparison.analyses)
         curves(panels, n=length, group="compare.curves", key="redviz.compare.curves")
     st.divider()
-    _earned(found, names, first, second)
+    _earned(comparison, names, first, second)
     compare_calls(spec, examples, wanted, partners_of(view()), view().granularity).show()
 
 
-def _scores(found: Comparison, names: Sequence[str]) -> tuple[int, int]:
+def _scores(comparison: Comparison, names: Sequence[str]) -> tuple[int, int]:
     """A figure per response, and the margin of the two that a person chooses."""
     with st.container(horizontal=True, gap="large"):
-        for name, analysis in zip(names, found.analyses, strict=True):
+        for name, analysis in zip(names, comparison.analyses, strict=True):
             st.metric(
                 f"Score {name}",
                 f"{analysis.score:+.3f}",
@@ -109,10 +109,10 @@ def _scores(found: Comparison, names: Sequence[str]) -> tuple[int, int]:
         else:
             first, second = 0, 1
         one, two = names[first], names[second]
-        st.metric(f"Margin {one} over {two}", f"{found.margin(first, second):+.3f}", width="content")
+        st.metric(f"Margin {one} over {two}", f"{comparison.margin(first, second):+.3f}", width="content")
         st.metric(
             f"P({one} preferred)",
-            f"{found.probability(first, second):.1%}",
+            f"{comparison.probability(first, second):.1%}",
             width="content",
             help="Bradley-Terry: the sigmoid of the margin",
         )
@@ -138,16 +138,16 @@ def _next(analysis: Analysis, shared: int) -> str:
     return analysis.response[min(at, max(unit.end - 1, 0)) : unit.end]
 
 
-def _strips(found: Comparison, names: Sequence[str], labels: Sequence[str], titles: Mapping[str, str]) -> None:
+def _strips(comparison: Comparison, names: Sequence[str], labels: Sequence[str], titles: Mapping[str, str]) -> None:
     state = view()
-    limits = shared_limits(found.analyses, labels, state.granularity)
+    limits = shared_limits(comparison.analyses, labels, state.granularity)
     if state.scale == "one" and limits:
         limits = dict.fromkeys(limits, max(limits.values()))
     whom = names[0] if len(names) > 2 else "the other"
     st.caption(
         plain(f"Each method has one scale for all. What a response shares with {whom} is dimmed, up to {PARTS_HERE}.")
     )
-    for index, (name, analysis, part) in enumerate(zip(names, found.analyses, found.parts, strict=True)):
+    for index, (name, analysis, part) in enumerate(zip(names, comparison.analyses, comparison.parts, strict=True)):
         st.markdown(f"**{plain(name)}** · {analysis.score:+.3f}")
         strip = strip_of(analysis, labels=labels, names=titles, granularity=state.granularity, limits=limits)
         group = f"compare.{index}"
@@ -157,10 +157,10 @@ def _strips(found: Comparison, names: Sequence[str], labels: Sequence[str], titl
             mount(strip_component, payload, key=f"redviz.compare.strip.{index}", group=group, pin=None, content=content)
 
 
-def _earned(found: Comparison, names: Sequence[str], first: int, second: int) -> None:
+def _earned(comparison: Comparison, names: Sequence[str], first: int, second: int) -> None:
     """The spans' shares of the margin, the largest first, and their sum."""
     st.markdown(f"**What earns the margin of {plain(names[first])} over {plain(names[second])}**")
-    able = [label for label, credit in found.analyses[first].credits.items() if credit.residual is not None]
+    able = [label for label, credit in comparison.analyses[first].credits.items() if credit.residual is not None]
     if not able:
         st.info("No method here promises a sum yet; add RED above to split the margin.")
         return
@@ -168,7 +168,7 @@ def _earned(found: Comparison, names: Sequence[str], first: int, second: int) ->
         titles = method_names(view().recipes)
         label = kept_choice("By", "compare.by", able, format_func=lambda name: titles.get(name, name), width=160)
     try:
-        shares = found.shares(first, second, label, view().granularity)
+        shares = comparison.shares(first, second, label, view().granularity)
     except RedvizError as error:
         st.info(plain(error))
         return
@@ -190,10 +190,10 @@ def _earned(found: Comparison, names: Sequence[str], first: int, second: int) ->
     st.caption(plain(_sum(shares, names)))
     for remark in shares.remarks:
         st.caption(plain(remark))
-    table = without_formulas(found.to_frame(view().granularity)).to_csv(index=False)
+    table = without_formulas(comparison.to_frame(view().granularity)).to_csv(index=False)
     with st.container(horizontal=True):
         st.download_button("Shares (CSV)", table, "redviz-compare.csv", "text/csv")
-        page = reports(found.analyses, granularity=view().granularity, card=card_if_known())
+        page = reports(comparison.analyses, granularity=view().granularity, card=card_if_known())
         st.download_button("Report (HTML)", page, "redviz-compare.html", "text/html")
 
 

@@ -20,19 +20,19 @@ MOST_CSV = 100_000  # rows
 MOST_BYTES = 500 * 2**20  # of a run that passes through the browser
 
 
-def downloads(found: ResultFile, where: Where, order: str, descending: bool, count: int, run: Run | None) -> None:
+def downloads(results: ResultFile, where: Where, order: str, descending: bool, count: int, run: Run | None) -> None:
     """Draw the buttons; the files are made when one is pressed."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
             f"Download {min(count, MOST_CSV):,} rows without texts (CSV)",
-            lambda: keys_csv(found, where, order, descending),
+            lambda: keys_csv(results, where, order, descending),
             "rows.csv",
             "text/csv",
             on_click="ignore",
         )
         if run is None or run.state().state != "done":
             return
-        if sum(file.stat().st_size for file in found.files) > MOST_BYTES:
+        if sum(file.stat().st_size for file in results.files) > MOST_BYTES:
             st.caption(plain(f"The parts of this run are in {run.folder}; they are too large for the browser."))
             return
         st.download_button(

@@ -19,14 +19,14 @@ QUIET = grey(0.5)
 LONGEST = 40  # characters of a name beside a bar
 
 
-def histogram_figure(found: Histogram, name: str, *, theme: Theme = LIGHT) -> go.Figure:
+def histogram_figure(histogram: Histogram, name: str, *, theme: Theme = LIGHT) -> go.Figure:
     """How often each range of a number occurs."""
-    middles, widths = (found.edges[1:] + found.edges[:-1]) / 2, np.diff(found.edges)  # [bins]
-    ranges = [f"{low:.3g} to {high:.3g}" for low, high in zip(found.edges[:-1], found.edges[1:], strict=True)]
+    middles, widths = (histogram.edges[1:] + histogram.edges[:-1]) / 2, np.diff(histogram.edges)  # [bins]
+    ranges = [f"{low:.3g} to {high:.3g}" for low, high in zip(histogram.edges[:-1], histogram.edges[1:], strict=True)]
     figure = go.Figure(
         go.Bar(
             x=middles,
-            y=found.counts,
+            y=histogram.counts,
             width=widths,
             customdata=ranges,
             marker={"color": theme.positive, "line": {"width": 0}},
@@ -41,13 +41,13 @@ def histogram_figure(found: Histogram, name: str, *, theme: Theme = LIGHT) -> go
 def accuracy_figure(rows: Mapping[str, Estimate], *, theme: Theme = LIGHT) -> go.Figure:
     """Pairwise accuracy per subset with its 95 % interval; the dotted line is chance."""
     names = sorted(rows, key=lambda name: rows[name].value)
-    found = [rows[name] for name in names]
+    subsets = [rows[name] for name in names]
     figure = go.Figure(
         go.Scatter(
-            x=[e.value for e in found],
+            x=[e.value for e in subsets],
             y=[on_one_line(name, LONGEST) for name in names],
-            error_x=intervals(found, theme.text, 1.2),
-            customdata=[[e.low, e.high, e.count] for e in found],
+            error_x=intervals(subsets, theme.text, 1.2),
+            customdata=[[e.low, e.high, e.count] for e in subsets],
             mode="markers",
             marker={"color": theme.positive, "size": 9},
             hovertemplate="%{y}: %{x:.1%} (%{customdata[0]:.0%} to %{customdata[1]:.0%}, %{customdata[2]} pairs)<extra></extra>",
@@ -59,18 +59,18 @@ def accuracy_figure(rows: Mapping[str, Estimate], *, theme: Theme = LIGHT) -> go
     return _dressed(figure, 90 + 28 * len(names), theme)
 
 
-def calibration_figure(found: Calibration, *, theme: Theme = LIGHT) -> go.Figure:
+def calibration_figure(calibration: Calibration, *, theme: Theme = LIGHT) -> go.Figure:
     """Bradley-Terry probability against the share preferred; on the dotted line the model is calibrated."""
-    there = found.counts > 0  # [bins]
-    counts = found.counts[there]
+    there = calibration.counts > 0  # [bins]
+    counts = calibration.counts[there]
     sizes = 6 + 16 * np.sqrt(counts / max(1, counts.max(initial=0)))
     figure = go.Figure()
     figure.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", line={"color": QUIET, "dash": "dot"}, hoverinfo="skip", showlegend=False
     )
     figure.add_scatter(
-        x=found.predicted[there],
-        y=found.preferred[there],
+        x=calibration.predicted[there],
+        y=calibration.preferred[there],
         customdata=counts,
         mode="lines+markers",
         line={"color": theme.positive, "width": 1},
@@ -82,13 +82,13 @@ def calibration_figure(found: Calibration, *, theme: Theme = LIGHT) -> go.Figure
     return _dressed(figure, 320, theme)
 
 
-def disagreement_figure(found: MethodDisagreement, names: Sequence[str], *, theme: Theme = LIGHT) -> go.Figure:
+def disagreement_figure(disagreement: MethodDisagreement, names: Sequence[str], *, theme: Theme = LIGHT) -> go.Figure:
     """Each method against each: 0 is the same order of tokens, 1 none, 2 the reverse."""
     labels = [on_one_line(name, LONGEST) for name in names]
-    texts = [["" if np.isnan(value) else f"{value:.2f}" for value in row] for row in found.matrix]
+    texts = [["" if np.isnan(value) else f"{value:.2f}" for value in row] for row in disagreement.matrix]
     figure = go.Figure(
         go.Heatmap(
-            z=found.matrix,
+            z=disagreement.matrix,
             x=labels,
             y=labels,
             text=texts,
@@ -125,13 +125,13 @@ def variance_figure(report: SplitReport, *, theme: Theme = LIGHT) -> go.Figure:
     return _dressed(figure, 280, theme)
 
 
-def _line(x: list[float], found: list[Estimate], theme: Theme) -> go.Figure:
+def _line(x: list[float], estimates: list[Estimate], theme: Theme) -> go.Figure:
     return go.Figure(
         go.Scatter(
             x=x,
-            y=[e.value for e in found],
-            error_y=intervals(found, theme.text, 1.2),
-            customdata=[[e.low, e.high, e.count] for e in found],
+            y=[e.value for e in estimates],
+            error_y=intervals(estimates, theme.text, 1.2),
+            customdata=[[e.low, e.high, e.count] for e in estimates],
             mode="lines+markers",
             line={"color": theme.positive, "width": 1},
             marker={"size": 8},

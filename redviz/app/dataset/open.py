@@ -48,40 +48,42 @@ def open_part() -> None:
         width=220,
     )
     mapping = _mapping(source)
-    found = opened(source, mapping, None if limit is None else int(limit))
-    if found.dataset is None:
-        _refused(source, found, mapping)
+    dataset = opened(source, mapping, None if limit is None else int(limit))
+    if dataset.dataset is None:
+        _refused(source, dataset, mapping)
         return
-    st.success(plain(found.dataset.detected.sentence))
-    _problems(found)
+    st.success(plain(dataset.dataset.detected.sentence))
+    _problems(dataset)
     with st.expander("Columns"):
-        _form(source, found.columns, found.dataset.detected.mapping, bool(mapping))
-    st.caption(f"The first {len(found.first)} rows" if found.items > len(found.first) else "All rows")
-    st.dataframe(_preview(found.first), hide_index=True, height=min(320, 38 + 35 * sum(map(_candidates, found.first))))
-    _score(source, found, mapping, None if limit is None else int(limit))
+        _form(source, dataset.columns, dataset.dataset.detected.mapping, bool(mapping))
+    st.caption(f"The first {len(dataset.first)} rows" if dataset.items > len(dataset.first) else "All rows")
+    st.dataframe(
+        _preview(dataset.first), hide_index=True, height=min(320, 38 + 35 * sum(map(_candidates, dataset.first)))
+    )
+    _score(source, dataset, mapping, None if limit is None else int(limit))
     if st.button("Annotate these responses", icon=":material/edit_note:"):
         new_project()
         st.switch_page("pages/project.py")
 
 
-def _refused(source: DatasetSource, found: Opened, mapping: Mapping[str, str]) -> None:
-    if not found.columns:
-        st.error(plain(found.refusal))
+def _refused(source: DatasetSource, dataset: Opened, mapping: Mapping[str, str]) -> None:
+    if not dataset.columns:
+        st.error(plain(dataset.refusal))
         return
-    unknown = not mapping and "fit no known schema" in found.refusal
-    st.warning("The columns fit no known schema: say which one is which." if unknown else plain(found.refusal))
+    unknown = not mapping and "fit no known schema" in dataset.refusal
+    st.warning("The columns fit no known schema: say which one is which." if unknown else plain(dataset.refusal))
     if not mapping:
-        st.text(f"Columns: {', '.join(found.columns[:40])}")
-    _form(source, found.columns, mapping, bool(mapping))
+        st.text(f"Columns: {', '.join(dataset.columns[:40])}")
+    _form(source, dataset.columns, mapping, bool(mapping))
 
 
-def _problems(found: Opened) -> None:
-    if not found.skipped:
+def _problems(dataset: Opened) -> None:
+    if not dataset.skipped:
         return
-    those = "row gives" if found.skipped == 1 else "rows give"
-    scope = "" if found.whole else f" of the first {MOST_CHECKED:,}"
-    st.warning(f"{found.skipped:,} {those} no example{scope} and {'is' if found.skipped == 1 else 'are'} left out.")
-    shown = found.problems[:MOST_LISTED]
+    those = "row gives" if dataset.skipped == 1 else "rows give"
+    scope = "" if dataset.whole else f" of the first {MOST_CHECKED:,}"
+    st.warning(f"{dataset.skipped:,} {those} no example{scope} and {'is' if dataset.skipped == 1 else 'are'} left out.")
+    shown = dataset.problems[:MOST_LISTED]
     table = pd.DataFrame({"line": [p.line for p in shown], "reason": [p.reason for p in shown]})
     st.dataframe(table, hide_index=True, height=min(220, 38 + 35 * len(shown)))
 
@@ -141,7 +143,7 @@ def _cell(text: Prompt) -> str:
     return flat(whole if len(whole) <= LONGEST else whole[:LONGEST] + "…")
 
 
-def _score(source: DatasetSource, found: Opened, mapping: Mapping[str, str], limit: int | None) -> None:
+def _score(source: DatasetSource, dataset: Opened, mapping: Mapping[str, str], limit: int | None) -> None:
     spec, wanted = spec_of(view()), view().recipes
     if settings.demo_mode():
         st.info("This is a public demo, which starts no runs; run redviz on your own machine to score data sets.")
@@ -152,7 +154,7 @@ def _score(source: DatasetSource, found: Opened, mapping: Mapping[str, str], lim
     if not confirmed(spec.name):
         return
     confirm_partners(wanted)
-    count = f"{found.responses:,}" if found.whole else "all"
+    count = f"{dataset.responses:,}" if dataset.whole else "all"
     named = ", ".join(method_names(wanted).values())
     places = ("this machine", "Ray")
     help_ray = "The cluster that RAY_ADDRESS names, else a local one; its workers load the model themselves."
@@ -164,6 +166,6 @@ def _score(source: DatasetSource, found: Opened, mapping: Mapping[str, str], lim
         type="primary",
         on_click=begin,
         args=(spec, source, mapping, limit, on_ray),
-        disabled=not found.responses,
+        disabled=not dataset.responses,
     )
     st.caption(f"By {plain(spec.name)}, the model of the sidebar; the methods and their options are those of Inspect.")

@@ -42,14 +42,14 @@ def results_part() -> None:
         st.info("No results yet. Open a data set and score it; result files of REDVIZ_DATA are listed here too.")
         st.button("Open a data set", key="redviz.results.empty", on_click=show_part, args=(PARTS[0],), type="primary")
         return
-    found, run = source
+    file, run = source
     panel = remembered("Show", "dataset.panel", PANELS)
     if panel == PANELS[0]:
-        _rows(found, run)
+        _rows(file, run)
     elif panel == PANELS[1]:
-        summary_panel(found)
+        summary_panel(file)
     else:
-        split_panel(found)
+        split_panel(file)
 
 
 def _source() -> tuple[ResultFile, Run | None] | None:
@@ -80,9 +80,9 @@ def _title(option: tuple[str, str], runs: dict[str, Run]) -> str:
     return f"{manifest.dataset} · {manifest.model} · {', '.join(manifest.methods)} · run {name[:6]}"
 
 
-def _rows(found: ResultFile, run: Run | None) -> None:
-    where = _filters(found)
-    count = found.count(where)
+def _rows(file: ResultFile, run: Run | None) -> None:
+    where = _filters(file)
+    count = file.count(where)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         order = kept_choice("Sort by", "dataset.order", list(ORDERS), format_func=ORDERS.__getitem__, width=170)
         pages = max(1, -(-count // PAGE))
@@ -92,21 +92,21 @@ def _rows(found: ResultFile, run: Run | None) -> None:
     if not count:
         st.info("No row matches these filters.")
         return
-    rows = found.page(where, order, bool(descending), (page - 1) * PAGE, PAGE, columns=("response", "error"))
+    rows = file.page(where, order, bool(descending), (page - 1) * PAGE, PAGE, columns=("response", "error"))
     selected = st.dataframe(
         _table(rows),
         hide_index=True,
-        key=f"redviz.dataset.rows.{found.fingerprint}.{hash((where, order, descending, page))}",
+        key=f"redviz.dataset.rows.{file.fingerprint}.{hash((where, order, descending, page))}",
         on_select="rerun",
         selection_mode="single-row",
         column_config=_columns(),
         height=min(420, 40 + 35 * len(rows)),
     ).selection.rows
-    st.caption(f"{count:,} of {found.total:,} rows, one per response and method. Select one to open it elsewhere.")
+    st.caption(f"{count:,} of {file.total:,} rows, one per response and method. Select one to open it elsewhere.")
     if selected and selected[0] < len(rows):
-        offer_row(found, rows[selected[0]])
-    _histogram(found, where)
-    downloads(found, where, order, bool(descending), count, run)
+        offer_row(file, rows[selected[0]])
+    _histogram(file, where)
+    downloads(file, where, order, bool(descending), count, run)
 
 
 def _filters(found: ResultFile) -> Where:
@@ -156,15 +156,15 @@ def _beginning(text: str | None) -> str:
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
-def _histogram(found: ResultFile, where: Where) -> None:
+def _histogram(file: ResultFile, where: Where) -> None:
     from redviz.app.dataset.figures import histogram_figure
 
     names = ["score", "margin", "length", "largest"]
     column = kept_choice("Histogram of", "dataset.histogram", names, format_func=ORDERS.__getitem__, width=170)
-    labels = where.labels or tuple(found.choices("label"))
+    labels = where.labels or tuple(file.choices("label"))
     if column != "largest" and len(labels) > 1:  # the same for each method: a response counts once
         where = replace(where, labels=labels[:1])
-    counted: Histogram = found.histogram(column, 40, where)
+    counted: Histogram = file.histogram(column, 40, where)
     if counted.counts.sum():
         figure = histogram_figure(counted, ORDERS[column], theme=theme())
         st.plotly_chart(figure, width="stretch", key="redviz.dataset.histogram.figure")

@@ -21,10 +21,10 @@ SIDES = ("chosen", "rejected")
 LONGEST = 200  # characters of a prompt
 
 
-def offer_row(found: ResultFile, row: dict[str, Any]) -> None:
+def offer_row(file: ResultFile, row: dict[str, Any]) -> None:
     """Draw the whole response of a row and where it can be opened."""
     with st.container(border=True):
-        whole = found.row(row["row"])
+        whole = file.row(row["row"])
         if whole["error"]:
             st.error(plain(whole["error"]))
         st.caption(plain(" · ".join(str(v) for v in (whole["example_id"], whole["response_id"], whole["label"]) if v)))
@@ -40,7 +40,7 @@ def offer_row(found: ResultFile, row: dict[str, Any]) -> None:
                 show_example(example_of_row(whole))
                 st.switch_page("pages/inspect.py")
             if row["paired"] and _has_compare() and st.button("Open in Compare"):
-                if pair := _pair(found, str(row["example_id"])):
+                if pair := _pair(file, str(row["example_id"])):
                     st.session_state[COMPARE] = pair
                     st.switch_page("pages/compare.py")
                 st.info("The other side of this pair is not in this file.")

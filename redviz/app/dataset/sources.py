@@ -101,18 +101,18 @@ def _upload() -> DatasetSource | None:
     )
     if file is not None:
         keep(UPLOADED, DatasetSource(file.getvalue(), file.name))
-    found: DatasetSource | None = recall(UPLOADED)
-    if found is None:
+    uploaded: DatasetSource | None = recall(UPLOADED)
+    if uploaded is None:
         st.caption(
             "Each response gets a score and the credits of its tokens; pairs of a chosen and a rejected one also give accuracy, "
             "calibration, and whether the model can be split. A line of JSONL: "
             '`{"prompt": "…", "chosen": "…", "rejected": "…"}`'
         )
-    if file is None and found is not None:
+    if file is None and uploaded is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.text(f"{file_name(found.name)}, uploaded before")
+            st.text(f"{file_name(uploaded.name)}, uploaded before")
             st.button("Close it", on_click=keep, args=(UPLOADED, None), type="tertiary")
-    return found
+    return uploaded
 
 
 def _server_file() -> DatasetSource | None:
@@ -144,7 +144,7 @@ def _hub() -> DatasetSource | None:
 
 def server_files(endings: tuple[str, ...]) -> dict[str, Path]:
     """The files with these endings in the folders that this server offers, by the name to show; links that lead out are left out."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for root in settings.data_folders():
         inside = root.resolve()
         for folder, folders, names in os.walk(root):
@@ -157,13 +157,13 @@ def server_files(endings: tuple[str, ...]) -> dict[str, Path]:
                     and not name.startswith(".")
                     and path.is_file()
                     and path.resolve().is_relative_to(inside)
-                    and len(found) < MOST_FILES
+                    and len(files) < MOST_FILES
                 ):
                     shown = f"{root.name}/{path.relative_to(root)}".encode(
                         "utf-8", "replace"
                     ).decode()  # names may be no text
-                    found[shown] = path
-    return found
+                    files[shown] = path
+    return files
 
 
 def opened(source: DatasetSource, mapping: Mapping[str, str], limit: int | None) -> Opened:

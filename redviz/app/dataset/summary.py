@@ -30,22 +30,22 @@ WIDE_MATRIX = 560  # pixels
 BADGES = {"yes": st.success, "in part": st.info, "no": st.warning, "unclear": st.info}
 
 
-def summary_panel(found: ResultFile) -> None:
+def summary_panel(file: ResultFile) -> None:
     """Draw the figures over pairs, and how far the methods disagree."""
     with st.spinner("Counting …", show_time=True):
-        labels = list(found.choices("label"))
+        labels = list(file.choices("label"))
         report: PairReport | None = None
-        if found.count(Where(pairs_only=True)):
-            report = once("dataset.pairs_report", found.fingerprint, lambda: _report(found))
+        if file.count(Where(pairs_only=True)):
+            report = once("dataset.pairs_report", file.fingerprint, lambda: _report(file))
         compared: MethodDisagreement | None = None
         if len(labels) > 1:
-            compared = once("dataset.disagreement", found.fingerprint, lambda: _disagreement(found))
+            compared = once("dataset.disagreement", file.fingerprint, lambda: _disagreement(file))
     if report is None:
         st.info("There are no pairs of a chosen and a rejected response, so there is no accuracy to show.")
     else:
         _pairs(report)
     if compared is not None:
-        _compared(compared, found.total > MOST_COMPARED)
+        _compared(compared, file.total > MOST_COMPARED)
 
 
 def _report(found: ResultFile) -> PairReport:
@@ -99,16 +99,16 @@ def _number(value: float, form: str) -> str:
     return "–" if value != value else format(value, form)
 
 
-def _compared(found: MethodDisagreement, cut: bool) -> None:
+def _compared(disagreement: MethodDisagreement, cut: bool) -> None:
     from redviz.app.dataset.figures import disagreement_figure
 
     scope = f"the first {MOST_COMPARED:,} rows" if cut else "all responses"
     st.markdown("**Disagreement between methods**")
     st.caption(
         f"1 − Spearman of the credits of a response's tokens, averaged over {scope}: 0 the same order, 1 none, 2 the reverse. "
-        f"Mean over pairs of methods: {_number(found.mean, '.2f')}."
+        f"Mean over pairs of methods: {_number(disagreement.mean, '.2f')}."
     )
-    figure = disagreement_figure(found, found.labels, theme=theme())
+    figure = disagreement_figure(disagreement, disagreement.labels, theme=theme())
     st.plotly_chart(figure, width=WIDE_MATRIX, key="redviz.dataset.disagreement.figure")
 
 
@@ -125,7 +125,7 @@ def _rows(found: ResultFile, where: Where, columns: tuple[str, ...], most: int) 
             return
 
 
-def split_panel(found: ResultFile) -> None:
+def split_panel(file: ResultFile) -> None:
     """Draw the panel "can this model be split?"."""
     from redviz.app.dataset.figures import prefix_accuracy_figure, variance_figure
 
@@ -133,11 +133,11 @@ def split_panel(found: ResultFile) -> None:
         "A reward model is trained on whole responses, and RED reads it at every token. Where prefix scores are noise and the verdict "
         "comes with the last tokens, a split by prefixes is the sparse reward plus noise. Measured here on the pairs of this file."
     )
-    if not found.count(Where(pairs_only=True)):
+    if not file.count(Where(pairs_only=True)):
         st.info("This takes pairs of a chosen and a rejected response, and there are none.")
         return
     with st.spinner("Reading prefix scores …", show_time=True):
-        report: SplitReport = once("dataset.split_report", found.fingerprint, lambda: _split(found))
+        report: SplitReport = once("dataset.split_report", file.fingerprint, lambda: _split(file))
     BADGES[report.verdict](plain(report.sentence))
     with st.expander("How this is decided"):
         st.text(report.rule)
@@ -149,7 +149,7 @@ def split_panel(found: ResultFile) -> None:
         st.markdown("**Variance of returns that RED takes away**")
         st.plotly_chart(variance_figure(report, theme=theme()), width="stretch", key="redviz.dataset.variance")
     st.dataframe(_split_table(report), hide_index=True, height="content")
-    scope = f" of the first {MOST_SPLIT:,} rows" if found.count(_split_rows(found)) > MOST_SPLIT else ""
+    scope = f" of the first {MOST_SPLIT:,} rows" if file.count(_split_rows(file)) > MOST_SPLIT else ""
     st.caption(
         f"{report.count:,} pairs{scope}, {report.left_out:,} left out. Intervals are 95 % intervals over pairs, of shares of pairs "
         "Wilson's, else bootstrap."

@@ -51,8 +51,8 @@ def _group(analysis: Analysis, spec: ModelSpec, label: str, recipe: Recipe, base
     jobs: list[tuple[Hashable, Job]] = []
     rewards: list[Array] = []
     for other in others:
-        found, missing, refused = engine().cached(spec, other, {label: recipe}, partners)
-        if found is None:
+        of_other, missing, refused = engine().cached(spec, other, {label: recipe}, partners)
+        if of_other is None:
             key: Hashable = ("observe", spec, repr(other))
             jobs.append((key, asked(key, lambda e=other: engine().observe(spec, e))))  # type: ignore[misc]
         elif missing:
@@ -60,7 +60,7 @@ def _group(analysis: Analysis, spec: ModelSpec, label: str, recipe: Recipe, base
             start = lambda e=other: engine().credit(spec, e, label, recipe, partners)  # noqa: E731
             jobs.append((key, asked(key, start, subject=other.prompt)))
         elif not refused:
-            rewards.append(found.credits[label].values)
+            rewards.append(of_other.credits[label].values)
     wait_for(jobs)
     if jobs or not rewards:
         return None

@@ -57,14 +57,14 @@ SMOOTH = "lab.smooth"
 
 def curves_part() -> None:
     """Draw it."""
-    found = opened()
-    if found is None:
+    experiment = opened()
+    if experiment is None:
         _empty()
         return
-    st.fragment(_live, run_every=EVERY if found.moving else None)(found.id, found.moving)
+    st.fragment(_live, run_every=EVERY if experiment.moving else None)(experiment.id, experiment.moving)
     st.subheader("Before and after")
-    samples(found)
-    downloads(found)
+    samples(experiment)
+    downloads(experiment)
 
 
 def _empty() -> None:
@@ -78,57 +78,62 @@ def _empty() -> None:
 
 def _live(experiment: str, moving: bool) -> None:
     """State, curves and table. A fragment: it alone is drawn again while something runs."""
-    found = opened()
-    if found is None or found.id != experiment or found.moving != moving or recall(PART) != PARTS[1]:
+    running = opened()
+    if running is None or running.id != experiment or running.moving != moving or recall(PART) != PARTS[1]:
         st.rerun()  # another experiment, another part, or one that ended: the page needs another timer
-    with_samples = sum(len(run.evaluations or {}) for run in found.runs)
+    with_samples = sum(len(run.evaluations or {}) for run in running.runs)
     if recall("lab.samples.there", (experiment, with_samples)) != (experiment, with_samples):
         st.session_state["redviz.lab.samples.there"] = (experiment, with_samples)
         st.rerun()  # the texts below are outside of this fragment
     st.session_state["redviz.lab.samples.there"] = (experiment, with_samples)
-    _head(found)
-    _figures(found)
-    _table(found)
+    _head(running)
+    _figures(running)
+    _table(running)
 
 
-def _head(found: Experiment) -> None:
-    config, state = found.configs[0], found.state
+def _head(experiment: Experiment) -> None:
+    config, state = experiment.configs[0], experiment.state
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(
-                f"**{NAMES[config.algorithm]}**: {plain(', '.join(map(line_name, found.lines)))}", width="content"
+                f"**{NAMES[config.algorithm]}**: {plain(', '.join(map(line_name, experiment.lines)))}", width="content"
             )
             st.badge(state, color=COLOURS.get(state, "gray"))  # type: ignore[arg-type]
-            st.caption(plain(settings_line(found)), width="stretch")
-        st.progress(min(1.0, found.done / max(1, found.total)), text=progress_line(found))
+            st.caption(plain(settings_line(experiment)), width="stretch")
+        st.progress(min(1.0, experiment.done / max(1, experiment.total)), text=progress_line(experiment))
         with st.container(horizontal=True, vertical_alignment="center"):
-            _buttons(found)
-        errors = {run.error for run in found.runs if run.error}
+            _buttons(experiment)
+        errors = {run.error for run in experiment.runs if run.error}
         for said in sorted(errors | ({problem()} if problem() else set())):
             st.error(plain(said))
 
 
-def _buttons(found: Experiment) -> None:
-    configs, key = found.configs, f"redviz.lab.{found.id}"
-    if any(run.active for run in found.runs):
-        if any(run.state == "paused" for run in found.runs):
+def _buttons(experiment: Experiment) -> None:
+    configs, key = experiment.configs, f"redviz.lab.{experiment.id}"
+    if any(run.active for run in experiment.runs):
+        if any(run.state == "paused" for run in experiment.runs):
             st.button(
                 "Resume", key=f"{key}.resume", icon=":material/play_arrow:", on_click=QUEUE.resume, args=(configs,)
             )
         else:
             st.button(
                 "Pause", key=f"{key}.pause", icon=":material/pause:", on_click=QUEUE.pause, args=(configs,),
-                disabled=found.state == "stopping",
+                disabled=experiment.state == "stopping",
             )  # fmt: skip
         st.button(
             "Stop", key=f"{key}.stop", icon=":material/stop:", on_click=QUEUE.stop, args=(configs,),
-            disabled=found.state == "stopping",
+            disabled=experiment.state == "stopping",
         )  # fmt: skip
-    elif found.state == "elsewhere":
+    elif experiment.state == "elsewhere":
         st.caption("Another process works on it, such as redviz lab in a terminal; stop it there.")
-    elif found.state != "done":
+    elif experiment.state != "done":
         st.button(
-            "Resume", key=f"{key}.go", icon=":material/play_arrow:", on_click=tried, args=(go_on, found), type="primary"
+            "Resume",
+            key=f"{key}.go",
+            icon=":material/play_arrow:",
+            on_click=tried,
+            args=(go_on, experiment),
+            type="primary",
         )
         st.caption("It goes on from the last kept step.")
 
@@ -153,18 +158,18 @@ def settings_line(found: Experiment) -> str:
     return " · ".join([*parts, *(["own requests"] if config.prompts != usual.prompts else [])])
 
 
-def progress_line(found: Experiment) -> str:
+def progress_line(experiment: Experiment) -> str:
     """Steps done, the rate, and an estimate of what is left."""
-    seconds = [step.seconds for run in found.runs for step in run.steps]
-    parts = [f"{found.done} of {found.total} steps"]
-    running = next((run for run in found.runs if run.state in ("running", "loading", "paused", "stopping")), None)
+    seconds = [step.seconds for run in experiment.runs for step in run.steps]
+    parts = [f"{experiment.done} of {experiment.total} steps"]
+    running = next((run for run in experiment.runs if run.state in ("running", "loading", "paused", "stopping")), None)
     if seconds:
         recent = [step.seconds for step in running.steps[-5:]] if running and running.steps else seconds
         parts.append(f"{len(recent) / sum(recent):.2g} steps/s")
-    left = found.seconds_left()
-    if found.state in ("running", "loading") and left:
+    left = experiment.seconds_left()
+    if experiment.state in ("running", "loading") and left:
         parts.append(f"about {span(left)} left, an estimate from the steps so far")
-    if running is not None and found.moving:
+    if running is not None and experiment.moving:
         parts.append(f"now {plain(line_name(running.config.label))}, seed {running.config.seed}: {_doing(running)}")
     return " · ".join(parts)
 
@@ -179,17 +184,19 @@ def _doing(run: Standing) -> str:
     return f"step {min(len(run.steps) + 1, run.config.steps)} of {run.config.steps}"
 
 
-def _figures(found: Experiment) -> None:
-    if not found.done:
+def _figures(experiment: Experiment) -> None:
+    if not experiment.done:
         st.caption("The first points come when the models are loaded and the texts before training are drawn.")
         return
     smooth, ground = int(recall(SMOOTH, 1)), theme()
-    there = tuple((run.config.id, len(run.steps), run.steps[-1].seconds if run.steps else 0.0) for run in found.runs)
-    made = once("lab.figures", (there, smooth, ground.name), lambda: _made(found, smooth, ground))
-    _place(st, found, REWARD[0], made)
+    there = tuple(
+        (run.config.id, len(run.steps), run.steps[-1].seconds if run.steps else 0.0) for run in experiment.runs
+    )
+    made = once("lab.figures", (there, smooth, ground.name), lambda: _made(experiment, smooth, ground))
+    _place(st, experiment, REWARD[0], made)
     for pair in (SMALL[:2], SMALL[2:]):
         for column, (field, _, _) in zip(st.columns(2), pair, strict=True):
-            _place(column, found, field, made)
+            _place(column, experiment, field, made)
     with st.container(horizontal=True, vertical_alignment="center"):
         kept(
             st.segmented_control, "Smooth", SMOOTH, 1, [1, 3, 5, 10], format_func=lambda n: "off" if n == 1 else f"{n} steps",
@@ -208,17 +215,19 @@ def _place(place: Any, found: Experiment, field: str, made: Mapping[str, tuple[A
     place.plotly_chart(figure, theme=None, config=FIGURE, key=key, alt=words)
 
 
-def _made(found: Experiment, smooth: int, ground: Theme) -> dict[str, tuple[Any, str]]:
+def _made(experiment: Experiment, smooth: int, ground: Theme) -> dict[str, tuple[Any, str]]:
     """The figures by their fields, and what they say in words; made again only where there is a new step."""
     from redviz.app.lab.figures import curve, curves_figure
 
-    runs = {label: [run.steps for run in own] for label, own in found.lines.items()}
+    runs = {label: [run.steps for run in own] for label, own in experiment.lines.items()}
     shown: dict[str, Any] = {"names": {label: line_name(label) for label in runs}, "theme": ground}
     made: dict[str, tuple[Any, str]] = {}
     for field, title, logarithmic in (REWARD, *SMALL):
         told = {label: curve(own, field, smooth) for label, own in runs.items()}
-        more: dict[str, Any] = {"start": _before(found), "legend": True, "height": 340} if field == REWARD[0] else {}
-        figure = curves_figure(told, found.configs[0].steps, title, logarithmic=logarithmic, **shown, **more)
+        more: dict[str, Any] = (
+            {"start": _before(experiment), "legend": True, "height": 340} if field == REWARD[0] else {}
+        )
+        figure = curves_figure(told, experiment.configs[0].steps, title, logarithmic=logarithmic, **shown, **more)
         made[field] = (figure, _spoken(title, told))
     return made
 
@@ -236,10 +245,10 @@ def _before(found: Experiment) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def _table(found: Experiment) -> None:
+def _table(experiment: Experiment) -> None:
     """Every line on the held-out requests, before and after; means over seeds, with the lowest and the highest seed."""
     rows = []
-    for label, runs in found.lines.items():
+    for label, runs in experiment.lines.items():
         after = [one for run in runs if (one := run.evaluation("after")) is not None]
         before = [one for run in runs if (one := run.evaluation("before")) is not None]
         seconds = [step.seconds for run in runs for step in run.steps]
@@ -258,7 +267,7 @@ def _table(found: Experiment) -> None:
     st.markdown(
         "**On held-out requests**, the same 8 for every run, 8 responses to each; mean (lowest to highest seed)"
     )
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key=f"redviz.lab.table.{found.id}")
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key=f"redviz.lab.table.{experiment.id}")
 
 
 def _told(values: list[float]) -> str:

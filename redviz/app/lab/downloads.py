@@ -18,16 +18,16 @@ from redviz.lab.runs import export_csv, export_json, open_lab_run
 
 
 @st.fragment
-def downloads(found: Experiment) -> None:
+def downloads(experiment: Experiment) -> None:
     """Draw the buttons; the files are made when one is pressed, of what is there then."""
     st.subheader("Downloads")
-    name = f"lab-{found.id}"
+    name = f"lab-{experiment.id}"
     with st.container(horizontal=True):
-        _button("Curves (CSV)", lambda: curves_csv(now(found)), f"{name}.csv", "text/csv")
-        _button("Curves (JSONL)", lambda: curves_jsonl(now(found)), f"{name}.jsonl", "application/jsonl")
-        _button("Texts (JSONL)", lambda: texts_jsonl(now(found)), f"{name}-texts.jsonl", "application/jsonl")
-        _button("Everything (JSON)", lambda: everything(now(found)), f"{name}.json", "application/json")
-    tuned = [] if settings.demo_mode() else [run.config for run in found.runs if run.state == "done"]
+        _button("Curves (CSV)", lambda: curves_csv(now(experiment)), f"{name}.csv", "text/csv")
+        _button("Curves (JSONL)", lambda: curves_jsonl(now(experiment)), f"{name}.jsonl", "application/jsonl")
+        _button("Texts (JSONL)", lambda: texts_jsonl(now(experiment)), f"{name}-texts.jsonl", "application/jsonl")
+        _button("Everything (JSON)", lambda: everything(now(experiment)), f"{name}.json", "application/json")
+    tuned = [] if settings.demo_mode() else [run.config for run in experiment.runs if run.state == "done"]
     if tuned:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             names = {f"{line_name(config.label)}, seed {config.seed}": config for config in tuned}
@@ -37,7 +37,7 @@ def downloads(found: Experiment) -> None:
                 "A folder of a policy: unpack it and name it under Other models, or as --policy.", width="stretch"
             )
     with st.expander("The same from a terminal"):
-        st.code("\n".join(command(config) for config in found.configs), language="bash", wrap_lines=True)
+        st.code("\n".join(command(config) for config in experiment.configs), language="bash", wrap_lines=True)
         st.caption(
             "Where REDVIZ_HOME is the same, these go on with the runs of this screen, and this screen shows theirs."
         )

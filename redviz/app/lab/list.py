@@ -42,55 +42,61 @@ def list_part() -> None:
 
 def _list(moving: bool) -> None:
     every = experiments(None if recall("lab.all", False) else MOST_SHOWN + 1)
-    if recall(PART) != PARTS[2] or any(found.moving for found in every[:MOST_SHOWN]) != moving:
+    if recall(PART) != PARTS[2] or any(experiment.moving for experiment in every[:MOST_SHOWN]) != moving:
         st.rerun()
     if not every:
         st.caption("No experiment yet: those of this screen and of redviz lab are listed here.")
         st.button("Set up an experiment", type="primary", on_click=show_part, args=(PARTS[0],))
     if len(every) > MOST_SHOWN:
         every = every if kept(st.toggle, "Show all", "lab.all", False) else every[:MOST_SHOWN]
-    for found in every:
-        _one(found)
+    for experiment in every:
+        _one(experiment)
 
 
-def _one(found: Experiment) -> None:
-    key, state = f"redviz.lab.list.{found.id}", found.state
+def _one(experiment: Experiment) -> None:
+    key, state = f"redviz.lab.list.{experiment.id}", experiment.state
     with st.container(border=True, key=key):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(
-                f"**{NAMES[found.configs[0].algorithm]}**: {plain(', '.join(map(line_name, found.lines)))}",
+                f"**{NAMES[experiment.configs[0].algorithm]}**: {plain(', '.join(map(line_name, experiment.lines)))}",
                 width="content",
             )
             st.badge(state, color=COLOURS.get(state, "gray"))  # type: ignore[arg-type]
-            st.caption(plain(settings_line(found)), width="stretch")
-        st.progress(min(1.0, found.done / max(1, found.total)), text=progress_line(found))
+            st.caption(plain(settings_line(experiment)), width="stretch")
+        st.progress(min(1.0, experiment.done / max(1, experiment.total)), text=progress_line(experiment))
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.button("Open", key=f"{key}.open", on_click=open_experiment, args=(found.id,))
-            active = any(run.active for run in found.runs)
+            st.button("Open", key=f"{key}.open", on_click=open_experiment, args=(experiment.id,))
+            active = any(run.active for run in experiment.runs)
             if active:
-                if any(run.state == "paused" for run in found.runs):
-                    st.button("Resume", key=f"{key}.resume", on_click=QUEUE.resume, args=(found.configs,))
+                if any(run.state == "paused" for run in experiment.runs):
+                    st.button("Resume", key=f"{key}.resume", on_click=QUEUE.resume, args=(experiment.configs,))
                 st.button(
-                    "Stop", key=f"{key}.stop", on_click=QUEUE.stop, args=(found.configs,), disabled=state == "stopping"
+                    "Stop",
+                    key=f"{key}.stop",
+                    on_click=QUEUE.stop,
+                    args=(experiment.configs,),
+                    disabled=state == "stopping",
                 )
             elif state not in ("done", "elsewhere"):
-                st.button("Resume", key=f"{key}.go", on_click=_tried, args=(go_on, found))
-            if not found.moving:
-                _delete(found, key)
-        if recall(PROBLEM_OF) == found.id and problem():
+                st.button("Resume", key=f"{key}.go", on_click=_tried, args=(go_on, experiment))
+            if not experiment.moving:
+                _delete(experiment, key)
+        if recall(PROBLEM_OF) == experiment.id and problem():
             st.error(plain(problem()))
 
 
-def _delete(found: Experiment, key: str) -> None:
+def _delete(experiment: Experiment, key: str) -> None:
     """Delete, once asked again, and never another than the one that was asked about."""
-    if recall(DELETING) != found.id:
-        st.button("Delete", key=f"{key}.ask", type="tertiary", on_click=keep, args=(DELETING, found.id))
+    if recall(DELETING) != experiment.id:
+        st.button("Delete", key=f"{key}.ask", type="tertiary", on_click=keep, args=(DELETING, experiment.id))
         return
     many = (
-        "this experiment with its run" if len(found.runs) == 1 else f"this experiment with its {len(found.runs)} runs"
+        "this experiment with its run"
+        if len(experiment.runs) == 1
+        else f"this experiment with its {len(experiment.runs)} runs"
     )
     st.markdown(f"Delete {many} for good?", width="content")
-    st.button("Delete for good", key=f"{key}.delete", on_click=_tried, args=(delete, found))
+    st.button("Delete for good", key=f"{key}.delete", on_click=_tried, args=(delete, experiment))
     st.button("Keep", key=f"{key}.keep", on_click=keep, args=(DELETING, ""))
 
 

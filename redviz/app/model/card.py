@@ -29,8 +29,8 @@ def card(spec: ModelSpec) -> None:
             f"{RULES[spec.name].description} It is a function of text: it has no weights, template or attention to check."
         )
         return
-    found = engine().kept(spec, CARD, "card")
-    if found is None:
+    known = engine().kept(spec, CARD, "card")
+    if known is None:
         st.caption(
             "Every check runs on the loaded weights and measures something; nothing is assumed from the model's name."
         )
@@ -38,12 +38,12 @@ def card(spec: ModelSpec) -> None:
         return
     rows = [
         {"verdict": WORDS[c.verdict], "check": c.title, "measured": plain(c.figure), "what to do": plain(c.remedy)}
-        for c in found.checks
+        for c in known.checks
     ]
     frame = pd.DataFrame(rows).set_index("verdict")
-    st.table(frame if any(c.remedy for c in found.checks) else frame.drop(columns="what to do"))
+    st.table(frame if any(c.remedy for c in known.checks) else frame.drop(columns="what to do"))
     with st.container(horizontal=True):
-        st.download_button("Download the card (JSON)", found.to_json(), "redviz-conformance.json", "application/json")
+        st.download_button("Download the card (JSON)", known.to_json(), "redviz-conformance.json", "application/json")
         st.button("Check again", on_click=_again, args=(spec,))
     source = engine().state(spec)
     if source:

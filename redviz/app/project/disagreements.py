@@ -41,17 +41,17 @@ def disagreements_part(project: ProjectInfo) -> None:
     if project.task == "maps":
         _choices(project)
         return
-    found = [row for row in disagreements(store(), project.id) if row.people]
-    if not found:
+    rows = [row for row in disagreements(store(), project.id) if row.people]
+    if not rows:
         st.info("Nobody has submitted a judgement yet; watch Progress, and come back when people have.")
         return
-    settled = sum(row.settled for row in found)
+    settled = sum(row.settled for row in rows)
     st.caption(
-        f"Judged: {len(found):,}. Settled: {settled:,}. The response that people are furthest apart about comes first."
+        f"Judged: {len(rows):,}. Settled: {settled:,}. The response that people are furthest apart about comes first."
     )
-    if len(found) > MOST:
+    if len(rows) > MOST:
         st.caption(f"The first {MOST} are listed.")
-    item_id = st.selectbox("Response", [row.item_id for row in found[:MOST]], format_func=_names(found).__getitem__)
+    item_id = st.selectbox("Response", [row.item_id for row in rows[:MOST]], format_func=_names(rows).__getitem__)
     seen = side_by_side(store(), item_id)
     prompt_part(seen.prompt)
     _people(seen, max(GRADES[project.scale]))

@@ -54,13 +54,13 @@ def new_part() -> None:
     if place == FROM[2]:
         _exported()
         return
-    found = _gallery() if place == FROM[1] else _file()
-    if found is not None and not found.items:
+    items = _gallery() if place == FROM[1] else _file()
+    if items is not None and not items.items:
         st.info("There is no response in it to judge; choose another file.")
-    elif found is not None:
-        if len(found.items) == MOST_ITEMS:
+    elif items is not None:
+        if len(items.items) == MOST_ITEMS:
             st.caption(f"The first {MOST_ITEMS:,} responses are taken.")
-        _form(found)
+        _form(items)
 
 
 def _gallery() -> ProjectContents:
@@ -129,7 +129,7 @@ def _responses(source: DatasetSource) -> ProjectContents:
     )
 
 
-def _form(found: ProjectContents) -> None:
+def _form(items: ProjectContents) -> None:
     task = st.segmented_control(
         "Task", list(TASKS), default="spans", format_func=TASKS.__getitem__, key="redviz.project.task", required=True
     )
@@ -140,27 +140,27 @@ def _form(found: ProjectContents) -> None:
         scale = one.selectbox(
             "Scale",
             list(SCALES),
-            index=list(SCALES).index(found.scale),
+            index=list(SCALES).index(items.scale),
             format_func=SCALES.__getitem__,
-            disabled=task == "maps" or found.labelled,
+            disabled=task == "maps" or items.labelled,
         )
         unit = two.selectbox("Cells", list(UNITS), format_func=UNITS.__getitem__, help="What an arrow key steps over.")
         overlap = three.number_input("People per item", 1, 100, 2, help="How many judge each response.")
-        most = four.number_input("Items at most", 1, len(found.items), min(len(found.items), 200))
+        most = four.number_input("Items at most", 1, len(items.items), min(len(items.items), 200))
         guidelines = st.text_area("Guidelines (Markdown)", value=GUIDELINES if task == "spans" else "", height=180)
         names = st.text_area("Annotators, one name a line", placeholder="Ada\nGrace", height=90)
         take = (
             st.toggle("Take over the existing labels, as work of the people who gave them", value=True)
-            if found.labelled
+            if items.labelled
             else False
         )
-        asked, wanted = _qualification(found.gold) if task == "spans" else (0, 0.0)
+        asked, wanted = _qualification(items.gold) if task == "spans" else (0, 0.0)
         reveal = reveal_choice("") if task == "spans" else ""
         if st.form_submit_button("Make the project", type="primary"):
             project = create_project(
                 store(),
                 name,
-                found.items[: int(most)],
+                items.items[: int(most)],
                 task=task,
                 question=question,
                 scale=scale,
@@ -170,7 +170,7 @@ def _form(found: ProjectContents) -> None:
                 qualification_items=asked,
                 qualification_agreement=wanted,
                 reveal_method=reveal,
-                source=found.sentence,
+                source=items.sentence,
                 with_annotations=take,
                 annotators=list(dict.fromkeys(line.strip() for line in names.splitlines() if line.strip())),
             )

@@ -18,39 +18,39 @@ from redviz.view.markdown import plain
 
 def progress_part(project: ProjectInfo) -> None:
     """Draw it."""
-    found = progress(store(), project.id)
-    _figures(found)
-    if not found.by_annotator:
+    state = progress(store(), project.id)
+    _figures(state)
+    if not state.by_annotator:
         st.info("Nobody has been invited yet; add people under People.")
         return
-    report = _agreement(project, found) if project.task == "spans" else None
+    report = _agreement(project, state) if project.task == "spans" else None
     st.markdown("**People**")
-    st.dataframe(_people(found, report), hide_index=True, width="stretch")
+    st.dataframe(_people(state, report), hide_index=True, width="stretch")
     if report is not None:
         st.caption(plain(report.sentence))
-    if found.skipped:
-        with st.expander(f"{len(found.skipped)} skipped"):
-            rows = [{"item": s.item, "annotator": s.annotator, "reason": s.reason} for s in found.skipped]
+    if state.skipped:
+        with st.expander(f"{len(state.skipped)} skipped"):
+            rows = [{"item": s.item, "annotator": s.annotator, "reason": s.reason} for s in state.skipped]
             st.dataframe(pd.DataFrame(rows), hide_index=True)
     st.button("Look again", icon=":material/refresh:")
 
 
-def _figures(found: Progress) -> None:
+def _figures(state: Progress) -> None:
     done, submitted, held, time = st.columns(4)
-    done.metric("Items done", f"{found.done:,} of {found.items:,}", help=f"Judged by {found.overlap} people.")
+    done.metric("Items done", f"{state.done:,} of {state.items:,}", help=f"Judged by {state.overlap} people.")
     submitted.metric(
-        "Judgements", f"{found.submitted:,}", help="Submitted, imported ones and those of gold items included."
+        "Judgements", f"{state.submitted:,}", help="Submitted, imported ones and those of gold items included."
     )
     held.metric(
-        "Being judged now", f"{found.open_leases:,}", help="A response is kept for a person for 30 idle minutes."
+        "Being judged now", f"{state.open_leases:,}", help="A response is kept for a person for 30 idle minutes."
     )
     time.metric(
         "Median time",
-        _seconds(found.median_seconds),
+        _seconds(state.median_seconds),
         help="Of work on one response; pauses of five minutes and more do not count.",
     )
-    if found.items:
-        st.progress(found.done / found.items)
+    if state.items:
+        st.progress(state.done / state.items)
 
 
 def _seconds(given: float | None) -> str:

@@ -20,16 +20,16 @@ ALONE = ("observation", "attention", "model")  # what a reward model gives witho
 CHOSEN, SAID, WARNED = "project.chosen", "project.said", "project.warned"
 
 
-def chosen_project(found: Sequence[ProjectInfo]) -> ProjectInfo | None:
+def chosen_project(projects: Sequence[ProjectInfo]) -> ProjectInfo | None:
     """Draw the choice; ``NEW`` for a new one, which is all there is at first."""
-    by_id = {project.id: project for project in found}
+    by_id = {project.id: project for project in projects}
     if said := recall(SAID):
         st.toast(said, icon=":material/check:")  # it outlives the runs that follow at once
         keep(SAID, "")
     if warned := recall(WARNED):
         st.error(plain(warned))
         keep(WARNED, "")
-    if not found:
+    if not projects:
         return NEW
 
     def name(project_id: int) -> str:
@@ -57,14 +57,14 @@ def show_project(project_id: int, said: str = "") -> None:
 def reveal_choice(chosen: str) -> str:
     """Draw the choice of a method whose credits annotators may see after they have handed a response in; "" for none."""
     offered = ["", *(name for name, info in METHODS.items() if info.needs in ALONE)]
-    found: str = st.selectbox(
+    label: str = st.selectbox(
         "Reveal after submitting",
         offered,
         index=offered.index(chosen) if chosen in offered else 0,
         format_func=lambda name: METHODS[name].label if name else "nothing",
         help="Annotators may then look at this method's credits of a response they have handed in. They are computed under People.",
     )
-    return found
+    return label
 
 
 def warn(sentence: str) -> None:

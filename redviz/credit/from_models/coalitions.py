@@ -115,9 +115,9 @@ def _of_texts(
 
     def scores(rows: Array, progress: Progress | None) -> Array:
         texts = ["".join(p.text for p, stays in zip(players, row, strict=True) if stays) for row in rows]
-        found = scores_of_texts(model, example, texts, progress)  # [U]
-        found[rows.all(1)] = observation.score
-        return found
+        values = scores_of_texts(model, example, texts, progress)  # [U]
+        values[rows.all(1)] = observation.score
+        return values
 
     return scores
 
@@ -162,7 +162,7 @@ class _OfTokens:
         )  # [U] the first column that differs from the response
         legible = stays & self.readable
         last = np.where(legible.any(1), self.size - 1 - legible[:, ::-1].argmax(1), -1)  # [U] where the score is read
-        found = self.observation.column_scores[self.start + last].astype(
+        values = self.observation.column_scores[self.start + last].astype(
             np.float64
         )  # right where nothing before it differs
         left = np.flatnonzero(last >= first)
@@ -174,8 +174,8 @@ class _OfTokens:
             lambda _: ALTERED,
             progress,
         ):
-            found[batch] = scores
-        return found
+            values[batch] = scores
+        return values
 
     def _columns(self, stays: Array, last: Array, begin: int) -> Array:
         """Which columns from ``begin`` on are run: ``[B, S - begin]``."""
@@ -206,7 +206,7 @@ class _OfTokens:
         kept = torch.as_tensor(np.take_along_axis(stays, index, 1), device=device)  # [B, W]
         if self.filler is not None:
             embeddings = torch.where(kept[..., None], embeddings, self.filler)
-        found: Array = (
+        scores: Array = (
             scores_at(
                 self.model,
                 self.cache.cropped(self.start + begin),
@@ -217,4 +217,4 @@ class _OfTokens:
             .cpu()
             .numpy()
         )
-        return found
+        return scores

@@ -115,7 +115,7 @@ def _rescaled(score: ResponseScore, inputs: Tensor, start: Tensor) -> Tensor:
 def _without_rule(score: ResponseScore, inputs: Tensor) -> list[str]:
     """The operations between the embeddings and the score that are not linear and have no DeepLIFT rule, from the autograd graph."""
     ruled = {type(part).__name__.lower() for part in score.modules() if type(part) in SUPPORTED_NON_LINEAR}
-    found: set[str] = set()
+    operations: set[str] = set()
     seen: set[Any] = set()
     ahead = [score(inputs).grad_fn]
     while ahead:
@@ -130,5 +130,5 @@ def _without_rule(score: ResponseScore, inputs: Tensor) -> list[str]:
         if operation in PRODUCTS and len(parents) > 1:
             name = "products of activations"
         if name and operation.lower() not in ruled:
-            found.add(name)
-    return sorted(found)
+            operations.add(name)
+    return sorted(operations)

@@ -54,14 +54,14 @@ def grad_x_input(observation: Observation, model: RewardModel, *, progress: Prog
         Where the parts cancel at every token, as they do where a norm reads the embeddings alone (DeBERTa): only rounding is left.
     """
     given = gradient_inputs(model, observation.encoding)
-    found = _one_gradient(model, given, InputXGradient, progress)  # [T, D]
-    size = found.abs().sum(-1)  # [T]
-    if bool((size > 0).all() and (found.sum(-1).abs() <= CANCELS * size).all()):
+    attributions = _one_gradient(model, given, InputXGradient, progress)  # [T, D]
+    size = attributions.abs().sum(-1)  # [T]
+    if bool((size > 0).all() and (attributions.sum(-1).abs() <= CANCELS * size).all()):
         raise RedvizError(
             f"{model.name} normalises embeddings first, so their length does not matter and grad_x_input is 0 at every token; "
             "use saliency or ig."
         )
-    return Credit(found.sum(-1).numpy().astype(np.float32), None, None)
+    return Credit(attributions.sum(-1).numpy().astype(np.float32), None, None)
 
 
 def saliency(

@@ -49,13 +49,13 @@ def occlusion(
         For an unknown operator or kind of player.
     """
     operator = operator_for(model, operator)
-    found = players_of(observation, players)
-    value = value_function(model, observation, found, operator)
+    units = players_of(observation, players)
+    value = value_function(model, observation, units, operator)
     method = FeatureAblation(lambda z: value(z, progress))
-    whole = torch.ones(1, len(found))
-    credits = method.attribute(whole, baselines=0.0, perturbations_per_eval=len(found))[0]  # [P]
+    whole = torch.ones(1, len(units))
+    credits = method.attribute(whole, baselines=0.0, perturbations_per_eval=len(units))[0]  # [P]
     meta = {"operator": operator, "players": players}
-    return Credit(spread(credits.numpy(), found).astype(np.float32), None, None, meta=meta)
+    return Credit(spread(credits.numpy(), units).astype(np.float32), None, None, meta=meta)
 
 
 def lime(
@@ -102,9 +102,9 @@ def lime(
         For an unknown operator or kind of player, or a number of samples out of bounds.
     """
     operator = operator_for(model, operator)
-    found = players_of(observation, players)
-    samples = _samples(samples, len(found), least=2)
-    value = value_function(model, observation, found, operator)
+    units = players_of(observation, players)
+    samples = _samples(samples, len(units), least=2)
+    value = value_function(model, observation, units, operator)
     drawn: list[tuple[Tensor, Tensor]] = []
 
     def score(z: Tensor) -> Tensor:  # [B, P] -> [B]; from the score, so that float32 keeps what differs
@@ -113,7 +113,7 @@ def lime(
 
     surrogate = SkLearnRidge(alpha=1.0)
     method = Lime(score, interpretable_model=surrogate)
-    slopes = _seeded(method, len(found), samples, seed)
+    slopes = _seeded(method, len(units), samples, seed)
     (z, scores), bias = drawn[0], float(surrogate.bias())
     left = scores.numpy() - z.double().numpy() @ slopes - bias  # [samples]
     variance = float(scores.var(correction=0))
@@ -124,7 +124,7 @@ def lime(
         "intercept": observation.score + bias,
         "r2": 1 - float(left.var()) / variance if variance else 1.0,
     }
-    return Credit(spread(slopes, found).astype(np.float32), None, None, meta=meta)
+    return Credit(spread(slopes, units).astype(np.float32), None, None, meta=meta)
 
 
 def kernel_shap(
@@ -170,17 +170,17 @@ def kernel_shap(
         For an unknown operator or kind of player, or a number of samples out of bounds.
     """
     operator = operator_for(model, operator)
-    found = players_of(observation, players)
-    samples = _samples(samples, len(found), least=len(found) + 2)
-    value = value_function(model, observation, found, operator)
-    reference = float(value(torch.zeros(1, len(found)), None))
+    units = players_of(observation, players)
+    samples = _samples(samples, len(units), least=len(units) + 2)
+    value = value_function(model, observation, units, operator)
+    reference = float(value(torch.zeros(1, len(units)), None))
     meta = {"operator": operator, "players": players, "samples": samples}
-    if len(found) == 1:  # nothing to draw
+    if len(units) == 1:  # nothing to draw
         slopes = np.array([observation.score - reference])
     else:
         method = KernelShap(lambda z: value(z, progress) - observation.score)
-        slopes = _seeded(method, len(found), samples, seed)  # [P]
-    return Credit(spread(slopes, found).astype(np.float32), observation.score, reference, meta=meta)
+        slopes = _seeded(method, len(units), samples, seed)  # [P]
+    return Credit(spread(slopes, units).astype(np.float32), observation.score, reference, meta=meta)
 
 
 def _samples(samples: int | None, players: int, least: int) -> int:

@@ -74,9 +74,9 @@ def shapley(
             f"samples is {samples}; give at least 2 permutations, so that there is a standard error, and at most {MOST_COALITIONS}."
         )
     operator = operator_for(model, operator)
-    found = players_of(observation, players)
-    count = len(found)
-    group: Group = _nested(observation, found, players) if owen else range(count)
+    units = players_of(observation, players)
+    count = len(units)
+    group: Group = _nested(observation, units, players) if owen else range(count)
     exact = _orders_of(group) <= MOST_EXACT
     rng = np.random.default_rng(seed)
     orders = list(_all_orders(group)) if exact else [_random_order(group, rng) for _ in range(samples)]
@@ -97,7 +97,7 @@ def shapley(
     rows = np.concatenate([np.zeros((1, count), bool), *(_joining(order) for order in orders)])  # [1 + M P, P]
     # All permutations are scored before Captum walks along each: its own calls would be batches of one permutation, and two
     # permutations share coalitions.
-    scores = value_function(model, observation, found, operator)(torch.from_numpy(rows), counted).numpy()
+    scores = value_function(model, observation, units, operator)(torch.from_numpy(rows), counted).numpy()
     known = dict(zip(map(bytes, rows), scores, strict=True))
     marginals = np.stack([_along(order, known, lambda: counted(scored, scored)) for order in orders])  # [M, P]
     error = np.zeros(count) if exact else marginals.std(0, ddof=1) / np.sqrt(len(orders))  # [P]
@@ -106,9 +106,9 @@ def shapley(
         "players": players,
         "permutations": len(orders),
         "exact": exact,
-        "stderr": spread(error, found).tolist(),
+        "stderr": spread(error, units).tolist(),
     }
-    values = spread(marginals.mean(0), found).astype(np.float32)  # [T]
+    values = spread(marginals.mean(0), units).astype(np.float32)  # [T]
     return Credit(values, observation.score, float(scores[0]), meta=meta)
 
 

@@ -47,17 +47,17 @@ def truncation(
     RedvizError
         For an unknown kind of player, a function that has no score of the empty text, or where one response does not fit memory.
     """
-    found = players_of(observation, players)
+    units = players_of(observation, players)
     example = observation.encoding.example
     texts = [
-        example.response[: unit.end] for unit in found[:-1]
+        example.response[: unit.end] for unit in units[:-1]
     ]  # P - 1; the last cut is the response that was observed
     if isinstance(model, FunctionModel):
         inner = scores_of_texts(model, example, ["", *texts], progress).tolist()
     else:
         inner = _scores_of_cuts(model, observation, texts, progress)
     scores = np.array([*inner, observation.score])  # [P+1]
-    values = spread(np.diff(scores), found).astype(np.float32)  # [T]
+    values = spread(np.diff(scores), units).astype(np.float32)  # [T]
     meta = {"players": players, "prefix_scores": scores.tolist()}
     return Credit(values, observation.score, float(scores[0]), meta=meta)
 
@@ -75,7 +75,7 @@ def _scores_of_cuts(
     model: RewardModel, observation: Observation, texts: Sequence[str], progress: Progress | None
 ) -> list[float]:
     """The scores of the empty response and of cut ones, each encoded anew: ``[1 + len(texts)]``."""
-    found = np.full(len(texts) + 1, float(observation.prefix_scores[0]))
+    scores = np.full(len(texts) + 1, float(observation.prefix_scores[0]))
     encodings = {0: closed} if (closed := _empty(observation.encoding)) else {}
     trimmed = []
     for at, text in enumerate(texts, 1):
@@ -88,16 +88,16 @@ def _scores_of_cuts(
     if model.both_ways:
         encodings.pop(0, None)  # the empty prefix is closed, and was scored with the response
         rows = [Row.of(model, encoding) for encoding in encodings.values()]
-        found[list(encodings)] = rows_scores(model, rows, progress)
-        found[trimmed] = found[0]
-        return list(map(float, found))
+        scores[list(encodings)] = rows_scores(model, rows, progress)
+        scores[trimmed] = scores[0]
+        return list(map(float, scores))
     cuts = list(encodings)
-    found[cuts] = in_batches(
+    scores[cuts] = in_batches(
         [len(encodings[at].ids) for at in cuts],
         at_once("forward", model.device),
         lambda batch: [one.score for one in observe(model, [encodings[cuts[i]] for i in batch], attention=False)],
         lambda _: "Memory ran out on a single cut response; use a shorter one or a smaller dtype.",
         progress,
     )
-    found[trimmed] = found[0]
-    return list(map(float, found))
+    scores[trimmed] = scores[0]
+    return list(map(float, scores))

@@ -30,15 +30,15 @@ class WholeTexts:
         encoding = self.observation.encoding
         stays = np.ones((len(rows), len(encoding.ids)), bool)  # [U, L]
         stays[:, encoding.start : encoding.stop] = rows[:, self.owner]
-        found = np.full(len(rows), self.observation.score)  # of the whole response
+        values = np.full(len(rows), self.observation.score)  # of the whole response
         left = np.flatnonzero(~stays.all(1))
         if not len(left):
-            return found
+            return values
         if self.operator in ("pad", "mean"):
-            found[left] = self._replaced(stays[left], progress)
+            values[left] = self._replaced(stays[left], progress)
         else:
-            found[left] = rows_scores(self.model, [self._row(own) for own in stays[left]], progress)
-        return found
+            values[left] = rows_scores(self.model, [self._row(own) for own in stays[left]], progress)
+        return values
 
     def _row(self, stays: Array) -> Row:
         """The text without these tokens, or with nobody attending to them."""

@@ -199,12 +199,12 @@ def spans_after(analysis: Analysis, shared: int, granularity: str) -> tuple[Unit
 
     Its text begins with the whole character that the token is a piece of: two emoji may part in the third of their four tokens.
     """
-    found = []
+    spans = []
     for unit in units(analysis.response, analysis.offsets, granularity):
         if unit.last <= shared:
             continue
         if unit.first < shared:
             cut = next(cell for cell in cells(analysis.response, analysis.offsets) if cell.last > shared)
             unit = Unit(analysis.response[cut.start : unit.end], cut.start, unit.end, shared, unit.last)
-        found.append(unit)
-    return tuple(found)
+        spans.append(unit)
+    return tuple(spans)

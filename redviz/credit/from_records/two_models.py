@@ -57,7 +57,7 @@ def model_spans(one: Analysis, two: Analysis, granularity: str = "word") -> tupl
     last = max(group[-1].end for group in groups)
     ends = {unit.end for unit in groups[0]} & {unit.end for unit in groups[1]} | {last}
     labels = [label for label in one.credits if label in two.credits]
-    found = []
+    spans = []
     start, firsts = 0, [0, 0]
     for end in sorted(ends):
         stops = [max([0, *(unit.last for unit in group if unit.end <= end)]) for group in groups]
@@ -69,12 +69,12 @@ def model_spans(one: Analysis, two: Analysis, granularity: str = "word") -> tupl
             for label in labels
         }
         prefix = (float(one.prefix_scores[stops[0]]), float(two.prefix_scores[stops[1]]))
-        found.append(ModelSpan("span", one.response[start:end], start, end, prefix, credits))
+        spans.append(ModelSpan("span", one.response[start:end], start, end, prefix, credits))
         start, firsts = end, stops
     if any(analysis.observation and analysis.observation.has_end for analysis in (one, two)):
         closing = {label: (one.credits[label].closing, two.credits[label].closing) for label in labels}
-        found.append(ModelSpan("end", "", last, last, (one.score, two.score), closing))
-    return tuple(found)
+        spans.append(ModelSpan("end", "", last, last, (one.score, two.score), closing))
+    return tuple(spans)
 
 
 @dataclass(frozen=True)

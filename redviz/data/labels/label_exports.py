@@ -156,14 +156,14 @@ def _region(value: Any) -> list[Span]:
 
 def _region_columns(row: Row) -> list[str]:
     """The columns of a JSON-MIN row that hold regions."""
-    found = []
+    columns = []
     for name, value in row.items():
         entries = _maybe_list(value)
         if entries and all(
             isinstance(entry, dict) and "start" in entry and entry.keys() & {*REGION_LABELS} for entry in entries
         ):
-            found.append(name)
-    return found
+            columns.append(name)
+    return columns
 
 
 def _nested(row: Row) -> tuple[list[tuple[str, str, Any, Any]], set[str]]:
@@ -195,13 +195,13 @@ def _flat(row: Row) -> tuple[list[tuple[str, str, Any, Any]], set[str]]:
 
 
 def _answers(question: str, given: Any) -> list[tuple[str, str, Any, Any]]:
-    found = []
+    answers = []
     for answer in listed(given or [], f"the responses to {question[:40]!r}"):
         if not isinstance(answer, dict) or "value" not in answer:
             raise BadValue(f"a response to {question[:40]!r} has no value")
         by = UNNAMED if answer.get("user_id") is None else person(answer["user_id"])
-        found.append((question, by, answer.get("status"), answer["value"]))
-    return found
+        answers.append((question, by, answer.get("status"), answer["value"]))
+    return answers
 
 
 def _answer_spans(value: Any) -> list[Any] | None:

@@ -232,7 +232,7 @@ def _opened(source: Path | bytes | str, name: str) -> _Source:
             "put it on the machine and open it by its path, or take a part of it."
         )
     files = [_rows(content) for content in contents]
-    if not sum(file.count for file in files):
+    if not any(file.count for file in files):
         raise RedvizError(f"{shown} holds no rows; give at least one labelled response.")
 
     def read() -> Numbered:
@@ -280,14 +280,14 @@ def _turned(content: Content) -> list[dict[str, Any]]:
         return []
     raw = b"".join(content.blocks()).removeprefix(b"\xef\xbb\xbf").lstrip()
     try:
-        found = parsed(raw.decode("utf-8")) if raw.startswith(b"{") else None
+        table = parsed(raw.decode("utf-8")) if raw.startswith(b"{") else None
     except UnicodeDecodeError:
         return []  # refused in words when it is read as rows
-    if not isinstance(found, dict) or not found or found.keys() == {"data"}:
+    if not isinstance(table, dict) or not table or table.keys() == {"data"}:
         return []
-    if all(isinstance(value, dict) and "fields" in value for value in found.values()):
-        return list(found.values())
-    columns = [value for value in found.values() if isinstance(value, list)]
-    if len(columns) == len(found) > 1 and len({len(column) for column in columns}) == 1:
-        return [dict(zip(found, row, strict=True)) for row in zip(*columns, strict=True)]
+    if all(isinstance(value, dict) and "fields" in value for value in table.values()):
+        return list(table.values())
+    columns = [value for value in table.values() if isinstance(value, list)]
+    if len(columns) == len(table) > 1 and len({len(column) for column in columns}) == 1:
+        return [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)]
     return []

@@ -142,14 +142,14 @@ def _word(label: str) -> str:
 
 def listed(value: Any, name: str) -> list[Any]:
     """A list, empty or not, or the JSON text of one (a CSV cell); a column of lists (Parquet) as a list of objects."""
-    found = parsed(value) if isinstance(value, str) else value
-    if isinstance(found, dict) and found and all(isinstance(column, list) for column in found.values()):
-        if len({len(column) for column in found.values()}) > 1:
+    items = parsed(value) if isinstance(value, str) else value
+    if isinstance(items, dict) and items and all(isinstance(column, list) for column in items.values()):
+        if len({len(column) for column in items.values()}) > 1:
             raise BadValue(f"{name} has lists of different lengths")
-        return [dict(zip(found, entry, strict=True)) for entry in zip(*found.values(), strict=True)]
-    if not isinstance(found, list):
-        raise BadValue(f"{name} is {kind_of(found)}, expected a list")
-    return found
+        return [dict(zip(items, entry, strict=True)) for entry in zip(*items.values(), strict=True)]
+    if not isinstance(items, list):
+        raise BadValue(f"{name} is {kind_of(items)}, expected a list")
+    return items
 
 
 def person(value: Any) -> str:

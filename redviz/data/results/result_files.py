@@ -223,13 +223,13 @@ class ResultFile:
         fetched: dict[int, dict[str, Any]] = {}
         for number in np.unique(part):
             start = self.starts[number]
-            found = duck.execute(
+            relation = duck.execute(
                 f"SELECT file_row_number AS place, {names} "
                 "FROM read_parquet(?, file_row_number = true, hive_partitioning = false) "
                 "WHERE file_row_number IN (SELECT unnest(?))",
                 [escaped(self.files[number]), (rows[part == number] - start).tolist()],
             )
-            fetched |= {start + values.pop("place"): values for values in _dicts(found)}
+            fetched |= {start + values.pop("place"): values for values in _dicts(relation)}
         if len(fetched) < len(keys):
             raise RedvizError(f"{self.name} is damaged (rows are missing); write it again with redviz score or export.")
         return [key | fetched[key["row"]] for key in keys]

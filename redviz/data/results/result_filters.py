@@ -74,11 +74,11 @@ def rows_with_text(duck: duckdb.DuckDBPyConnection, files: Sequence[Path], start
     # The prompt is JSON: a quick look at its text as it is written, then at its messages alone ("role" is no content).
     written = json.dumps(text, ensure_ascii=False)[1:-1]
     contents = "array_to_string(TRY(json_extract_string(prompt, '$[*].content')), chr(10))"
-    found = duck.execute(
+    matching = duck.execute(
         "SELECT list_extract(?, (file_index + 1)::BIGINT) + file_row_number AS row "
         "FROM read_parquet(?, file_row_number = true, hive_partitioning = false) "
         "WHERE contains(lower(response), lower(?)) "
         f"OR (contains(lower(prompt), lower(?)) AND contains(lower({contents}), lower(?)))",
         [list(starts), [escaped(path) for path in files], text, written, text],
     )
-    return np.asarray(found.fetchnumpy()["row"], np.int64)
+    return np.asarray(matching.fetchnumpy()["row"], np.int64)

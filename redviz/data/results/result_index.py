@@ -91,21 +91,21 @@ def _footer(file: Path, name: str) -> tuple[bytes, pa.Schema, int]:
         ) from None
 
 
-def _checked_columns(found: pa.Schema, name: str) -> tuple[str, ...]:
-    version = (found.metadata or {}).get(b"schema_version", b"").decode("utf-8", "replace")[:20]
+def _checked_columns(in_file: pa.Schema, name: str) -> tuple[str, ...]:
+    version = (in_file.metadata or {}).get(b"schema_version", b"").decode("utf-8", "replace")[:20]
     if not version:
         raise RedvizError(f"{name} is Parquet but no result file of redviz; open it as a data set.")
     if version != SCHEMA_VERSION:
         raise RedvizError(
             f"{name} has schema_version {version!r}, and this redviz reads {SCHEMA_VERSION!r}; write it again with redviz score."
         )
-    if doubled := [column for column in found.names if found.names.count(column) > 1]:
+    if doubled := [column for column in in_file.names if in_file.names.count(column) > 1]:
         raise RedvizError(f"{name} has the column {doubled[0]!r} twice; write it again with redviz score or export.")
     present = []
     for field in schema():
-        if field.name in found.names:
-            if _kind(found.field(field.name).type) != _kind(field.type):
-                kind = str(found.field(field.name).type)[:60]
+        if field.name in in_file.names:
+            if _kind(in_file.field(field.name).type) != _kind(field.type):
+                kind = str(in_file.field(field.name).type)[:60]
                 raise RedvizError(
                     f"{name} has {field.name} as {kind}, expected {field.type}; write it again with redviz score or export."
                 )

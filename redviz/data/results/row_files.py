@@ -143,16 +143,16 @@ def _read_jsonl(path: Path) -> Iterator[Rows]:
 
     with path.open(encoding="utf-8", newline="\n") as file:
         for numbered in _batches(((n, line) for n, line in enumerate(file, 1) if line.strip())):
-            found = []
+            rows = []
             for number, line in numbered:
                 try:
                     row = json.loads(line)
                 except (ValueError, RecursionError):
                     raise RedvizError(f"{path.name}, line {number}, is not JSON; is it a whole result file?") from None
                 _check_columns(path, row if isinstance(row, dict) else ())
-                found.append(row)
+                rows.append(row)
             try:
-                yield pa.Table.from_pylist(found, schema=schema()).to_pylist()
+                yield pa.Table.from_pylist(rows, schema=schema()).to_pylist()
             except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
                 where = f"{path.name}, lines {numbered[0][0]} to {numbered[-1][0]}"
                 raise RedvizError(

@@ -167,8 +167,8 @@ class Dataset:
                 "the command line) which one is the prompt and which the response, such as prompt=question response=answer "
                 "(or chosen=... rejected=...)."
             )
-        found = self._findings = findings_of(((line, self._mapped(row)) for line, row in self._sample()), schema)
-        if not found.items and (problem := found.first_problem):
+        findings = self._findings = findings_of(((line, self._mapped(row)) for line, row in self._sample()), schema)
+        if not findings.items and (problem := findings.first_problem):
             raise RedvizError(
                 f"{self.name} looks like {schema.label}, but none of its first rows can be read "
                 f"(line {problem.line}: {problem.reason}); mend them, or say with a mapping (--column on the "

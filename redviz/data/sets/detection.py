@@ -54,15 +54,15 @@ def schema_of(
 
 def findings_of(rows: Iterable[tuple[int, Any]], schema: Schema) -> Findings:
     """Read the first rows by ``schema`` and note what they show."""
-    found = Findings(schema)
+    findings = Findings(schema)
     for line, row in rows:
         try:
             item = item_of(row, line, schema)
         except BadValue as problem:
-            found.first_problem = found.first_problem or RowProblem(line, str(problem))
+            findings.first_problem = findings.first_problem or RowProblem(line, str(problem))
         else:
-            _note(found, row, item)
-    return found
+            _note(findings, row, item)
+    return findings
 
 
 def understood(found: Findings, columns: Collection[str], mapping: Mapping[str, str]) -> dict[str, str]:
@@ -74,17 +74,17 @@ def understood(found: Findings, columns: Collection[str], mapping: Mapping[str, 
     }
 
 
-def sentence(found: Findings, rows: int, mapping: Mapping[str, str], limit: int | None) -> str:
+def sentence(findings: Findings, rows: int, mapping: Mapping[str, str], limit: int | None) -> str:
     """What was understood, in words for a person."""
-    schema = found.schema
+    schema = findings.schema
     unit = schema.unit if rows != 1 else re.sub(r"s\b", "", schema.unit, count=1)
     forms = [schema.label]
-    if found.messages:
+    if findings.messages:
         forms.append("chat messages")
-    if found.dialogues:
+    if findings.dialogues:
         forms.append("Human/Assistant text")
-    remarks = [f"{rows:,} {unit} ({', '.join(forms)})", _remark(found)]
-    if schema.name in ("preference", "implicit") and found.ratings:
+    remarks = [f"{rows:,} {unit} ({', '.join(forms)})", _remark(findings)]
+    if schema.name in ("preference", "implicit") and findings.ratings:
         remarks.append("ratings are kept")
     if mapping:
         remarks.append(", ".join(f"{part} is the column {column!r}" for part, column in mapping.items()))
@@ -93,22 +93,22 @@ def sentence(found: Findings, rows: int, mapping: Mapping[str, str], limit: int 
     return "; ".join(remark for remark in remarks if remark) + "."
 
 
-def _remark(found: Findings) -> str:
-    if found.schema.name != "implicit":
-        return found.schema.remark
-    if not found.prompts:
+def _remark(findings: Findings) -> str:
+    if findings.schema.name != "implicit":
+        return findings.schema.remark
+    if not findings.prompts:
         return "there is no prompt, each text is scored by itself"
-    if found.apart:
-        return f"the prompt is all before the last answer, and differs within {found.apart} of the first {found.items} pairs"
-    return found.schema.remark
+    if findings.apart:
+        return f"the prompt is all before the last answer, and differs within {findings.apart} of the first {findings.items} pairs"
+    return findings.schema.remark
 
 
-def _note(found: Findings, row: Mapping[str, Any], item: DataItem) -> None:
-    values = [unwritten(row[name]) for name in found.schema.found(row)]
-    found.items += 1
-    found.there |= {name for name, value in row.items() if value is not None}
-    found.messages |= found.schema.name in SIDES and any(isinstance(value, list | dict) for value in values)
-    found.dialogues |= any(is_dialogue(value) for value in values)
-    found.prompts |= bool(item.prompt)
-    found.ratings |= any(candidate.rating is not None for candidate in item.candidates)
-    found.apart += any(candidate.prompt is not None for candidate in item.candidates)
+def _note(findings: Findings, row: Mapping[str, Any], item: DataItem) -> None:
+    values = [unwritten(row[name]) for name in findings.schema.found(row)]
+    findings.items += 1
+    findings.there |= {name for name, value in row.items() if value is not None}
+    findings.messages |= findings.schema.name in SIDES and any(isinstance(value, list | dict) for value in values)
+    findings.dialogues |= any(is_dialogue(value) for value in values)
+    findings.prompts |= bool(item.prompt)
+    findings.ratings |= any(candidate.rating is not None for candidate in item.candidates)
+    findings.apart += any(candidate.prompt is not None for candidate in item.candidates)

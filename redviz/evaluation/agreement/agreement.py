@@ -132,14 +132,14 @@ def score_labelled(
     beside = Partners(**partners)
     check_partners(wanted, beside)
     tell = progress or _nobody
-    found: dict[int, Analysis] = {}
+    by_item: dict[int, Analysis] = {}
     for first in range(0, len(items), WINDOW):
         window = [item.example for item in items[first : first + WINDOW]]
-        ready = analyze_as_ready(model, window, wanted, beside, beat=lambda: tell(len(found), len(items)))
+        ready = analyze_as_ready(model, window, wanted, beside, beat=lambda: tell(len(by_item), len(items)))
         for place, analysis in ready:
-            found[first + place] = _without_attention(analysis)
+            by_item[first + place] = _without_attention(analysis)
     tell(len(items), len(items))
-    analyses = [found[n] for n in range(len(items))]
+    analyses = [by_item[n] for n in range(len(items))]
     problems = tuple(f"{item.id}: {a.error}" for item, a in zip(items, analyses, strict=True) if a.error)
     return ScoredLabels(model.source, tuple(zip(items, analyses, strict=True)), problems)
 

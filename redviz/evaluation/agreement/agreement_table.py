@@ -143,7 +143,7 @@ def agreement_table(
     RedvizError
         Where no response can be compared, or an analysis is of another text than its item.
     """
-    found: list[_Response] = []
+    responses: list[_Response] = []
     counts = {"unlabelled": 0, "unmarked": 0, "failed": 0, "partly_failed": 0, "cut": 0}
     for n, (item, analysis) in enumerate(pairs):
         if analysis.response != item.response:
@@ -166,13 +166,13 @@ def agreement_table(
         if not (np.abs(truth[kept]) > threshold).any():
             counts["unmarked"] += 1
             continue
-        found.append(_response(item, analysis, groups, kept, truth, threshold, np.random.default_rng([seed, n])))
-    if not found:
+        responses.append(_response(item, analysis, groups, kept, truth, threshold, np.random.default_rng([seed, n])))
+    if not responses:
         reasons = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in counts.items() if count)
         raise RedvizError(
             f"No response has both marks and credits ({reasons or 'there are none'}); give some that have."
         )
-    return _table(found, granularity, threshold, LeftOut(**counts))
+    return _table(responses, granularity, threshold, LeftOut(**counts))
 
 
 def _response(
@@ -209,35 +209,35 @@ def _ceiling(
     people: Mapping[str, Array], settled: Array | None, ties: Array, places: Array, threshold: float
 ) -> tuple[Array, float] | None:
     """Everyone's grades against the settled ones, else the mean of the others', averaged over people; None where neither is there."""
-    found, tied = [], []
+    figures, tied = [], []
     for name, own in people.items():
         others = [given for other, given in people.items() if other != name]
         rest = settled if settled is not None else np.mean(others, axis=0) if others else np.zeros(len(own))  # [U]
         if (np.abs(rest) > threshold).any():
-            found.append(ranking_figures(rest, own, ties, own_set=True, threshold=threshold, places=places))
+            figures.append(ranking_figures(rest, own, ties, own_set=True, threshold=threshold, places=places))
             tied.append(tied_share(own))
-    if not found:
+    if not figures:
         return None
-    each = np.array(found)  # [person, figure]
+    each = np.array(figures)  # [person, figure]
     known = np.isfinite(each)
     sums = np.where(known, each, 0).sum(0)
     means = np.divide(sums, known.sum(0), out=np.full(len(FIGURES), np.nan), where=known.any(0))
     return means, float(np.mean(tied))
 
 
-def _table(found: Sequence[_Response], granularity: str, threshold: float, left_out: LeftOut) -> AgreementTable:
+def _table(responses: Sequence[_Response], granularity: str, threshold: float, left_out: LeftOut) -> AgreementTable:
     kinds = {"method": 0, "baseline": 1, PEOPLE: 2}
-    keys = sorted(dict.fromkeys(key for own in found for key in own.figures), key=lambda key: kinds[key[0]])
+    keys = sorted(dict.fromkeys(key for own in responses for key in own.figures), key=lambda key: kinds[key[0]])
     nothing = np.full(len(FIGURES), np.nan), np.nan
     return AgreementTable(
-        ids=tuple(own.item.id for own in found),
-        subsets=tuple(own.item.subset for own in found),
+        ids=tuple(own.item.id for own in responses),
+        subsets=tuple(own.item.subset for own in responses),
         labels=tuple(label for _, label in keys),
         kinds=tuple(kind for kind, _ in keys),
-        values=np.array([[own.figures.get(key, nothing)[0] for key in keys] for own in found]),
-        tied=np.array([[own.figures.get(key, nothing)[1] for key in keys] for own in found]),
-        units=np.array([own.units for own in found]),
-        marked=np.array([own.marked for own in found]),
+        values=np.array([[own.figures.get(key, nothing)[0] for key in keys] for own in responses]),
+        tied=np.array([[own.figures.get(key, nothing)[1] for key in keys] for own in responses]),
+        units=np.array([own.units for own in responses]),
+        marked=np.array([own.marked for own in responses]),
         granularity=granularity,
         threshold=threshold,
         left_out=left_out,

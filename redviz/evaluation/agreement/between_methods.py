@@ -202,18 +202,18 @@ def _partings(
     if size < FEWEST_UNITS:
         return {}
     ranks = {label: (rankdata(values) - 1) / (size - 1) for label, values in credits.items() if np.ptp(values) > 0}
-    found: dict[tuple[str, str], list[Parting]] = {}
+    partings: dict[tuple[str, str], list[Parting]] = {}
     for (one, a), (two, b) in combinations(ranks.items(), 2):
         apart = np.abs(a - b)  # [U]
         furthest = [int(u) for u in np.argsort(-apart, kind="stable") if shown[u]][:most]
-        found[one, two] = [
+        partings[one, two] = [
             Parting(
                 *(one, two, id, groups[u].text, groups[u].start, groups[u].end),
                 *(float(own[u]) for own in (credits[one], credits[two], a, b, apart)),
             )
             for u in furthest
         ]
-    return found
+    return partings
 
 
 def _distance(parting: Parting) -> float:

@@ -37,14 +37,14 @@ def text_spans(response: str, granularity: str = "word") -> tuple[Span, ...]:
     ((0, 1), (1, 2), (3, 7))
     """
     offsets = [match.span() for match in (CHARACTER if granularity == "token" else PIECE).finditer(response)]
-    found = []
+    spans = []
     for unit in units(response, offsets, granularity):
         shown = _shown(unit.text).nonzero()[0]
         if len(shown):
             start, end = unit.start + int(shown[0]), unit.start + int(shown[-1]) + 1
             apart = granularity == "word" and UNSPACED.search(response, start, end)
-            found += [m.span() for m in GRAPHEME.finditer(response, start, end)] if apart else [(start, end)]
-    return tuple(found)
+            spans += [m.span() for m in GRAPHEME.finditer(response, start, end)] if apart else [(start, end)]
+    return tuple(spans)
 
 
 def unit_grades(response: str, grades: ArrayLike, spans: Sequence[Span]) -> Array:
@@ -110,13 +110,13 @@ def runs(places: Iterable[Any]) -> list[Span]:
     >>> runs([1, 2, 3, 6])
     [(1, 4), (6, 7)]
     """
-    found: list[Span] = []
+    spans: list[Span] = []
     for place in sorted({int(place) for place in places}):
-        if found and found[-1][1] == place:
-            found[-1] = found[-1][0], place + 1
+        if spans and spans[-1][1] == place:
+            spans[-1] = spans[-1][0], place + 1
         else:
-            found.append((place, place + 1))
-    return found
+            spans.append((place, place + 1))
+    return spans
 
 
 def _strongest_first(value: float) -> tuple[float, float]:

@@ -47,13 +47,13 @@ def mean_overlap(draws: Resampling, overlaps: Sequence[Overlaps], name: str | No
 
 def pairs_of_people(names: Sequence[str], overlaps: Sequence[Overlaps], draws: Resampling) -> tuple[PairOfPeople, ...]:
     """Every pair of people who judged a response both."""
-    found = []
+    pairs = []
     for one, two in combinations(names, 2):
         own = [[f1 for pair in ((one, two), (two, one)) if (f1 := given.get(pair)) is not None] for given in overlaps]
         if any(own):
             unmarked = sum(bool(np.isnan(f1)) for f1s in own for f1 in f1s)
-            found.append(PairOfPeople(one, two, _mean(draws, own), unmarked))
-    return tuple(found)
+            pairs.append(PairOfPeople(one, two, _mean(draws, own), unmarked))
+    return tuple(pairs)
 
 
 def _mean(draws: Resampling, overlaps: Sequence[Sequence[float]]) -> Estimate:

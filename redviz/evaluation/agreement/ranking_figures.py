@@ -62,13 +62,13 @@ def ranking_figures(
     """
     grades, given = np.asarray(truth, np.float64), np.asarray(scores, np.float64)  # [U]
     where = np.arange(len(grades)) if places is None else np.asarray(places)  # [U]
-    found = []
+    figures = []
     for sign in (1, -1):
         marked = sign * grades > threshold  # [U]
         if marked.any():
             sought = sign * given if signed else given
             top = np.flatnonzero(sought > 0) if own_set else top_places(sought, int(marked.sum()), tie_break)
-            found.append(
+            figures.append(
                 (
                     *precision_recall_areas(marked, sought),
                     auroc(marked, sought),
@@ -76,7 +76,7 @@ def ranking_figures(
                     iou_f1(runs(where[marked]), runs(where[top])),
                 )
             )
-    means = np.mean(found, axis=0) if found else np.full(len(FIGURES) - 1, np.nan)
+    means = np.mean(figures, axis=0) if figures else np.full(len(FIGURES) - 1, np.nan)
     return np.append(means, spearman(grades if signed or (grades > 0).any() else -grades, given))
 
 

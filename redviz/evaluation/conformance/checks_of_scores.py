@@ -177,14 +177,14 @@ class Landmark:
 def landmarks(model: RewardModel) -> list[Landmark]:
     """The sliding window and the original contexts that the config names."""
     config = model.module.config.get_text_config()
-    found = []
+    marks = []
     window = getattr(config, "sliding_window", None)
     kinds = getattr(config, "layer_types", None) or ["sliding_attention"]
     if window and any("sliding" in kind for kind in kinds):
-        found.append(Landmark(f"the sliding window of {window}", window, window + window // 2 + 16))
+        marks.append(Landmark(f"the sliding window of {window}", window, window + window // 2 + 16))
     for original in sorted(_original_contexts(getattr(config, "rope_parameters", None))):
-        found.append(Landmark(f"the original context of {original}", original, original + original // 8 + 16))
-    return found
+        marks.append(Landmark(f"the original context of {original}", original, original + original // 8 + 16))
+    return marks
 
 
 def _original_contexts(rope: Any) -> set[int]:
@@ -249,7 +249,7 @@ def _summing(given: Subject) -> dict[str, Recipe | None]:
     """The methods whose sum is checked; integrated gradients with as many steps as this machine can afford, or None."""
     hides = given.model.both_ways or given.model.pooled  # DeBERTa shows no attention, and of a mean no row is read
     shows = given.observations[0].response_row is not None or not hides
-    found: dict[str, Recipe | None] = dict(recipes(["sparse", "uniform", "red", *(["abc"] if shows else [])]))
+    summing: dict[str, Recipe | None] = dict(recipes(["sparse", "uniform", "red", *(["abc"] if shows else [])]))
     tail = len(given.encodings[0].ids) - (0 if given.model.both_ways else given.encodings[0].start)
     one = 6.0 * _parameters(given.model) * tail  # a forward and a backward pass
     affordable = int(OPERATIONS[given.model.device.type] / one)
@@ -258,8 +258,8 @@ def _summing(given: Subject) -> dict[str, Recipe | None]:
     elif affordable >= 16:
         steps = min(affordable, STEP_CAP)
     else:
-        return {**found, "ig": None}
-    return {**found, **recipes({"ig": {"steps": steps}})}
+        return {**summing, "ig": None}
+    return {**summing, **recipes({"ig": {"steps": steps}})}
 
 
 def _reads_natively(given: Subject) -> bool:

@@ -159,13 +159,13 @@ def check_model(model: RewardModel | FunctionModel, progress: Progress | None = 
         return _of_steps(model, progress)
     if isinstance(model, ImplicitReward):
         about = checks_of_implicit.subject(model)
-        found = _findings(checks_of_implicit.CHECKS, about, progress)
-        return _card(model, checks_of_implicit.CHECKS, found, -1, about.encodings[0].pieces[-1])
+        own_findings = _findings(checks_of_implicit.CHECKS, about, progress)
+        return _card(model, checks_of_implicit.CHECKS, own_findings, -1, about.encodings[0].pieces[-1])
     if isinstance(model, TokenRewards):
         tokens = checks_of_tokens.subject(model)
-        found = _findings(checks_of_tokens.CHECKS, tokens, progress)
+        own_findings = _findings(checks_of_tokens.CHECKS, tokens, progress)
         last = tokens.encodings[0]
-        return _card(model, checks_of_tokens.CHECKS, found, last.read - len(last.ids), last.pieces[last.read])
+        return _card(model, checks_of_tokens.CHECKS, own_findings, last.read - len(last.ids), last.pieces[last.read])
     if isinstance(model, FunctionModel):
         raise RedvizError(
             f"{model.name} is a function of text and has no weights, template or attention to check; its tests are its own."
@@ -186,16 +186,16 @@ def _of_steps(model: ProcessModel, progress: Progress | None) -> ConformanceCard
 
 
 def _findings(checks: Checks, given: Any, progress: Progress | None) -> dict[str, Finding]:
-    found: dict[str, Finding] = {}
+    findings: dict[str, Finding] = {}
     for done, (name, (_, check)) in enumerate(checks.items()):
         if progress is not None:
             progress(done, len(checks))
         finding = _guarded(check, given)
         mixed = given.model.source.dtype == "8bit" and name in NOT_IN_8_BITS and finding.verdict != "green"
-        found[name] = replace(finding, remedy=EIGHT_BITS) if mixed else finding
+        findings[name] = replace(finding, remedy=EIGHT_BITS) if mixed else finding
     if progress is not None:
         progress(len(checks), len(checks))
-    return found
+    return findings
 
 
 def _card(

@@ -139,13 +139,13 @@ def edit_effects(
         try:
             if analysis.error:
                 raise RedvizError(analysis.error)
-            found = what_if(model, analysis, chosen)
+            edited = what_if(model, analysis, chosen)
         except Cancelled:
             raise
         except RedvizError as error:
             problems.append(f"{name}: {error}")
             continue
-        changes += _of_response(name, found)
+        changes += _of_response(name, edited)
         kinds += range(len(chosen))
     if progress is not None and done:
         progress(done, total)

@@ -155,7 +155,7 @@ def what_if(
     encodings = _encoded(model, analysis, texts, failed)
     observed = _observed(model, analysis.observation, encodings, failed, progress)
     wanted = repeatable(analysis.credits)
-    found = []
+    edited = []
     for i, edit in enumerate(chosen):
         example = replace(analysis.example, response=texts[i], id="")
         if i in failed:
@@ -166,8 +166,8 @@ def what_if(
             )
         else:
             after = with_credits(model, observed[i][0], wanted, what_works=True)
-        found.append(_compared(edit, analysis, after, observed[i][1] if i in observed else 0))
-    return found
+        edited.append(_compared(edit, analysis, after, observed[i][1] if i in observed else 0))
+    return edited
 
 
 def as_edits(given: Edits) -> list[Edit]:
@@ -178,19 +178,19 @@ def as_edits(given: Edits) -> list[Edit]:
     listed = [given] if isinstance(given, (str, Edit)) else list(given)
     if not listed:
         raise RedvizError(f"There is no edit to try; name some of {', '.join(READY_EDITS)}, or give a new text.")
-    found = []
+    edits = []
     for one in listed:
         if isinstance(one, str) and (one in READY_EDITS or NAME.fullmatch(one)):
             if one not in READY_EDITS:
                 raise RedvizError(
                     f"There is no edit {one[:60]!r}; use one of {', '.join(READY_EDITS)}, or text_edits.rewrite for a text."
                 )
-            found.append(READY_EDITS[one])
+            edits.append(READY_EDITS[one])
         elif isinstance(one, (str, Edit)):
-            found.append(rewrite(one) if isinstance(one, str) else one)
+            edits.append(rewrite(one) if isinstance(one, str) else one)
         else:
             raise RedvizError(f"An edit is {type(one).__name__}; give a name, a new text or an Edit.")
-    return found
+    return edits
 
 
 def repeatable(credits: Mapping[str, Credit]) -> dict[str, Recipe]:
@@ -207,17 +207,17 @@ def _encoded(
     model: RewardModel | FunctionModel, analysis: Analysis, texts: Mapping[int, str], failed: dict[int, str]
 ) -> dict[int, Encoding]:
     """The edited conversations that differ from the original and can be read; why not, in ``failed``."""
-    found = {}
+    encodings = {}
     for i, text in texts.items():
         if i in failed or text == analysis.response:
             continue
         try:
             if not text.strip():
                 raise RedvizError(NOTHING_LEFT)
-            found[i] = model.encode(Example(analysis.prompt, text))
+            encodings[i] = model.encode(Example(analysis.prompt, text))
         except RedvizError as error:
             failed[i] = str(error)
-    return found
+    return encodings
 
 
 def _observed(

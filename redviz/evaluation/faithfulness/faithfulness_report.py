@@ -174,7 +174,7 @@ def faithfulness_over(
 
     operator = operator_for(model, operator)
     check_asked(granularity, fractions, random_orders)
-    found: list[tuple[str, Faithfulness]] = []
+    measured: list[tuple[str, Faithfulness]] = []
     problems: list[str] = []
     seen: set[str] = set()
     done = 0
@@ -207,13 +207,15 @@ def faithfulness_over(
         except RedvizError as error:
             problems.append(f"{name}: {error}")
             continue
-        found.append((name, one))
+        measured.append((name, one))
     if progress is not None and done:
         progress(done, total)
     shares = np.unique([0.0, 1.0, *fractions, *(1.0 - np.asarray(fractions, np.float64))])  # [G]
-    rows = _rows([one for _, one in found], shares, seed)
+    rows = _rows([one for _, one in measured], shares, seed)
     asked = (operator, granularity, tuple(fractions), seed, random_orders)
-    return FaithfulnessReport(*asked, shares, len(found), done - len(found), rows, tuple(problems), tuple(found))
+    return FaithfulnessReport(
+        *asked, shares, len(measured), done - len(measured), rows, tuple(problems), tuple(measured)
+    )
 
 
 def _rows(each: Sequence[Faithfulness], shares: Array, seed: int) -> tuple[MethodFaithfulness, ...]:

@@ -83,10 +83,12 @@ def max_sensitivity(
         raise RedvizError("This analysis failed, so there is nothing to check.")
     if not radius > 0 or samples < 1:
         raise RedvizError(f"radius is {radius} and samples is {samples}; give a positive number and at least one draw.")
-    found = {label: _undefined(str(credit.meta.get("method", label))) for label, credit in analysis.credits.items()}
-    asked = [label for label, one in found.items() if not one.note]
+    sensitivities = {
+        label: _undefined(str(credit.meta.get("method", label))) for label, credit in analysis.credits.items()
+    }
+    asked = [label for label, one in sensitivities.items() if not one.note]
     if not asked or isinstance(model, FunctionModel):
-        return found
+        return sensitivities
     each = samples + 1
     for done, label in enumerate(asked):
         meta = analysis.credits[label].meta
@@ -97,12 +99,12 @@ def max_sensitivity(
         except Cancelled:
             raise
         except RedvizError as error:
-            found[label] = Sensitivity(float("nan"), str(error))
+            sensitivities[label] = Sensitivity(float("nan"), str(error))
         else:
-            found[label] = Sensitivity(value)
+            sensitivities[label] = Sensitivity(value)
     if progress is not None:
         progress(len(asked) * each, len(asked) * each)
-    return found
+    return sensitivities
 
 
 def _undefined(method: str) -> Sensitivity:

@@ -74,15 +74,15 @@ def paired_differences(
         means = np.where(known, apart, 0).sum(0) / counts  # [pair]
         drawn, p = _draws_and_p(apart, known, seed)
     adjusted = holm(p)
-    found = []
+    differences = []
     for n, (a, b) in enumerate(pairs):
         own = drawn[np.isfinite(drawn[:, n]), n]
         low, high = np.quantile(own, (0.025, 0.975)) if len(own) else (np.nan, np.nan)
         one, two, sign = (labels[a], labels[b], 1) if not means[n] < 0 else (labels[b], labels[a], -1)
         low, high = (low, high) if sign > 0 else (-high, -low)
         estimate = Estimate(float(sign * means[n]), float(low), float(high), int(counts[n]))
-        found.append(Difference(one, two, estimate, float(p[n]), float(adjusted[n])))
-    return tuple(sorted(found, key=_largest_first))
+        differences.append(Difference(one, two, estimate, float(p[n]), float(adjusted[n])))
+    return tuple(sorted(differences, key=_largest_first))
 
 
 def holm(p: ArrayLike) -> Array:
@@ -102,17 +102,17 @@ def holm(p: ArrayLike) -> Array:
     return adjusted
 
 
-def differences_in_words(found: Sequence[Difference], figure: str) -> str:
+def differences_in_words(differences: Sequence[Difference], figure: str) -> str:
     """Which differences are larger than chance and which are not, for a person."""
-    if not found:
+    if not differences:
         return "There are not two methods to compare."
     sure = [
         f"{d.one} over {d.two} by {d.estimate.value:.3f} ({d.estimate.low:.3f} to {d.estimate.high:.3f})"
-        for d in found
+        for d in differences
         if d.significant
     ]
-    others = [f"{d.one} and {d.two}" for d in found if not d.significant]
-    many = "1 pair" if len(found) == 1 else f"{len(found)} pairs"
+    others = [f"{d.one} and {d.two}" for d in differences if not d.significant]
+    many = "1 pair" if len(differences) == 1 else f"{len(differences)} pairs"
     said = [
         f"Larger than chance in {figure} (paired bootstrap over responses, Holm's correction for {many}, 5 %): "
         f"{'; '.join(sure) or 'none'}."

@@ -14,8 +14,8 @@ from redviz.models.loading.weights import Weights
 def linear(weights: Weights, prefix: str) -> nn.Linear:
     """``prefix.weight`` ``[K, D]`` and, where it is there, ``prefix.bias`` ``[K]``."""
     names = [f"{prefix}.weight", *([f"{prefix}.bias"] if f"{prefix}.bias" in weights else [])]
-    found = weights.read(names)
-    matrix = found[names[0]].float()
+    tensors = weights.read(names)
+    matrix = tensors[names[0]].float()
     if matrix.dim() != 2:
         raise RedvizError(
             f"{weights.name} holds {names[0]} of shape {tuple(matrix.shape)}, which is no linear head; save the model again."
@@ -24,7 +24,7 @@ def linear(weights: Weights, prefix: str) -> nn.Linear:
     with torch.no_grad():
         head.weight.copy_(matrix)
         if len(names) > 1:
-            head.bias.copy_(found[names[1]].float())
+            head.bias.copy_(tensors[names[1]].float())
     return head.requires_grad_(False)
 
 

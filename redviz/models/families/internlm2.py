@@ -25,16 +25,16 @@ NAMES = {
 
 def _trunk(config: Config, weights: Weights) -> dict[str, Tensor]:
     """Their tensors under Llama's names, and ``wqkv`` ``[H_kv * (g + 2) * d, D]`` taken apart: g queries, a key, a value per group."""
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for name, tensor in weights.read(weights.starting("model.")).items():
         own = name.removeprefix("model.")
         if "attention.wqkv" in own:
-            found |= _apart(config, own, tensor)
+            tensors |= _apart(config, own, tensor)
             continue
         for theirs, ours in NAMES.items():
             own = re.sub(rf"(^|\.){re.escape(theirs)}\.", rf"\g<1>{ours}.", own)
-        found[own] = tensor
-    return found
+        tensors[own] = tensor
+    return tensors
 
 
 def _apart(config: Config, name: str, tensor: Tensor) -> dict[str, Tensor]:

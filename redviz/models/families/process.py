@@ -140,8 +140,8 @@ def asked_for(config: Config, weights: Weights, head: str | int | None) -> Proce
         Where a process reward model gets another kind of head.
     """
     text = "" if head is None else str(head)
-    found = GRAMMAR.fullmatch(text)
-    part = found.groupdict() if found else {}
+    matched = GRAMMAR.fullmatch(text)
+    part = matched.groupdict() if matched else {}
     aggregate, tag = part.get("aggregate") or "min", (part.get("tag") or "").replace("\\n", "\n")
     if part.get("good"):
         tokens = (part["good"], part["bad"])
@@ -157,7 +157,7 @@ def asked_for(config: Config, weights: Weights, head: str | int | None) -> Proce
     )
     if not family:
         return None
-    if not found or part.get("kind") == "turns":
+    if not matched or part.get("kind") == "turns":
         native = "; tokens:1-0 reads every token instead" if family == "token_classification" else ""
         raise RedvizError(
             f"{weights.name} is a process reward model and has no head {text!r}; --head says how step scores make one score: "

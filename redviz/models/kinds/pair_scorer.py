@@ -86,17 +86,17 @@ class PairScorer:
         table[tuple(np.array(shown).T)], notices = self.ordered_margins(prompt, pairs, progress, responses)
         return PairScores(prompt, tuple(responses), self.source, table, notices)
 
-    def words(self, found: PairScores, first: int, second: int, progress: Progress | None = None) -> PairWords:
+    def words(self, scores: PairScores, first: int, second: int, progress: Progress | None = None) -> PairWords:
         """What every word of two responses adds to the margin of one over the other: two margins for each word."""
-        kept = (found.responses[first], found.responses[second])
+        kept = (scores.responses[first], scores.responses[second])
         spans = [(side, *span) for side in (0, 1) for span in split_text(kept[side], "word")]
         pairs = []
         for side, start, end in spans:
             cut = kept[side][:start] + kept[side][end:]
             one, two = (cut, kept[1]) if side == 0 else (kept[0], cut)
             pairs += [(one, two), (two, one)]
-        margins = self.ordered_margins(found.prompt, pairs, progress)[0].reshape(-1, 2)  # [words, order]
-        whole = found.margin(first, second)
+        margins = self.ordered_margins(scores.prompt, pairs, progress)[0].reshape(-1, 2)  # [words, order]
+        whole = scores.margin(first, second)
         rows = [
             PairWord((first, second)[side], kept[side][start:end], start, end, whole - float(there - back) / 2)
             for (side, start, end), (there, back) in zip(spans, margins, strict=True)

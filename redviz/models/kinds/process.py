@@ -150,13 +150,13 @@ class ProcessModel(FunctionModel):
     def running(self, scores: Array) -> Array:
         """The aggregate of the first t step scores, ``[T] -> [T]`` float32."""
         exact = scores.astype(np.float64)
-        found: Array = {
+        aggregate: Array = {
             "min": np.minimum.accumulate(exact),
             "product": np.cumprod(exact),
             "mean": np.cumsum(exact) / np.arange(1, len(exact) + 1),
             "last": exact,
         }[self.aggregate].astype(np.float32)
-        return found
+        return aggregate
 
     def score_texts(self, prompt: Prompt, responses: Sequence[str]) -> Array:
         """The aggregate of each response's step scores, ``[B]`` float32; equal texts are run once, each cut to what fits.

@@ -65,13 +65,13 @@ class TokenRewards(FunctionModel):
 
     def encode(self, example: Example) -> Encoding:
         """Ids, span and offsets of one example; nothing behind the response belongs to the score."""
-        found = encode(self.tokenizer, example, max_length=self.max_length, read="last", pairs=self.pairs)
-        notices = (*found.notices, self._meaning())
-        if self.trained_length and len(found.ids) > self.trained_length:
+        encoding = encode(self.tokenizer, example, max_length=self.max_length, read="last", pairs=self.pairs)
+        notices = (*encoding.notices, self._meaning())
+        if self.trained_length and len(encoding.ids) > self.trained_length:
             notices += (
-                f"This text has {len(found.ids)} tokens; the model was trained on lengths up to {self.trained_length}.",
+                f"This text has {len(encoding.ids)} tokens; the model was trained on lengths up to {self.trained_length}.",
             )
-        return replace(found, read=found.stop - 1, notices=notices)
+        return replace(encoding, read=encoding.stop - 1, notices=notices)
 
     def _meaning(self) -> str:
         named = [(float(part), name) for part, name in zip(self.mix, self.source.heads, strict=True) if part]

@@ -94,22 +94,22 @@ def find(name: str, revision: str | None, head: str | int | None, trust_remote_c
                 f"{name} is a LoRA adapter, and a logit is read from a whole language model; merge it (peft: merge_and_unload, then "
                 "save_pretrained with the tokenizer) and give the merged folder."
             )
-        found = Found(name, given, folder, config, weights, "logit", head)
+        checkpoint = Found(name, given, folder, config, weights, "logit", head)
     elif lora:
-        found = Found(name, given, folder, config, weights, "", head, lora)
+        checkpoint = Found(name, given, folder, config, weights, "", head, lora)
     elif tokens.asked_for(config, head):
-        found = Found(name, given, folder, config, weights, tokens.NAME, tokens.label_of(config, head, name))
+        checkpoint = Found(name, given, folder, config, weights, tokens.NAME, tokens.label_of(config, head, name))
     elif steps := process.asked_for(config, weights, head):
-        found = Found(name, given, folder, config, weights, steps.family, None, steps=steps)
+        checkpoint = Found(name, given, folder, config, weights, steps.family, None, steps=steps)
     else:
-        found = Found(name, given, folder, config, weights, family_of(config, weights), head)
-    if found.adapter is None:
+        checkpoint = Found(name, given, folder, config, weights, family_of(config, weights), head)
+    if checkpoint.adapter is None:
         refuse_unknown(config, name, trust_remote_code)
-    return found
+    return checkpoint
 
 
 def module_of(
-    found: Found, tokenizer: Any, dtype: torch.dtype | str, options: dict[str, Any], allow_pickle: bool = False
+    checkpoint: Found, tokenizer: Any, dtype: torch.dtype | str, options: dict[str, Any], allow_pickle: bool = False
 ) -> Any:
     """The module, where ``from_pretrained`` puts it with these options.
 
@@ -118,32 +118,44 @@ def module_of(
     RedvizError
         Where weights are missing or do not fit.
     """
-    name, folder = found.name, found.folder
-    if found.family == "logit":
-        return logit.build(folder, name, tokenizer, found.head, dtype, options)
-    if found.steps:
-        return process.build(folder, found.config, found.weights, found.steps, tokenizer, dtype, options, allow_pickle)
-    if found.family == tokens.NAME:
+    name, folder = checkpoint.name, checkpoint.folder
+    if checkpoint.family == "logit":
+        return logit.build(folder, name, tokenizer, checkpoint.head, dtype, options)
+    if checkpoint.steps:
+        return process.build(
+            folder, checkpoint.config, checkpoint.weights, checkpoint.steps, tokenizer, dtype, options, allow_pickle
+        )
+    if checkpoint.family == tokens.NAME:
         return tokens.build(folder, name, dtype, options, allow_pickle)
-    if found.adapter:
-        return build(folder, found.config, found.weights, found.adapter, dtype, options, gated=found.head is None)
-    if found.lora:
-        return merged(found.lora, dtype, options)
+    if checkpoint.adapter:
+        return build(
+            folder,
+            checkpoint.config,
+            checkpoint.weights,
+            checkpoint.adapter,
+            dtype,
+            options,
+            gated=checkpoint.head is None,
+        )
+    if checkpoint.lora:
+        return merged(checkpoint.lora, dtype, options)
     module, report = pretrained(REWARD, folder, name, dtype, options, allow_pickle)
     refuse_new_weights(report, name)
     return module
 
 
-def mix_of(found: Found, labels: tuple[str, ...]) -> torch.Tensor:
+def mix_of(checkpoint: Found, labels: tuple[str, ...]) -> torch.Tensor:
     """How the outputs of its head make one reward: ``[K]`` float32."""
-    adapter = found.adapter
-    if found.family == "logit" or found.steps:
+    adapter = checkpoint.adapter
+    if checkpoint.family == "logit" or checkpoint.steps:
         return torch.tensor([1.0, -1.0])[: len(labels)]
-    if adapter and adapter.gate and found.head is None:
+    if adapter and adapter.gate and checkpoint.head is None:
         mix = torch.ones(len(labels))  # of what the gate makes of each, prompt by prompt
     else:
-        mix = head_mix(0 if adapter and adapter.mixed and found.head is None else found.head, labels, found.name)
-    return -mix if adapter and adapter.lower_is_better(found.config) else mix
+        mix = head_mix(
+            0 if adapter and adapter.mixed and checkpoint.head is None else checkpoint.head, labels, checkpoint.name
+        )
+    return -mix if adapter and adapter.lower_is_better(checkpoint.config) else mix
 
 
 def head_mix(head: str | int | None, labels: tuple[str, ...], name: str) -> torch.Tensor:

@@ -102,7 +102,7 @@ def load_reward_model(
         raise RedvizError(
             f'read is {read!r}; use "model" (where the model\'s own forward reads) or "last" (the last token).'
         )
-    found = find(name, revision, head, trust_remote_code, allow_pickle)
+    checkpoint = find(name, revision, head, trust_remote_code, allow_pickle)
     target, wanted = pick_device(device), torch_dtype or dtype
     if wanted in QUANTISED:
         quantization, wanted = quantization or str(wanted), "auto"
@@ -110,16 +110,16 @@ def load_reward_model(
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     if quantization:
         options |= quantised(quantization, target)
-        if found.is_put_together:
+        if checkpoint.is_put_together:
             raise RedvizError(
                 f"{name} is put together while it is loaded, which needs whole numbers; leave {quantization} out."
             )
     if device_map is not None:
         options["device_map"] = device_map
-    own = any(found.given.glob("tokenizer*"))
-    tokenizer = load_tokenizer(found.given if own else found.folder, name, trust_remote_code)
+    own = any(checkpoint.given.glob("tokenizer*"))
+    tokenizer = load_tokenizer(checkpoint.given if own else checkpoint.folder, name, trust_remote_code)
     with enough_memory(name, target):
-        module = module_of(found, tokenizer, kind, options, allow_pickle)
+        module = module_of(checkpoint, tokenizer, kind, options, allow_pickle)
         if quantization is None:
             module = float32_if_small(module, wanted)
         if device_map is None and quantization is None:
@@ -127,11 +127,11 @@ def load_reward_model(
         elif isinstance(module, RewardModule):
             module.join_trunk()
     make_ready(module)
-    return _opened(found, module, tokenizer, head, max_length, revision, quantization, read)
+    return _opened(checkpoint, module, tokenizer, head, max_length, revision, quantization, read)
 
 
 def _opened(
-    found: Found,
+    checkpoint: Found,
     module: Any,
     tokenizer: Any,
     head: str | int | None,
@@ -141,34 +141,34 @@ def _opened(
     read: str,
 ) -> RewardModel | ProcessModel | TokenRewards:
     """The model around a module: how it is read, and what identifies it."""
-    name, adapter = found.name, found.adapter
-    if found.family == "logit":
+    name, adapter = checkpoint.name, checkpoint.adapter
+    if checkpoint.family == "logit":
         tokenizer.chat_template = logit.ASK + tokenizer.chat_template
     elif adapter and adapter.template and not tokenizer.chat_template:
         tokenizer.chat_template = adapter.template
-    read = "last" if adapter or found.family == "logit" else read
+    read = "last" if adapter or checkpoint.family == "logit" else read
     labels = tuple(str(module.config.id2label[i]) for i in range(module.config.num_labels))
     context = context_length(module.config, tokenizer, max_length, name)
-    trained = found.config.get("redviz_trained_length")
-    hashes = [fingerprint(folder) for folder in dict.fromkeys((found.given, found.folder))]
+    trained = checkpoint.config.get("redviz_trained_length")
+    hashes = [fingerprint(folder) for folder in dict.fromkeys((checkpoint.given, checkpoint.folder))]
     source = source_of(
         name,
         module,
         tokenizer,
         revision=revision,
         fingerprint=hashes[0] if len(hashes) == 1 else "".join(each[:16] for each in hashes),
-        heads=("score",) if found.steps else labels,
+        heads=("score",) if checkpoint.steps else labels,
         bits=quantization or "",
         head="" if head is None else str(head),
         read=read,
-        family=found.family,
+        family=checkpoint.family,
     )
     log.info("loaded %s (%s, %s)", name, source.dtype, source.device)
-    if found.steps:
-        return process.opened(found.steps, module, tokenizer, context, source, trained)
-    of_tokens = found.family == tokens.NAME
+    if checkpoint.steps:
+        return process.opened(checkpoint.steps, module, tokenizer, context, source, trained)
+    of_tokens = checkpoint.family == tokens.NAME
     score_head, first = (tokens.head_of(module), False) if of_tokens else split(module, name)
-    mix = mix_of(found, labels).to(next(score_head.parameters()).device)
+    mix = mix_of(checkpoint, labels).to(next(score_head.parameters()).device)
     if of_tokens:
         return tried_tokens(
             TokenRewards(
@@ -188,7 +188,7 @@ def _opened(
             trained_length=trained,
             read=read,
             first=first,
-            appended=adapter.appended(found.config) if adapter else None,
+            appended=adapter.appended(checkpoint.config) if adapter else None,
             gate=getattr(module, "gate", None),
             header=getattr(module, "header", ()),
             pooled=getattr(module, "pooled", False),

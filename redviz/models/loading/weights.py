@@ -50,16 +50,16 @@ class Weights:
             raise RedvizError(
                 f"{self.name} lacks the weights {', '.join(absent[:4])}; download or save the model again."
             )
-        found = {}
+        tensors = {}
         for path in dict.fromkeys(self.files[name] for name in asked):
             try:
                 with safe_open(path, framework="pt") as file:
-                    found.update({name: file.get_tensor(name) for name in asked if self.files[name] == path})
+                    tensors.update({name: file.get_tensor(name) for name in asked if self.files[name] == path})
             except Exception as error:  # safetensors raises its own tree
                 raise RedvizError(
                     f"{self.name}/{path.name} cannot be read ({error}); download or save the model again."
                 ) from error
-        return found
+        return tensors
 
 
 def weights_of(folder: Path, name: str) -> Weights:

@@ -151,13 +151,13 @@ def from_text(model: RewardModel | FunctionModel, tokenizer: Any, prompt: Prompt
 
 def _of_nothing(model: RewardModel | FunctionModel, example: Example) -> Encoding:
     """A response without text, as of a policy that ends at once: the template's closing tokens are all there is of it."""
-    found = model.encode(replace(example, response="."))  # a stand-in, taken out again
-    ids = np.delete(found.ids, slice(found.start, found.stop))
+    stand_in = model.encode(replace(example, response="."))  # a stand-in, taken out again
+    ids = np.delete(stand_in.ids, slice(stand_in.start, stand_in.stop))
     if isinstance(model, RewardModel) and model.both_ways:
-        types = None if found.types is None else np.delete(found.types, slice(found.start, found.stop))
-        spans, read = ((0, 0),) * (len(ids) - found.start), 0 if model.first else len(ids) - 1
+        types = None if stand_in.types is None else np.delete(stand_in.types, slice(stand_in.start, stand_in.stop))
+        spans, read = ((0, 0),) * (len(ids) - stand_in.start), 0 if model.first else len(ids) - 1
         alone = replace(example, response="")
-        return Encoding(ids, found.start, len(ids), read, spans, (), "", example=alone, types=types)
-    read = max(found.start - 1, found.read - (found.stop - found.start))
-    spans = ((0, 0),) * (read + 1 - found.start)
-    return Encoding(ids, found.start, read + 1, read, spans, (), "", example=replace(example, response=""))
+        return Encoding(ids, stand_in.start, len(ids), read, spans, (), "", example=alone, types=types)
+    read = max(stand_in.start - 1, stand_in.read - (stand_in.stop - stand_in.start))
+    spans = ((0, 0),) * (read + 1 - stand_in.start)
+    return Encoding(ids, stand_in.start, read + 1, read, spans, (), "", example=replace(example, response=""))

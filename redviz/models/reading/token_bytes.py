@@ -53,17 +53,17 @@ def token_bytes(tokenizer: Any, ids: Ids) -> list[bytes]:
     added = tokenizer.added_tokens_decoder
     core = getattr(tokenizer, "backend_tokenizer", None)  # a tokenizer written in Python has none
     byte_level = core is not None and "ByteLevel" in repr(core.decoder)
-    found = []
+    spelled = []
     for i, token in zip(ids, tokenizer.convert_ids_to_tokens([int(i) for i in ids]), strict=True):
         if int(i) in added or token is None:
-            found.append(added[int(i)].content.encode() if int(i) in added else b"")
+            spelled.append(added[int(i)].content.encode() if int(i) in added else b"")
         elif byte_level:
-            found.append(bytes(BYTE_OF[c] for c in token if c in BYTE_OF))
+            spelled.append(bytes(BYTE_OF[c] for c in token if c in BYTE_OF))
         elif match := LONE_BYTE.fullmatch(token):
-            found.append(bytes([int(match[1], 16)]))
+            spelled.append(bytes([int(match[1], 16)]))
         else:
-            found.append(token.replace("▁", " ").encode())
-    return found
+            spelled.append(token.replace("▁", " ").encode())
+    return spelled
 
 
 def encoded_ends(tokenizer: Any, encoding: Encoding) -> Array:

@@ -165,13 +165,13 @@ def dialogue(prompt: Prompt, response: str) -> float:
 
 def _slots(text: str) -> list[tuple[tuple[str, str], str]]:
     """Every ((kind, noun), value) that a turn names, in the order in which it names them; a time loses its half of the day."""
-    found = [(("weekday", ""), match[1].lower()) for match in WEEKDAY.finditer(text)]
-    found += [(("date", ""), f"{match[1] or match[4]} {match[2] or match[3]}") for match in DATE.finditer(text)]
+    slots = [(("weekday", ""), match[1].lower()) for match in WEEKDAY.finditer(text)]
+    slots += [(("date", ""), f"{match[1] or match[4]} {match[2] or match[3]}") for match in DATE.finditer(text)]
     for match in TIME.finditer(text):
         hours, minutes = int(match[1] or match[3] or 0), int(match[2] or match[4] or 0)
-        found.append((("time", ""), f"{hours % 12}:{minutes:02}"))
+        slots.append((("time", ""), f"{hours % 12}:{minutes:02}"))
     for match in AMOUNT.finditer(TIME.sub(" ", DATE.sub(" ", text))):
         noun, named = (match[2] or "").lower(), match[1].lower()
         value = NUMBER_WORDS.index(named) + 2 if named in NUMBER_WORDS else int(named)
-        found.append((("amount", "" if noun in JOINING else noun.removesuffix("s")), str(value)))
-    return found
+        slots.append((("amount", "" if noun in JOINING else noun.removesuffix("s")), str(value)))
+    return slots

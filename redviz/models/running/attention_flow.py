@@ -106,19 +106,19 @@ def carried_norms(model: Runs, encoding: Encoding, only: int, column: int) -> Te
 def _projection(module: Any, inputs: dict[Any, Tensor], heads: Tensor) -> Any:
     """The module that takes the heads' output (``[H * d_v]``) to the model's width, which is what it was seen to read."""
     kind = type(module).__name__
-    found = [part for name, part in module.named_children() if name in PROJECTIONS and part in inputs]
-    if len(found) != 1:
+    projections = [part for name, part in module.named_children() if name in PROJECTIONS and part in inputs]
+    if len(projections) != 1:
         raise RedvizError(
             f"{kind} has no output projection that redviz knows ({', '.join(PROJECTIONS)}), so attention_norm is not "
             "defined for it; use abc."
         )
-    read = inputs[found[0]].float()  # [H * d_v]
+    read = inputs[projections[0]].float()  # [H * d_v]
     if read.shape != heads.shape or (read - heads).norm() > AGREES * read.norm():
         raise RedvizError(
             f"{kind} changes the heads' output before its projection (a gate or a norm), so attention_norm is not defined "
             "for it; use abc."
         )
-    return found[0]
+    return projections[0]
 
 
 def _projected(projection: Any, parts: Tensor, dtype: torch.dtype) -> Tensor:

@@ -208,7 +208,7 @@ def observe_both_ways(
     marks = [list(range(0, e.stop - e.start, stride)) if prefixes else [] for e in encodings]
     cuts = [prefix_row(model, encoding, t) for encoding, own in zip(encodings, marks, strict=True) for t in own]
     known = np.split(_read(model, cuts, progress), np.cumsum([len(own) for own in marks])[:-1])  # [marks, 1+K] each
-    found = []
+    observations = []
     for i, encoding in enumerate(encodings):
         columns = np.full((len(encoding.ids), whole.shape[1]), np.nan, np.float32)  # [L, 1+K]
         size = encoding.stop - encoding.start
@@ -221,7 +221,7 @@ def observe_both_ways(
         noted = encoding
         if prefixes and stride > 1:
             noted = replace(encoding, notices=(*encoding.notices, stride_notice(stride)))
-        found.append(
+        observations.append(
             Observation(
                 noted,
                 columns[:, 0].copy(),
@@ -232,7 +232,7 @@ def observe_both_ways(
                 stride=stride if prefixes else 1,
             )
         )
-    return found
+    return observations
 
 
 def stride_notice(stride: int) -> str:

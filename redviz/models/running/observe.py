@@ -66,13 +66,13 @@ def observe(
         mixes = _mixes(model, hidden, encodings, starts)  # [B or 1, K]
         scores = (labels @ mixes[..., None])[..., 0].float().cpu().numpy()  # [B, L]
     layers = torch.stack(rows.layers, 1).cpu().numpy() if attention and rows.layers else None  # [B, layer, R, head, L]
-    found = []
+    observations = []
     for row, (encoding, at) in enumerate(zip(encodings, starts, strict=True)):
         own = slice(at, at + len(encoding.ids))
         ends, read = (None, None) if layers is None else (layers[row, :, i, :, own].copy() for i in (0, 1))
         each = labels[row, own].float().cpu().numpy() if labels.shape[-1] > 1 else None  # [L, K]
-        found.append(Observation(encoding, scores[row, own].copy(), ends, read, label_scores=each))
-    return found
+        observations.append(Observation(encoding, scores[row, own].copy(), ends, read, label_scores=each))
+    return observations
 
 
 def _mixes(model: RewardModel, hidden: Tensor, encodings: Sequence[Encoding], starts: Sequence[int]) -> Tensor:

@@ -49,13 +49,13 @@ def observe_responses(model: RewardModel, encodings: Sequence[Encoding]) -> list
     slack = max(0.01, 32 * torch.finfo(model.dtype).eps) * float(beginning.std())
     if not (np.abs(rest[:, 0] - beginning[-1]) <= slack).all():
         return observe(model, encodings)
-    found = []
+    observations = []
     for row, encoding in enumerate(encodings):
         own = len(encoding.ids)
         columns = np.concatenate([beginning, rest[row, 1 : own - shared + 1]])  # [L]
         pair = (None, None) if rows is None else (rows[row, :, 0, :, :own].copy(), rows[row, :, 1, :, :own].copy())
-        found.append(Observation(encoding, columns, *pair))
-    return found
+        observations.append(Observation(encoding, columns, *pair))
+    return observations
 
 
 def shared_columns(encodings: Sequence[Encoding]) -> int:

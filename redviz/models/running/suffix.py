@@ -69,7 +69,7 @@ def observe_edited(
     if model.both_ways:  # every column sees the change
         return _one_by_one(model, original, encodings, progress)
     model = model.for_prompt(original.encoding)
-    found: dict[int, Continued] = {}
+    continued: dict[int, Continued] = {}
     begins = [_begins(original.encoding, encoding) for encoding in encodings]  # where each edit's own pass starts
     # A row that starts at column 0 has nothing to reuse, and one column more is run again as a check.
     sharing = [i for i, begin in enumerate(begins) if begin > 0]
@@ -89,21 +89,21 @@ def observe_edited(
         ),
         progress,
     ):
-        found |= zip(batch, own, strict=True)
-    return [found[i] for i in range(len(encodings))]
+        continued |= zip(batch, own, strict=True)
+    return [continued[i] for i in range(len(encodings))]
 
 
 def _one_by_one(
     model: RewardModel, original: Observation, encodings: Sequence[Encoding], progress: Progress | None
 ) -> list[Continued]:
     """Every edit observed as the original was, with its prefixes and its stride; progress is told between micro-batches."""
-    found = []
+    continued = []
     for done, encoding in enumerate(encodings):
         beat = None if progress is None else (lambda *_, told=progress, at=done: told(at, len(encodings)))
-        found.append(Continued(observe(model, [encoding], stride=original.stride, progress=beat)[0], 0))
+        continued.append(Continued(observe(model, [encoding], stride=original.stride, progress=beat)[0], 0))
     if progress is not None:
         progress(len(encodings), len(encodings))
-    return found
+    return continued
 
 
 def _begins(original: Encoding, edited: Encoding) -> int:
@@ -159,11 +159,11 @@ def _pass(
     rest, rows = continued(model, cache.cropped(begin), given)  # [B, S], [B, layer, 2, head, n+S]
     if not _alike(model, rest[:, 0], original, slice(begin, begin + 1)):
         return [Continued(observation, 0) for observation in observe(model, given)]
-    found = []
+    observed = []
     for row, encoding in enumerate(given):
         own, kept = len(encoding.ids), kept_columns(original.encoding, encoding)
         columns = np.concatenate([original.column_scores[:begin], rest[row, : own - begin]])  # [L]
         columns[:kept] = original.column_scores[:kept]  # what did not change differs by nothing, not even by rounding
         pair = (None, None) if rows is None else (rows[row, :, 0, :, :own].copy(), rows[row, :, 1, :, :own].copy())
-        found.append(Continued(Observation(encoding, columns, *pair), kept))
-    return found
+        observed.append(Continued(Observation(encoding, columns, *pair), kept))
+    return observed

@@ -40,17 +40,17 @@ def draw(bench: Bench, values: Mapping[str, Any]) -> Drawn:
     name, pair = str(values["text"]), str(values["pair"])
     example = gallery_example(name)
     analysis = bench.analysis(example, ["red"])
-    found: dict[str, Credit] = bench.work("Contrastive prompts", repr((example, PAIRS)), _contrasts(bench, analysis))
+    credits: dict[str, Credit] = bench.work("Contrastive prompts", repr((example, PAIRS)), _contrasts(bench, analysis))
     theme, names = bench.theme, token_names(analysis)
-    credit = found[pair]
+    credit = credits[pair]
     figure = go.Figure(bars(credit.own, names, theme, hover="%{customdata}: %{y:+.4f}"))
-    edge = 1.15 * max(float(np.abs(c.own).max()) for c in found.values())
+    edge = 1.15 * max(float(np.abs(c.own).max()) for c in credits.values())
     figure.update_yaxes(title_text="token reward", range=[-edge, edge])
     token_axis(figure, names)
     dressed(figure, theme, 340)
     first, second = PAIRS[pair]
-    swapped = float(np.abs(found["quality"].values + found["swapped"].values).max())
-    alike = float(np.abs(found["same"].values).max())
+    swapped = float(np.abs(credits["quality"].values + credits["swapped"].values).max())
+    alike = float(np.abs(credits["same"].values).max())
     said = (
         f"First instruction: *{first}* Second: *{second}* Largest reward in size: **{np.abs(credit.own).max():.3f}** of the "
         f"0.5 that is possible. Swapping the two negates every reward (residual {small(swapped)}); equal instructions give "

@@ -101,45 +101,45 @@ def draw(bench: Bench, values: Mapping[str, Any]) -> Drawn:
     here: World = bench.work("Scoring all 27 responses", (PROMPT, WORDS), _scored)
     gamma = float(values["discount"])
     weighed = weights(here, prefix_of(here, str(values["prefix"])), gamma)
-    found = estimates(here, weighed)
+    estimated = estimates(here, weighed)
     ends = {
-        name: exact.ascend(here.tree, UNIFORM, w, here.scores, STEPS, STRIDE / found[name].norm)[0][-1]
+        name: exact.ascend(here.tree, UNIFORM, w, here.scores, STEPS, STRIDE / estimated[name].norm)[0][-1]
         for name, w in weighed.items()
     }
-    kept = [name for name, e in found.items() if e.angle < SAME]
+    kept = [name for name, e in estimated.items() if e.angle < SAME]
     best = int(here.scores.argmax())
     said = (
         f"At γ = {gamma:.2f} the exact gradient points the true way (angle below a millionth of a degree) for **{', '.join(kept)}**. "
         f"The best response is “{examples()[best].response}” ({fixed(here.scores[best], 2)}); a uniform policy scores "
-        f"{fixed(here.scores.mean(), 2)}. RED's noise is **{found['RED'].noise / found['sparse'].noise:.2f} ×** the sparse "
-        f"reward's and **{found['RED'].noise / found['sparse less its mean'].noise:.2f} ×** that of the sparse reward less its mean"
+        f"{fixed(here.scores.mean(), 2)}. RED's noise is **{estimated['RED'].noise / estimated['sparse'].noise:.2f} ×** the sparse "
+        f"reward's and **{estimated['RED'].noise / estimated['sparse less its mean'].noise:.2f} ×** that of the sparse reward less its mean"
         + (
             "."
-            if found["RED"].angle < SAME
-            else f", but its gradient is {_degrees(found['RED'].angle)} off the true one."
+            if estimated["RED"].angle < SAME
+            else f", but its gradient is {_degrees(estimated['RED'].angle)} off the true one."
         )
     )
     table = pd.DataFrame(
         {
-            "token reward": list(found),
-            "angle": [_degrees(e.angle) for e in found.values()],
-            "length": [f"{e.norm:.3f}" for e in found.values()],
-            "variance": [f"{e.variance:.3f}" for e in found.values()],
-            f"score after {STEPS} exact steps": [fixed(ends[name], 2) for name in found],
+            "token reward": list(estimated),
+            "angle": [_degrees(e.angle) for e in estimated.values()],
+            "length": [f"{e.norm:.3f}" for e in estimated.values()],
+            "variance": [f"{e.variance:.3f}" for e in estimated.values()],
+            f"score after {STEPS} exact steps": [fixed(ends[name], 2) for name in estimated],
         }
     )
-    return Drawn((_figure(found, bench.theme), said, table))
+    return Drawn((_figure(estimated, bench.theme), said, table))
 
 
-def _figure(found: Mapping[str, GradientEstimate], theme: Theme) -> Any:
-    names = list(found)[::-1]
-    sparse = found["sparse"].noise
+def _figure(estimated: Mapping[str, GradientEstimate], theme: Theme) -> Any:
+    names = list(estimated)[::-1]
+    sparse = estimated["sparse"].noise
     figure = make_subplots(
         rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04,
         subplot_titles=["angle to truth", "noise, sparse = 1"],
     )  # fmt: skip
-    angles = [found[n].angle for n in names]
-    noises = [found[n].noise / sparse for n in names]
+    angles = [estimated[n].angle for n in names]
+    noises = [estimated[n].noise / sparse for n in names]
     colours = [theme.positive if a < SAME else theme.negative for a in angles]
     for column, (numbers, hover) in enumerate(((angles, "%{y}: %{x:.2f}°"), (noises, "%{y}: %{x:.2f}")), 1):
         figure.add_bar(

@@ -25,10 +25,10 @@ def draw(bench: Bench, values: Mapping[str, Any]) -> Drawn:
     example, chosen, theme = gallery_example(str(values["text"])), str(values["estimator"]), bench.theme
     beside = {"policy": POLICY, "reference": REFERENCE}
     analysis = bench.analysis(example, {"dpo": {"beta": 1.0}}, **beside)
-    found: KLStates = bench.work("KL at every state", repr(example), _states(bench, example))
-    names = token_names(analysis, end=len(found.divergence) > len(analysis.tokens))
+    states: KLStates = bench.work("KL at every state", repr(example), _states(bench, example))
+    names = token_names(analysis, end=len(states.divergence) > len(analysis.tokens))
     places = np.arange(1, len(names) + 1)
-    mean, spread = found.means[chosen], found.spreads[chosen]
+    mean, spread = states.means[chosen], states.spreads[chosen]
     figure = go.Figure()
     for edge, fill in ((mean - spread, None), (mean + spread, "tonexty")):
         figure.add_trace(
@@ -37,25 +37,25 @@ def draw(bench: Bench, values: Mapping[str, Any]) -> Drawn:
                 fillcolor="rgba(128,128,128,0.25)", name=f"mean ± one standard deviation of {chosen}",
             )
         )  # fmt: skip
-    shades = [theme.positive if v < 0 else theme.negative for v in found.estimates[chosen]]
+    shades = [theme.positive if v < 0 else theme.negative for v in states.estimates[chosen]]
     figure.add_trace(
         go.Bar(
-            x=places, y=found.estimates[chosen], marker={"color": shades}, customdata=names, showlegend=False,
+            x=places, y=states.estimates[chosen], marker={"color": shades}, customdata=names, showlegend=False,
             hovertemplate="%{customdata}: " + chosen + " = %{y:+.3f}<extra></extra>",
         )
     )  # fmt: skip
-    figure.add_trace(line(places, found.divergence, theme.text, name="exact KL at the state", hover="KL = %{y:.3f}"))
+    figure.add_trace(line(places, states.divergence, theme.text, name="exact KL at the state", hover="KL = %{y:.3f}"))
     token_axis(figure, names)
     figure.update_yaxes(title_text=f"{chosen} at the token")
     dressed(figure, theme, 400, legend=True)
     ratio = float(analysis.credits["dpo"].values.sum(dtype=np.float64))
-    gap = abs(float(found.estimates["k1"].sum()) - ratio)
+    gap = abs(float(states.estimates["k1"].sum()) - ratio)
     said = (
-        f"Along this response $\\sum k_1$ = {fixed(float(found.estimates['k1'].sum()))}, the log-ratio of the whole sequence "
+        f"Along this response $\\sum k_1$ = {fixed(float(states.estimates['k1'].sum()))}, the log-ratio of the whole sequence "
         f"(residual {small(gap)}). Bars below zero exist for k1 alone: there the penalty *pays* the token (blue)."
     )
     inspect = {"example": str(values["text"]), "methods": {"kl": {"estimator": chosen}}}
-    return Drawn((figure, said, _table(found)), inspect)
+    return Drawn((figure, said, _table(states)), inspect)
 
 
 def _states(bench: Bench, example: Any) -> Any:
@@ -68,16 +68,16 @@ def _states(bench: Bench, example: Any) -> Any:
     return work
 
 
-def _table(found: KLStates) -> pd.DataFrame:
+def _table(states: KLStates) -> pd.DataFrame:
     """What each estimator says of this response, on the average, and how much it scatters at a state."""
-    exact = float(found.divergence.sum())
+    exact = float(states.divergence.sum())
     return pd.DataFrame(
         {
             "estimator": list(ESTIMATORS),
-            "sum at this text": [fixed(float(found.estimates[k].sum())) for k in ESTIMATORS],
-            "sum of exact means": [fixed(float(found.means[k].sum())) for k in ESTIMATORS],
-            "bias": [_tiny(float(found.means[k].sum()) - exact) for k in ESTIMATORS],
-            "mean spread": [f"{found.spreads[k].mean():.3f}" for k in ESTIMATORS],
+            "sum at this text": [fixed(float(states.estimates[k].sum())) for k in ESTIMATORS],
+            "sum of exact means": [fixed(float(states.means[k].sum())) for k in ESTIMATORS],
+            "bias": [_tiny(float(states.means[k].sum()) - exact) for k in ESTIMATORS],
+            "mean spread": [f"{states.spreads[k].mean():.3f}" for k in ESTIMATORS],
         }
     )
 

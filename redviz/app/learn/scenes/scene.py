@@ -176,7 +176,7 @@ class Bench:
     ) -> list[Analysis]:
         """Several responses, waited for together; see :meth:`analysis`."""
         spec, beside = ModelSpec(model), {role: ModelSpec(name, role=PARTNERS[role]) for role, name in partners.items()}
-        found: list[Analysis] = []
+        ready: list[Analysis] = []
         wanted: list[Wanted] = []
         for example in examples:
             analysis, missing, refused = self.engine.cached(spec, example, recipes(methods), beside)
@@ -187,10 +187,10 @@ class Bench:
             elif missing:
                 wanted += [self._credit(spec, example, label, recipe, beside) for label, recipe in missing.items()]
             else:
-                found.append(analysis)
+                ready.append(analysis)
         if wanted:
             raise Waiting(wanted)
-        return found
+        return ready
 
     def work(self, title: str, key: Hashable, work: Callable[[Any, Job], Any], *, model: str = JUDGE) -> Any:
         """The kept result of any other work on a loaded model (:meth:`redviz.app.engine.Engine.with_model`), or :class:`Waiting`."""
