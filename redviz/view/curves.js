@@ -2,19 +2,16 @@
 const drawn = new WeakMap();
 const HEIGHT = 108, TOP = 8, AXIS = 36, DRAG = 12, LONG = 150;
 
-export default function ({ data, parentElement, setStateValue }) {
+export default function ({ data, parentElement }) {
   let panel = drawn.get(parentElement);
   if (!panel) drawn.set(parentElement, (panel = mount(parentElement)));
-  panel.send = (token) => setStateValue('pin', token);
   if (panel.sig !== data.sig) {
     if (panel.data?.n !== data.n) panel.window = null;
     Object.assign(panel, { sig: data.sig, data });
     join(panel, link(data.group));
     draw(panel);
   }
-  obey(panel.entry, panel, data.seed);
   return () => {
-    clearTimeout(panel.timer);
     panel.entry.listeners.delete(panel.listen);
     panel.observer.disconnect();
     panel.root.remove();
@@ -190,7 +187,7 @@ function release(panel, token) {
   panel.from = null;
   if (token === null || from === null || from === undefined) return;
   if (Math.abs(panel.x.at(token) - panel.x.at(from)) >= DRAG && token !== from) zoom(panel, ends(from, token));
-  else pinByHand(entry, panel, token === entry.pin ? null : token);
+  else pinByHand(entry, token === entry.pin ? null : token);
 }
 
 function zoom(panel, range) {
@@ -249,7 +246,7 @@ function key(panel, e) {
   e.stopPropagation();
   const [first, last] = entry.pin === null ? [-1, 0] : span(entry, entry.pin);
   const next = by === undefined ? null : Math.max(0, Math.min(lastToken(panel), by === 1 ? last : first + by));
-  pinByHand(entry, panel, next);
+  pinByHand(entry, next);
   follow(panel, next);
 }
 

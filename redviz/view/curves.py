@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from redviz.view.link import component, mount
+from redviz.view.link import component
 from redviz.view.panels import Level, Panel, Series, curves_payload
 
 __all__ = ["Level", "Panel", "Series", "curves"]
@@ -12,9 +12,7 @@ __all__ = ["Level", "Panel", "Series", "curves"]
 _curves = component("curves", "scales.js", "curves.js")
 
 
-def curves(
-    panels: Sequence[Panel], *, n: int, pin: int | None = None, group: str = "main", unit: str = "token", key: str
-) -> int | None:
+def curves(panels: Sequence[Panel], *, n: int, group: str = "main", unit: str = "token", key: str) -> None:
     """Draw line charts over the tokens of a response, stacked, that share hover and pin with the strips of their group.
 
     Parameters
@@ -23,8 +21,6 @@ def curves(
         From top to bottom.
     n
         How many tokens the response has.
-    pin
-        A token index to pin. Passing back what was returned changes nothing.
     group
         Panels of one group share hover and pin.
     unit
@@ -32,16 +28,9 @@ def curves(
     key
         The component's key.
 
-    Returns
-    -------
-    int or None
-        The group's pinned token index, as last known to the server.
-
     Raises
     ------
     RedvizError
         If a line does not fit on the response's tokens.
     """
-    return mount(
-        _curves, curves_payload(panels, n=n, group=group, unit=unit), key=key, group=group, pin=pin, content=None
-    )
+    _curves(key=key, data=curves_payload(panels, n=n, group=group, unit=unit))

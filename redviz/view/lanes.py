@@ -164,6 +164,7 @@ def strip_payload(
     several = any(u.last - u.first > 1 for u in strip.units)
     payload = {
         "group": group,
+        "content": signature({"response": analysis.response, "ids": analysis.token_ids}),
         "layout": layout,
         "size": int(text_size),
         "solo": None if solo is None else labels.index(solo),

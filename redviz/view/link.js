@@ -4,7 +4,9 @@ const links = (window[Symbol.for('redviz.link')] ||= new Map());
 const REST_MS = 150;
 
 function link(group) {
-  if (!links.has(group)) links.set(group, { pin: null, hover: null, seed: null, spans: null, listeners: new Set() });
+  if (!links.has(group)) {
+    links.set(group, { pin: null, hover: null, content: null, spans: null, send: null, said: 0, listeners: new Set() });
+  }
   return links.get(group);
 }
 
@@ -14,20 +16,22 @@ function publish(entry, what, token) {
   for (const listen of entry.listeners) listen(what, token);
 }
 
-// The server's own wish for the pin: [token, count]. Each panel sees it; only a count that is new to the group moves the pin.
-function obey(entry, panel, [token, count]) {
-  if (panel.seed === count) return;
-  panel.seed = count;
-  if (entry.seed === count) return;
-  entry.seed = count;
-  publish(entry, 'pin', token);
+// What the server holds. A pin made by hand that it has not heard of yet is newer.
+function obey(entry, pin, heard) {
+  if (entry.unheard && heard !== entry.said) return;
+  entry.unheard = false;
+  publish(entry, 'pin', pin);
 }
 
-// A pin made by hand: shown at once everywhere, told to the server after a rest (the newest one only).
-function pinByHand(entry, panel, token) {
+// A pin made by hand: shown at once everywhere and, where the page has a door to the server, told after a rest (the newest only).
+// Each message has a number of its own, so that the same token pinned again is news.
+function pinByHand(entry, token) {
   publish(entry, 'pin', token);
-  clearTimeout(panel.timer);
-  panel.timer = setTimeout(() => panel.send?.(entry.pin), REST_MS);
+  if (!entry.send) return;
+  entry.said += 1;
+  entry.unheard = true;
+  clearTimeout(entry.timer);
+  entry.timer = setTimeout(() => entry.send({ token: entry.pin, number: entry.said }), REST_MS);
 }
 
 // The tokens of the unit that a token belongs to, [first, last): one token unless a strip shows larger units.

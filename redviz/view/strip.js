@@ -2,18 +2,15 @@
 const drawn = new WeakMap();
 const RIGHT_TO_LEFT = /^\P{L}*[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
 
-export default function ({ data, parentElement, setStateValue }) {
+export default function ({ data, parentElement }) {
   let panel = drawn.get(parentElement);
   if (!panel) drawn.set(parentElement, (panel = mount(parentElement)));
-  panel.send = (token) => setStateValue('pin', token);
   if (panel.sig !== data.sig) {
     Object.assign(panel, { sig: data.sig, data, solo: data.solo });
     join(panel, link(data.group));
     draw(panel);
   }
-  obey(panel.entry, panel, data.seed);
   return () => {
-    clearTimeout(panel.timer);
     panel.entry.listeners.delete(panel.listen);
     panel.observer.disconnect();
     panel.root.remove();
@@ -44,7 +41,9 @@ function join(panel, entry) {
   panel.entry?.listeners.delete(panel.listen);
   panel.entry = entry;
   entry.listeners.add(panel.listen);
-  const { first, count, end } = panel.data;
+  const { content, first, count, end } = panel.data;
+  if (!entry.send && entry.content !== content) publish(entry, 'pin', null); // another response; with a door the server says it
+  entry.content = content;
   panel.unitOf = new Int32Array(count + 1).fill(end ? first.length : -1);
   first.forEach((start, u) => panel.unitOf.fill(u, start, first[u + 1] ?? count));
   panel.last = (u) => (u < first.length ? first[u + 1] ?? count : count + 1);
@@ -192,7 +191,7 @@ function click(panel, node) {
   if (!node) return;
   const token = panel.first(+node.dataset.u);
   const again = panel.marked.pin === +node.dataset.u;
-  pinByHand(panel.entry, panel, again ? null : token);
+  pinByHand(panel.entry, again ? null : token);
   panel.live.textContent = again ? 'Pin removed' : sentence(panel, +node.dataset.u);
 }
 
@@ -203,7 +202,7 @@ function key(panel, e) {
   const used = e.key in steps ? () => step(panel, steps[e.key])
     : /^[1-9]$/.test(e.key) && e.key <= panel.data.lanes.length ? () => solo(panel, e.key - 1)
     : e.key === '0' ? () => solo(panel, null)
-    : e.key === 'Escape' ? () => (panel.solo !== panel.data.solo ? solo(panel, panel.data.solo) : pinByHand(panel.entry, panel, null))
+    : e.key === 'Escape' ? () => (panel.solo !== panel.data.solo ? solo(panel, panel.data.solo) : pinByHand(panel.entry, null))
     : (e.key === 'Enter' || e.key === ' ') && !e.target.closest('button') ? () => pinHovered(panel)
     : null;
   if (used) e.preventDefault();
@@ -216,7 +215,7 @@ function step(panel, by) {
   const from = panel.marked.pin ?? -1;
   const u = Math.max(0, Math.min(last, from < 0 && by === -1 ? last : from + by));
   if (last < 0) return;
-  pinByHand(panel.entry, panel, panel.first(u));
+  pinByHand(panel.entry, panel.first(u));
   const copy = panel.copies.find((c) => c.text.matches(':focus')) ?? panel.copies[0];
   copy.cells[u].scrollIntoView({ block: 'nearest' });
   showTip(panel, copy.cells[u], u);
@@ -224,7 +223,7 @@ function step(panel, by) {
 }
 
 function pinHovered(panel) {
-  if (panel.entry.hover !== null) pinByHand(panel.entry, panel, panel.entry.hover);
+  if (panel.entry.hover !== null) pinByHand(panel.entry, panel.entry.hover);
 }
 
 function solo(panel, i) {

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from redviz.records import Analysis
-from redviz.view.lanes import signature, strip_of, strip_payload
-from redviz.view.link import component, mount
+from redviz.view.lanes import strip_of, strip_payload
+from redviz.view.link import component
 from redviz.view.markdown import plain
 
 strip_component = component("strip", "tip.js", "strip.js")
@@ -25,10 +25,9 @@ def strips(
     limits: Mapping[str, float] | None = None,
     text_size: int = 16,
     solo: str | None = None,
-    pin: int | None = None,
     group: str = "main",
     key: str,
-) -> int | None:
+) -> None:
     """Draw the credits of a response on its text.
 
     Parameters
@@ -48,23 +47,15 @@ def strips(
         In CSS pixels.
     solo
         The one label to show at first; keys 1-9 and 0 change it in the browser.
-    pin
-        A token index to pin, ``T`` for the "end" cell. Passing back what was returned changes nothing.
     group
-        Panels of one group share hover and pin.
+        Panels of one group share hover and pin; :func:`redviz.view.link.share_pin` ties the pin to the page.
     key
         The component's key.
-
-    Returns
-    -------
-    int or None
-        The group's pinned token index, as last known to the server.
     """
     if analysis.error:
         st.error(plain(analysis.error))
     if analysis.observation is None:
-        return None
+        return
     strip = strip_of(analysis, labels=labels, names=names, granularity=granularity, scale=scale, limits=limits)
     payload = strip_payload(strip, layout=layout, text_size=text_size, solo=solo, group=group)
-    content = signature({"response": analysis.response, "ids": analysis.token_ids})
-    return mount(strip_component, payload, key=key, group=group, pin=pin, content=content)
+    strip_component(key=key, data=payload)

@@ -9,6 +9,7 @@ import streamlit as st
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from redviz.view.curves import Level, Panel, Series, curves  # noqa: E402
+from redviz.view.link import share_pin  # noqa: E402
 from redviz.view.strip import strips  # noqa: E402
 from tests.browser import analyses  # noqa: E402
 
@@ -22,18 +23,28 @@ made = {
     "arabic": analyses.arabic,
     "long": lambda: analyses.long(count),
 }[kind]()
-wish = st.number_input("Pin token", min_value=-1, value=-1, key="wish")
+
+
+def keep(token: int | None) -> None:
+    st.session_state["pin"] = token
+
+
+def move() -> None:
+    wish = st.session_state["wish"]
+    keep(None if wish < 0 else int(wish))
+
+
+st.number_input("Pin token", min_value=-1, value=-1, key="wish", on_change=move)
 granularity = st.segmented_control(
     "Granularity", ["token", "word", "sentence"], default=query.get("granularity", "token")
 )
-pin = strips(
+strips(
     made,
     names=names,
     granularity=granularity or "token",
     layout=query.get("layout", "lanes"),
     text_size=int(query.get("size", 16)),
     solo=query.get("solo"),
-    pin=None if wish < 0 else int(wish),
     key="strip",
 )
 n = len(made.offsets)
@@ -48,5 +59,7 @@ panels = [
     Panel("Cumulative credit", [Series(names[label], np.cumsum(c.values)) for label, c in made.credits.items()]),
     Panel("Return", [Series("G_t", made.score - made.prefix_scores[:-1], colour=0)], step=True),
 ]
-cpin = curves(panels, n=n, key="curves")
-st.text(f"server pin: {pin} {cpin}")
+curves(panels, n=n, key="curves")
+pin = st.session_state.get("pin")
+share_pin(pin, group="main", on_pin=keep, key="door")
+st.text(f"server pin: {pin}")

@@ -57,6 +57,17 @@ def test_hover_and_pin_reach_strips_curves_and_panel(app):
     assert opened.locator("figure line.pin:not([display=none])").count() == 4
     opened.get_by_text("Token 6 of 71", exact=True).wait_for()
     opened.wait_for_function("() => location.search.includes('pin=5')")
+    opened.get_by_role("link", name="Model").first.click()
+    opened.get_by_text("Forward passes run").wait_for()
+    opened.get_by_role("link", name="Inspect").first.click()
+    opened.get_by_text("Token 6 of 71", exact=True).wait_for()
+    opened.wait_for_function("() => location.search.includes('pin=5')")
+    assert opened.locator(".rv .u.pin").count() == 1
+    settled(opened)
+    opened.locator(".rv .text .u").nth(5).click()
+    opened.get_by_text("No token pinned", exact=True).wait_for()
+    opened.wait_for_function("() => !location.search.includes('pin=')")
+    assert app().get_by_text("No token pinned", exact=True).count() == 1
     assert opened.errors == []
 
 

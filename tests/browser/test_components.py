@@ -38,7 +38,7 @@ def show(page, address):
 
 def server_pin(opened, expected):
     """Wait until the page shows what the server knows."""
-    opened.get_by_text(f"server pin: {expected} {expected}", exact=True).wait_for()
+    opened.get_by_text(f"server pin: {expected}", exact=True).wait_for()
 
 
 def pinned(opened):
@@ -162,6 +162,23 @@ def test_the_page_can_move_the_pin(show):
     wish.press("Enter")
     server_pin(opened, 2)
     assert pinned(opened) == ["is"]
+
+
+def test_a_token_pinned_again_after_another_panel_moved_the_pin_reaches_the_server(show):
+    opened = show(kind="worked")
+    opened.locator(".u").nth(1).click()
+    server_pin(opened, 1)
+    opened.locator(".rv[role=group]").focus()
+    opened.keyboard.press("ArrowRight")
+    server_pin(opened, 2)
+    opened.locator(".u").nth(1).click()
+    server_pin(opened, 1)
+    opened.get_by_label("Pin token").fill("3")
+    opened.get_by_label("Pin token").press("Enter")
+    server_pin(opened, 3)
+    opened.locator(".u").nth(1).click()
+    server_pin(opened, 1)
+    assert pinned(opened) == ["film"]
 
 
 def test_a_pin_outlives_a_change_of_granularity(show):

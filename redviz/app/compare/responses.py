@@ -25,8 +25,7 @@ from redviz.models.spec import ModelSpec
 from redviz.records import Analysis, Example
 from redviz.text import units
 from redviz.view.curves import curves
-from redviz.view.lanes import shared_limits, signature, strip_of
-from redviz.view.link import mount
+from redviz.view.lanes import shared_limits, strip_of
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
 from redviz.view.report import reports
@@ -152,9 +151,8 @@ def _strips(comparison: Comparison, names: Sequence[str], labels: Sequence[str],
         strip = strip_of(analysis, labels=labels, names=titles, granularity=state.granularity, limits=limits)
         group = f"compare.{index}"
         payload = part_payload(strip, part.token, layout=state.layout, text_size=state.text_size, group=group)
-        content = signature({"response": analysis.response, "ids": analysis.token_ids})
         with st.container(height=WINDOW if len(analysis.tokens) > LONG else "content", border=False):
-            mount(strip_component, payload, key=f"redviz.compare.strip.{index}", group=group, pin=None, content=content)
+            strip_component(key=f"redviz.compare.strip.{index}", data=payload)
 
 
 def _earned(comparison: Comparison, names: Sequence[str], first: int, second: int) -> None:

@@ -20,6 +20,7 @@ from redviz.models.spec import ModelSpec
 from redviz.records import Analysis, Credit
 from redviz.text import Unit, pool, units
 from redviz.view.curves import Level, Panel, Series, curves
+from redviz.view.link import share_pin
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
 from redviz.view.strip import strips
@@ -33,35 +34,32 @@ def workspace(analysis: Analysis, spec: ModelSpec, wanted: Mapping[str, Recipe])
     state = view()
     names = method_names(wanted)
     labels = [label for label in wanted if label in analysis.credits]
-    pin = strips(
-        analysis,
-        labels=labels,
-        names=names,
-        granularity=state.granularity,
-        layout=state.layout,
-        scale=state.scale,
-        text_size=state.text_size,
-        pin=state.pin,
-        group=GROUP,
-        key="redviz.strips",
-    )
+    with st.container(gap=None):
+        strips(
+            analysis,
+            labels=labels,
+            names=names,
+            granularity=state.granularity,
+            layout=state.layout,
+            scale=state.scale,
+            text_size=state.text_size,
+            group=GROUP,
+            key="redviz.strips",
+        )
+        share_pin(state.pin, group=GROUP, on_pin=lambda token: update(pin=token), key="redviz.pin")
     sums(analysis, names)
     made = _knobs(analysis, spec, wanted, labels, names)
     left, right = st.columns([5, 2], gap="large")
     with left:
-        drawn = curves(
+        curves(
             _panels(analysis, labels, names, made),
             n=len(analysis.tokens),
-            pin=state.pin,
             group=GROUP,
             unit=analysis.unit,
             key="redviz.curves",
         )
     with right:
-        latest = drawn if drawn != state.pin else pin
-        _pinned(analysis, names, made, latest)
-    if latest != state.pin:
-        update(pin=latest)
+        _pinned(analysis, names, made, state.pin)
     write_link()
     st.divider()
     details(analysis, spec, wanted, made)
