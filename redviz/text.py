@@ -1,4 +1,4 @@
-"""Cells, words and sentences: groups of response tokens that a person can point at. Characters are the currency."""
+"""Cells, words and sentences: groups of response tokens that a person can point at; and how a duration reads."""
 
 from __future__ import annotations
 
@@ -117,3 +117,15 @@ def align(source: str, target: str) -> Array:
         for i in range(i1, i2 + 1):
             boundary[i] = min(j1 + (i - i1), j2) if i < i2 else j2
     return boundary
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person reads them.
+
+    >>> duration(42.4), duration(3723)
+    ('42 s', '1 h 02 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"

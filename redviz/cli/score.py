@@ -13,6 +13,7 @@ from redviz.cli.options import mapping_of, methods_with_options
 from redviz.cli.terminal import shown
 from redviz.errors import Cancelled, RedvizError
 from redviz.models.spec import NOBODY, PartnerSpecs
+from redviz.text import duration
 
 if TYPE_CHECKING:
     from redviz.runs.runs import Run, State
@@ -128,7 +129,7 @@ class _Bar:
             return
         self.told = now
         rate = (done - self.first) / (now - self.since) if now > self.since else 0.0
-        left = _span((total - done) / rate) if rate else "–"
+        left = duration((total - done) / rate) if rate else "–"
         filled = 24 * done // max(1, total)
         text = f"{'█' * filled}{'░' * (24 - filled)} {done}/{total}  {rate:.1f} items/s  {left} left"
         if text != self.last:
@@ -140,15 +141,3 @@ class _Bar:
         if self.terminal and self.last:
             self.stream.write("\n")
         self.last = ""
-
-
-def _span(seconds: float) -> str:
-    """Seconds as a person reads them.
-
-    >>> _span(42.4), _span(3723)
-    ('42 s', '1 h 02 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    return f"{whole // 60} min" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -26,10 +26,10 @@ from redviz.app.lab.state import (
     show_part,
     tried,
 )
-from redviz.app.runs.list import span
 from redviz.app.session import theme
 from redviz.lab.config import LabConfig
 from redviz.lab.queue import Standing
+from redviz.text import duration
 from redviz.view.markdown import plain
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def progress_line(experiment: Experiment) -> str:
         parts.append(f"{len(recent) / sum(recent):.2g} steps/s")
     left = experiment.seconds_left()
     if experiment.state in ("running", "loading") and left:
-        parts.append(f"about {span(left)} left, an estimate from the steps so far")
+        parts.append(f"about {duration(left)} left, an estimate from the steps so far")
     if running is not None and experiment.moving:
         parts.append(f"now {plain(line_name(running.config.label))}, seed {running.config.seed}: {_doing(running)}")
     return " · ".join(parts)

@@ -20,12 +20,12 @@ from redviz.app.lab.state import (
     start,
     tried,
 )
-from redviz.app.runs.list import span
 from redviz.app.session import allowed, offered, remembered
 from redviz.errors import RedvizError
 from redviz.lab.config import ALGORITHMS, CLIPPED, ESTIMATORS, METHODS, LabConfig
 from redviz.lab.experiments import planned
 from redviz.lab.requests import REQUESTS
+from redviz.text import duration
 from redviz.view.markdown import plain
 
 NAMES = {"reinforce": "REINFORCE", "rloo": "RLOO", "grpo": "GRPO", "ppo": "PPO"}
@@ -238,4 +238,4 @@ def _estimate(configs: list[LabConfig]) -> str:
     seconds = sum(
         sum(rate) / len(rate) * config.batch * config.steps for rate, config in zip(rates, configs, strict=True) if rate
     )
-    return f"Estimate from earlier steps on this server: {span(seconds)}."
+    return f"Estimate from earlier steps on this server: {duration(seconds)}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from redviz import settings
-from redviz.app.dataset.state import keep, kept, recall
+from redviz.app.dataset.state import recall
 from redviz.app.lab.curves import COLOURS, progress_line, settings_line
 from redviz.app.lab.form import NAMES
 from redviz.app.lab.state import (
@@ -19,15 +19,11 @@ from redviz.app.lab.state import (
     go_on,
     line_name,
     open_experiment,
-    problem,
     show_part,
-    tried,
 )
+from redviz.app.parts.listed import MOST_SHOWN, delete_button, newest, show_problem, tried
 from redviz.app.session import offered
 from redviz.view.markdown import plain
-
-MOST_SHOWN = 20
-DELETING, PROBLEM_OF = "lab.deleting", "lab.problem.of"
 
 
 def list_part() -> None:
@@ -36,20 +32,18 @@ def list_part() -> None:
         st.info("This is a public demo: experiments are kept in memory only, and each visitor sees their own.")
     elif offered() is not None:
         st.caption("This server is shared: you see the experiments that you began in this browser session.")
-    moving = any(found.moving for found in experiments(MOST_SHOWN))
+    moving = any(experiment.moving for experiment in experiments(MOST_SHOWN))
     st.fragment(_list, run_every=EVERY if moving else None)(moving)
 
 
 def _list(moving: bool) -> None:
-    every = experiments(None if recall("lab.all", False) else MOST_SHOWN + 1)
+    every = experiments(None if recall("lab.list.all", False) else MOST_SHOWN + 1)
     if recall(PART) != PARTS[2] or any(experiment.moving for experiment in every[:MOST_SHOWN]) != moving:
         st.rerun()
     if not every:
         st.caption("No experiment yet: those of this screen and of redviz lab are listed here.")
         st.button("Set up an experiment", type="primary", on_click=show_part, args=(PARTS[0],))
-    if len(every) > MOST_SHOWN:
-        every = every if kept(st.toggle, "Show all", "lab.all", False) else every[:MOST_SHOWN]
-    for experiment in every:
+    for experiment in newest(every, "lab.list", "Show all"):
         _one(experiment)
 
 
@@ -78,29 +72,8 @@ def _one(experiment: Experiment) -> None:
                     disabled=state == "stopping",
                 )
             elif state not in ("done", "elsewhere"):
-                st.button("Resume", key=f"{key}.go", on_click=_tried, args=(go_on, experiment))
+                st.button("Resume", key=f"{key}.go", on_click=tried, args=("lab.list", go_on, experiment))
             if not experiment.moving:
-                _delete(experiment, key)
-        if recall(PROBLEM_OF) == experiment.id and problem():
-            st.error(plain(problem()))
-
-
-def _delete(experiment: Experiment, key: str) -> None:
-    """Delete, once asked again, and never another than the one that was asked about."""
-    if recall(DELETING) != experiment.id:
-        st.button("Delete", key=f"{key}.ask", type="tertiary", on_click=keep, args=(DELETING, experiment.id))
-        return
-    many = (
-        "this experiment with its run"
-        if len(experiment.runs) == 1
-        else f"this experiment with its {len(experiment.runs)} runs"
-    )
-    st.markdown(f"Delete {many} for good?", width="content")
-    st.button("Delete for good", key=f"{key}.delete", on_click=_tried, args=(delete, experiment))
-    st.button("Keep", key=f"{key}.keep", on_click=keep, args=(DELETING, ""))
-
-
-def _tried(act: object, found: Experiment) -> None:
-    keep(DELETING, "")
-    keep(PROBLEM_OF, found.id)
-    tried(act, found)  # type: ignore[arg-type]
+                many = "its run" if len(experiment.runs) == 1 else f"its {len(experiment.runs)} runs"
+                delete_button("lab.list", experiment, f"this experiment with {many}", delete)
+        show_problem("lab.list", experiment)

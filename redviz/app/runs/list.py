@@ -5,17 +5,16 @@ from __future__ import annotations
 import streamlit as st
 
 from redviz import settings
-from redviz.app.dataset.state import PART, PARTS, keep, kept, recall, show_results
+from redviz.app.dataset.state import PART, PARTS, recall, show_results
+from redviz.app.parts.listed import MOST_SHOWN, delete_button, newest, show_problem, tried
 from redviz.app.runs.jobs import begun, delete, has_rows, job_of, ray_possible, resume, resume_on_ray, shown_runs, stop
 from redviz.app.session import offered
 from redviz.app.worker import Job
-from redviz.errors import RedvizError
 from redviz.runs.runs import UNFINISHED, Run, State
+from redviz.text import duration
 from redviz.view.markdown import plain
 
-MOST_SHOWN = 20
 EVERY = 1.0  # seconds
-DELETING = "runs.deleting"  # the run whose deletion is asked about
 COLOURS = {"done": "green", "running": "blue", "waiting": "blue", "failed": "red", "interrupted": "orange"}
 
 
@@ -42,8 +41,7 @@ def _list(moving: bool) -> None:
     if recall(PART) != PARTS[2] or _moves(runs) != moving:
         st.rerun()  # a button of this fragment, or a run that ended: the page needs another part, or another timer
     waiting = _begun_jobs()
-    if len(runs) > MOST_SHOWN and not kept(st.toggle, f"Show all {len(runs)} runs", "runs.all", False):
-        runs = runs[:MOST_SHOWN]
+    runs = newest(runs, "runs", f"Show all {len(runs)} runs")
     states = {run.id: run.state() for run in runs}
     if not runs and not waiting:
         st.caption("No run yet. Open a data set and score it, or use redviz score: runs of both are listed here.")
@@ -93,37 +91,15 @@ def _one(run: Run, state: State) -> None:
             if has_rows(run):
                 st.button("Open results", key=f"redviz.runs.open.{run.id}", on_click=show_results, args=(run,))
             if word in ("running", "waiting"):
-                st.button("Cancel", key=f"redviz.runs.cancel.{run.id}", on_click=_tried, args=(stop, run))
+                st.button("Cancel", key=f"redviz.runs.cancel.{run.id}", on_click=tried, args=("runs", stop, run))
             elif word not in ("done", "cancelling"):
-                st.button("Resume", key=f"redviz.runs.resume.{run.id}", on_click=_tried, args=(resume, run))
+                st.button("Resume", key=f"redviz.runs.resume.{run.id}", on_click=tried, args=("runs", resume, run))
                 if ray_possible():
                     key = f"redviz.runs.resume.ray.{run.id}"
-                    st.button("Resume on Ray", key=key, on_click=_tried, args=(resume_on_ray, run))
+                    st.button("Resume on Ray", key=key, on_click=tried, args=("runs", resume_on_ray, run))
             if word not in ("running", "waiting", "cancelling"):
-                _delete(run, state)
-            if problem := st.session_state.get(f"redviz.runs.problem.{run.id}"):
-                st.error(plain(problem))
-
-
-def _delete(run: Run, state: State) -> None:
-    """Delete, once asked again. No popover: it would stay open on the run that moves up, and a second click delete that one."""
-    if recall(DELETING) != run.id:
-        st.button("Delete", key=f"redviz.runs.ask.{run.id}", type="tertiary", on_click=keep, args=(DELETING, run.id))
-        return
-    st.markdown(f"Delete this run with its {state.done:,} scored responses for good?", width="content")
-    st.button("Delete for good", key=f"redviz.runs.delete.{run.id}", on_click=_tried, args=(delete, run))
-    st.button("Keep", key=f"redviz.runs.keep.{run.id}", on_click=keep, args=(DELETING, ""))
-
-
-def _tried(act: object, run: Run) -> None:
-    """Cancel, resume or delete; what stands against it is shown beside the run, since a callback has no place of its own."""
-    problem = f"redviz.runs.problem.{run.id}"
-    st.session_state.pop(problem, None)
-    keep(DELETING, "")
-    try:
-        act(run)  # type: ignore[operator]
-    except RedvizError as error:
-        st.session_state[problem] = str(error)
+                delete_button("runs", run, f"this run with its {state.done:,} scored responses", delete)
+            show_problem("runs", run)
 
 
 def _word(run: Run, state: State) -> str:
@@ -142,19 +118,7 @@ def _progress(state: State, word: str) -> str:
     if state.rate and word in ("running", "done"):
         parts.append(f"{state.rate:.1f} per second")
     if word == "running" and state.rate:
-        parts.append(f"{span((state.total - state.done) / state.rate)} left")
+        parts.append(f"{duration((state.total - state.done) / state.rate)} left")
     if state.failed:
         parts.append(f"{state.failed:,} rows failed")
     return " · ".join(parts)
-
-
-def span(seconds: float) -> str:
-    """Seconds as a person reads them.
-
-    >>> span(42.4), span(3723)
-    ('42 s', '1 h 02 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    return f"{whole // 60} min" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
