@@ -6,15 +6,14 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from redviz.annotation.cells import cells_of
 from redviz.annotation.store import Store, living, locked_project, milliseconds
 from redviz.annotation.tables import Annotator, Assignment, Gold, Item, Judgement, Project
-from redviz.data.labels.labels import Annotation, LabelledItem, LabelSet, Mark, graded
+from redviz.data.labels.labels import Annotation, LabelledItem, Mark, graded
 from redviz.errors import RedvizError
 from redviz.records import Example, Prompt
 
@@ -22,48 +21,33 @@ MOST_VALUES = 1_000
 LONGEST_ID = 500  # characters: PostgreSQL indexes no more than about 2,700 bytes
 
 
-@dataclass(frozen=True)
-class Imported:
-    """What an import brought: judgements new to the project, and items of the labels that the project has not (or with another text)."""
-
-    judgements: int
-    missing: int
-
-
-def add_items(store: Store, project_id: int, items: Sequence[LabelledItem | Example], now: int | None = None) -> int:
-    """Add responses at the end of a project, with their gold and their people's judgements if they have any; how many were added.
-
-    An item without an id is named by its place, from 1. Raises RedvizError where an id is given twice or is already there, and
-    for a response without visible characters.
-    """
-    with store.writing() as session:
-        insert_items(session, locked_project(session, project_id), items, True, milliseconds() if now is None else now)
-    return len(items)
-
-
 def insert_items(
     session: Session, project: Project, items: Sequence[LabelledItem | Example], with_annotations: bool, now: int
 ) -> None:
-    first = session.scalar(select(func.coalesce(func.max(Item.place) + 1, 0)).where(Item.project_id == project.id)) or 0
-    names = [given.id or str(first + n + 1) for n, given in enumerate(items)]
-    _refuse_doubles(session, project, names)
+    """Fill a new project with responses, and with their gold and their people's judgements if they have any.
+
+    An item without an id is named by its place, from 1. Raises RedvizError where an id is given twice, and for a response without
+    visible characters.
+    """
+    names = [given.id or str(place + 1) for place, given in enumerate(items)]
+    _refuse_doubles(names)
     cells = [cells_of(given.response, project.unit) for given in items]
     if blank := next((name for name, own in zip(names, cells, strict=True) if not own), None):
         raise RedvizError(f"The response of item {blank!r} has no visible characters to judge; leave it out.")
     rows = [
         Item(
             project_id=project.id,
-            place=first + n,
+            place=place,
             external_id=name,
             prompt=prompt_text(given.prompt),
             response=given.response,
             sha256=fingerprint(given.response),
-            cells=[list(cell) for cell in cells[n]],
+            cells=[list(cell) for cell in cells[place]],
             subset=getattr(given, "subset", ""),
             is_gold=isinstance(given, LabelledItem) and given.gold is not None,
             created_at=now,
         )
-        for n, (name, given) in enumerate(zip(names, items, strict=True))
+        for place, (name, given) in enumerate(zip(names, items, strict=True))
     ]
     session.add_all(rows)
     session.flush()
@@ -75,10 +59,8 @@ def insert_items(
         _insert_annotations(session, project, [(row, given.annotations) for row, given in labelled], now)
 
 
-def _refuse_doubles(session: Session, project: Project, names: Sequence[str]) -> None:
-    known = set(
-        session.scalars(select(Item.external_id).where(Item.project_id == project.id, Item.deleted_at.is_(None)))
-    )
+def _refuse_doubles(names: Sequence[str]) -> None:
+    known: set[str] = set()
     for name in names:
         if len(name) > LONGEST_ID:
             raise RedvizError(f"The id {name[:40]!r}… has {len(name)} characters; give ids of at most {LONGEST_ID}.")
@@ -107,12 +89,6 @@ def fingerprint(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def delete_item(store: Store, item_id: int, now: int | None = None) -> None:
-    """Take an item out of its project: nobody is asked about it and nothing said about it counts, but nothing is erased."""
-    with store.writing() as session:
-        locked_item(session, item_id).deleted_at = milliseconds() if now is None else now
-
-
 def locked_item(session: Session, item_id: int) -> Item:
     project_id = session.scalar(select(Item.project_id).where(Item.id == item_id))
     if project_id is not None:
@@ -123,32 +99,13 @@ def locked_item(session: Session, item_id: int) -> Item:
 # ---------------------------------------------------------------- labels that people gave elsewhere
 
 
-def import_labels(store: Store, project_id: int, labels: LabelSet, now: int | None = None) -> Imported:
-    """Take over judgements that people gave elsewhere, as submitted work of annotators of their names ("imported", without a link).
-
-    Items are found by id and exact text. They count towards the overlap. What was imported before stays as it is.
-    """
-    with store.writing() as session:
-        project = locked_project(session, project_id)
-        if project.scale != labels.scale:
-            raise RedvizError(
-                f"The labels are {labels.scale} and the project is {project.scale}; make a project of their scale."
-            )
-        alive = select(Item).where(Item.project_id == project.id, Item.deleted_at.is_(None))
-        known = {(item.external_id, item.sha256): item for item in session.scalars(alive)}
-        found = [(known.get((given.id, fingerprint(given.response))), given.annotations) for given in labels.items]
-        there = [(item, annotations) for item, annotations in found if item is not None]
-        added = _insert_annotations(session, project, there, milliseconds() if now is None else now)
-    return Imported(added, len(found) - len(there))
-
-
 def _insert_annotations(
     session: Session, project: Project, given: Iterable[tuple[Item, Sequence[Annotation]]], now: int
-) -> int:
+) -> None:
+    """Take over judgements as submitted work of annotators of their names ("imported", without a link), one of each person."""
     of_project = select(Annotator).where(Annotator.project_id == project.id, Annotator.deleted_at.is_(None))
     people = {person.name: person for person in session.scalars(of_project)}
-    pairs = select(Assignment.item_id, Assignment.annotator_id).join(Item).where(Item.project_id == project.id)
-    done = {(item_id, annotator_id) for item_id, annotator_id in session.execute(pairs)}
+    done: set[tuple[int, int]] = set()
     new: list[tuple[Assignment, Annotation]] = []
     for item, theirs in given:
         for annotation in theirs:
@@ -176,7 +133,6 @@ def _insert_annotations(
     ]
     if events:
         session.execute(insert(Judgement), events)
-    return len(new)
 
 
 def _submitted(item: Item, person: Annotator, now: int) -> Assignment:

@@ -90,15 +90,5 @@ def _was_seen(session: Session, item_id: int) -> bool:
     return session.scalar(select(Assignment.id).where(Assignment.item_id == item_id).limit(1)) is not None
 
 
-def maps_of(store: Store, item_id: int) -> tuple[MapInfo, ...]:
-    """The maps of an item, in the order they were computed."""
-    with store.reading() as session:
-        return tuple(map_info(row) for row in _maps(session, item_id))
-
-
 def map_info(row: CreditMap) -> MapInfo:
     return MapInfo(row.id, row.item_id, row.label, row.method, row.options, tuple(row.values), row.provenance)
-
-
-def _maps(session: Session, item_id: int) -> Sequence[CreditMap]:
-    return session.scalars(select(CreditMap).where(CreditMap.item_id == item_id).order_by(CreditMap.id)).all()

@@ -118,11 +118,6 @@ def response_probabilities(tree: Tree, policy: Array) -> Array:
     return chosen
 
 
-def expected_return(tree: Tree, policy: Array, rewards: Array, gamma: float = 1.0) -> float:
-    """Exact mean of ``sum_t gamma^(t-1) r_t`` under the policy; rewards ``[N, T]``."""
-    return float(response_probabilities(tree, policy) @ returns.monte_carlo(rewards, gamma)[:, 0])
-
-
 def true_values(tree: Tree, policy: Array, scores: ArrayLike) -> Array:
     """The value function along every response, ``[N, T+1]``: the mean score ``[N]`` that the policy reaches from each prefix.
 
@@ -250,11 +245,6 @@ def estimate(tree: Tree, policy: Array, weights: Array, truth: Array) -> Gradien
     norm = float(np.linalg.norm(mean))
     angle = _angle(mean, truth)
     return GradientEstimate(mean, norm, float(np.degrees(angle)), float(np.cos(angle)), max(second - norm**2, 0.0))
-
-
-def best_response(rewards: Array, gamma: float = 1.0) -> int:
-    """Which response has the largest discounted sum of rewards ``[N, T]``: where an optimal policy ends."""
-    return int(returns.monte_carlo(rewards, gamma)[:, 0].argmax())
 
 
 def ascend(

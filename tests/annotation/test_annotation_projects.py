@@ -6,7 +6,7 @@ import json
 import pytest
 from sqlalchemy import select
 
-from redviz.annotation.items import add_items, delete_item, import_labels, set_gold
+from redviz.annotation.items import set_gold
 from redviz.annotation.judgements import commit, skip, submit
 from redviz.annotation.labels import labelled_items
 from redviz.annotation.people import (
@@ -64,19 +64,6 @@ def test_labels_that_come_in_go_out_as_they_were(store):
         annotator_of(store, list_annotators(store, project.id)[0].code)
 
 
-def test_labels_imported_later_count_once(store):
-    bare = [LabelledItem(item.id, item.prompt, item.response) for item in LABELS.items]
-    project = create_project(store, "Films", [*bare[:1], Example("How was it?", "Another text.", "a/2")])
-    add_annotators(store, project.id, ["Ada"])  # a person at work, who need not be the Ada of the labels
-    first, again = (import_labels(store, project.id, LABELS) for _ in range(2))
-    assert (first.judgements, first.missing, again.judgements) == (2, 3, 0)
-    (item,) = labelled_items(store, project.id).items
-    assert [given.annotator for given in item.annotations] == ["Ada (imported)", "Ben 👩‍🚀"]
-    assert [given.marks for given in item.annotations] == [given.marks for given in LABELS.items[0].annotations]
-    with pytest.raises(RedvizError, match="labels are binary and the project is graded"):
-        import_labels(store, project.id, LabelSet("films", "binary", ()))
-
-
 def test_gold_is_settled_in_versions(store, project):
     with store.reading() as session:
         item_id = session.scalars(select(Item.id).order_by(Item.place)).first()
@@ -102,16 +89,12 @@ def test_a_long_response_is_an_item_like_any_other(store):
     assert marks == (Mark(len(text) - 2, len(text) - 1, 1.0),)
 
 
-def test_items_without_a_name_get_their_place_and_no_name_stands_for_two(store, project):
-    assert add_items(store, project.id, [Example("How was it?", "Fine."), Example("How was it?", "Fine.")]) == 2
+def test_items_without_a_name_get_their_place_and_no_name_stands_for_two(store):
+    create_project(store, "Unnamed", [Example("How was it?", "Fine.")] * 2)
     with store.reading() as session:
-        assert session.scalars(select(Item.external_id).order_by(Item.place)).all()[3:] == ["4", "5"]
-        doomed = session.scalar(select(Item.id).where(Item.external_id == "film1"))
-    with pytest.raises(RedvizError, match="'film1' stands for two items"):
-        add_items(store, project.id, [Example("How was it?", "Dull.", "film1")])
-    delete_item(store, doomed)
-    add_items(store, project.id, [Example("How was it?", "Dull indeed.", "film1")])
-    assert get_project(store, project.id).items == 5
+        assert session.scalars(select(Item.external_id).order_by(Item.place)).all() == ["1", "2"]
+    with pytest.raises(RedvizError, match="'2' stands for two items"):
+        create_project(store, "Doubled", [Example("How was it?", "Dull.", "2"), Example("How was it?", "Fine.")])
 
 
 def test_guidelines_are_kept_in_versions_and_an_assignment_names_its_own(store, project):
@@ -248,8 +231,6 @@ def test_labels_are_never_put_down_to_a_person_at_work(store):
 @pytest.mark.parametrize("blank", ["", " \n\t\u2003"])
 def test_a_response_with_nothing_to_point_at_is_refused_by_name(store, project, blank):
     given = [Example("How was it?", "Fine.", "a"), Example("How was it?", blank, "b")]
-    with pytest.raises(RedvizError, match="item 'b' has no visible characters"):
-        add_items(store, project.id, given)
     with pytest.raises(RedvizError, match="item 'b' has no visible characters"):
         create_project(store, "Blank", given)
     assert [(one.name, one.items) for one in list_projects(store)] == [("Films", 3)]

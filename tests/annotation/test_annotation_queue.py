@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select
 
-from redviz.annotation.items import delete_item, set_gold
+from redviz.annotation.items import set_gold
 from redviz.annotation.judgements import commit, marks_of, skip, submit
 from redviz.annotation.maps import put_map
 from redviz.annotation.people import add_annotators, delete_annotator, list_annotators, set_annotator_state
@@ -107,7 +107,8 @@ def test_paused_closed_and_deleted_say_so(store, project):
     set_annotator_state(store, a, "paused")
     assert why(store, a) == "paused"
     set_annotator_state(store, a, "active")
-    delete_item(store, mine.item_id)
+    with store.writing() as session:
+        session.get_one(Item, mine.item_id).deleted_at = 1
     with pytest.raises(RedvizError, match="taken out of the project"):
         commit(store, mine.id, "tab", [MARK])
     assert give(store, a).item == "film1"

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from redviz.annotation.items import import_labels
 from redviz.annotation.judgements import MOST_EVENTS, commit, get_assignment, marks_of, reveal, skip, submit
 from redviz.annotation.labels import labelled_items
 from redviz.annotation.maps import put_map
@@ -19,7 +18,7 @@ from redviz.annotation.people import add_annotators, set_annotator_state
 from redviz.annotation.projects import close_project, create_project, reopen_project, update_project
 from redviz.annotation.queue import next_assignment
 from redviz.annotation.tables import Assignment, Judgement
-from redviz.data.labels.labels import LabelSet, Mark
+from redviz.data.labels.labels import Mark
 from redviz.errors import RedvizError
 from redviz.records import Example
 
@@ -187,14 +186,6 @@ def test_a_method_is_revealed_only_after_submitting(store, project, given):
         assert session.get_one(Assignment, given.id).revealed_at == 9
     with pytest.raises(RedvizError, match="needs 7 finite credits; 1 were given"):
         put_map(store, given.item_id, "abc", "abc", [float("nan")])
-
-
-def test_an_imported_label_leaves_the_work_alone(store, project, given):
-    commit(store, given.id, "tab", [mark(1)])
-    submit(store, given.id)
-    before = labelled_items(store, project.id)
-    import_labels(store, project.id, LabelSet("again", "graded", before.items))
-    assert [a.annotator for a in labelled_items(store, project.id).items[0].annotations] == ["Ada", "Ada (imported)"]
 
 
 KILLS = 8

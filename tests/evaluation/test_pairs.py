@@ -16,11 +16,8 @@ from redviz.evaluation.statistics.pairs import (
     disagreement,
     mean_of,
     pair_report,
-    pairs_of_analyses,
     pairs_of_frame,
 )
-from redviz.records import Analysis, Example, Observation, Source
-from tests.bag import encoding
 
 FLAT = {"chosen_length": [2, 2, 2, 2], "rejected_length": [1, 3, 2, 1]}
 
@@ -143,22 +140,6 @@ def test_rows_without_pairs_or_columns_are_refused():
         pairs_of_frame(frame().drop(columns="score"))
     with pytest.raises(RedvizError, match="no column 'tokens'"):
         pairs_of_frame(frame().drop(columns="tokens"))
-    with pytest.raises(RedvizError, match="no pair"):
-        pairs_of_analyses([])
-
-
-def test_pairs_of_analyses():
-    def analysis(name, score, length):
-        columns = np.zeros(length + 2, np.float32)
-        columns[-1] = score
-        seen = Observation(encoding([2, 3], [4] * length), columns)
-        return Analysis(Example("p", "r", name), Source("m"), seen)
-
-    failed = Analysis(Example("p", "r", "7/chosen"), Source("m"), None, error="too long")
-    given = [analysis("3/chosen", 1.0, 4), analysis("3/rejected", 2.0, 6), failed, analysis("7/rejected", 1.0, 2)]
-    found = pairs_of_analyses(given, {"3": "chat"})
-    assert (found.ids, found.chosen[0], found.rejected[0], found.subsets) == (("3",), 1.0, 2.0, ("chat",))
-    assert (found.chosen_length[0], found.rejected_length[0], found.left_out) == (4, 6, 1)
 
 
 def test_disagreement_is_one_less_spearman():

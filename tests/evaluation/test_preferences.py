@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,8 +17,6 @@ from redviz.evaluation.agreement.preferences import analyzed_pairs, stated_pair
 from redviz.evaluation.statistics.pairs import (
     credits_of_rows,
     disagreement,
-    pair_report,
-    pairs_of_analyses,
     pairs_of_frame,
 )
 from redviz.evaluation.statistics.splitting import split_report, split_report_of_rows
@@ -79,10 +76,12 @@ def test_one_report_from_analyses_and_from_their_result_file(dataset, tmp_path):
     assert again.accuracy == direct.accuracy and again.verdict == direct.verdict
     assert again.end_share.value == pytest.approx(direct.end_share.value, abs=1e-6)
 
-    one, two = pairs_of_analyses(analyses), pairs_of_frame(results.responses(Where(pairs_only=True)))
-    assert one.ids == two.ids
-    assert np.array_equal(one.chosen, two.chosen) and np.array_equal(one.rejected_length, two.rejected_length)
-    assert pair_report(one).accuracy == pair_report(two).accuracy
+    pairs = pairs_of_frame(results.responses(Where(pairs_only=True)))
+    by_id = {analysis.example.id: analysis for analysis in analyses}
+    chosen, rejected = ([by_id[f"{item}/{role}"] for item in pairs.ids] for role in ("chosen", "rejected"))
+    assert len(set(pairs.ids)) == 12 and pairs.left_out == 0
+    assert pairs.chosen.tolist() == [analysis.score for analysis in chosen]
+    assert pairs.rejected_length.tolist() == [len(analysis.tokens) for analysis in rejected]
     by_rows = disagreement(credits_of_rows(kept))
     by_credits = disagreement([{label: c.values for label, c in a.credits.items()} for a in analyses])
     assert by_rows.labels == by_credits.labels == ("red", "abc", "sparse")

@@ -7,16 +7,15 @@ from itertools import product
 import numpy as np
 import pytest
 
+from redviz import returns
 from redviz.credit.from_records.prefix import red
 from redviz.errors import RedvizError
 from redviz.lab.exact import (
     GradientEstimate,
     advantages,
     ascend,
-    best_response,
     estimate,
     every_response,
-    expected_return,
     gradient,
     prefix_scores,
     response_probabilities,
@@ -49,13 +48,23 @@ def of(kind: str, prefix: Array = POOR, gamma: float = 1.0, **options: object) -
     return estimate(TREE, POLICY, advantages(rewards, gamma), TRUTH)
 
 
+def expected_return(policy: Array, rewards: Array, gamma: float) -> float:
+    """Exact mean of ``sum_t gamma^(t-1) r_t`` under the policy; rewards ``[N, T]``."""
+    return float(response_probabilities(TREE, policy) @ returns.monte_carlo(rewards, gamma)[:, 0])
+
+
+def best_response(rewards: Array, gamma: float = 1.0) -> int:
+    """Which response has the largest discounted sum of rewards ``[N, T]``: where an optimal policy ends."""
+    return int(returns.monte_carlo(rewards, gamma)[:, 0].argmax())
+
+
 def differences(rewards: Array, gamma: float) -> Array:
     """The gradient of the expected return by central differences of every logit."""
     out = np.empty_like(LOGITS)
     for where in np.ndindex(*LOGITS.shape):
         step = np.zeros_like(LOGITS)
         step[where] = 1e-5
-        up, down = (expected_return(TREE, softmax_policy(LOGITS + sign * step), rewards, gamma) for sign in (1, -1))
+        up, down = (expected_return(softmax_policy(LOGITS + sign * step), rewards, gamma) for sign in (1, -1))
         out[where] = (up - down) / 2e-5
     return out
 

@@ -23,7 +23,7 @@ from redviz.evaluation.statistics.intervals import (
     resampling,
     share,
 )
-from redviz.records import Analysis, Array
+from redviz.records import Array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,18 +149,6 @@ def pairs_of_frame(frame: pd.DataFrame) -> Pairs:
         subsets=tuple(str(name) if isinstance(name, str) else "" for name in whole["subset"]),
         left_out=int((~known).sum()),
     )
-
-
-def pairs_of_analyses(analyses: Iterable[Analysis], subsets: Mapping[str, str] | None = None) -> Pairs:
-    """Pairs from analyses whose example ids are ``item/chosen`` and ``item/rejected``; ``subsets`` maps an item's id to its subset."""
-    import pandas as pd
-
-    def line(analysis: Analysis) -> tuple[str, str, float, int, str]:
-        item, _, role = analysis.example.id.partition("/")
-        return item, role, analysis.score, len(analysis.tokens), (subsets or {}).get(item, "")
-
-    columns = ["example_id", "response_id", "score", "length", "subset"]
-    return pairs_of_frame(pd.DataFrame([line(analysis) for analysis in analyses], columns=columns))
 
 
 def pair_report(pairs: Pairs, seed: int = 0) -> PairReport:
