@@ -107,13 +107,6 @@ def next_assignment(store: Store, annotator_id: int, now: int | None = None) -> 
         return Offer(assigned(found, session.get_one(Item, found.item_id)))
 
 
-def renew(store: Store, assignment_id: int, now: int | None = None) -> bool:
-    """Keep an open item for its person for another half hour; False where others have taken its place meanwhile."""
-    with store.writing() as session:
-        held = locked_assignment(session, assignment_id)
-        return hold(session, held, milliseconds() if now is None else now)
-
-
 # ---------------------------------------------------------------- one assignment, locked
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -157,18 +156,3 @@ def export_csv(config: LabConfig, steps: list[Step]) -> str:
         values = step.to_dict()
         lines.append(",".join([*told, *("" if values[name] is None else repr(values[name]) for name in names)]))
     return "\n".join(lines) + "\n"
-
-
-def summary(run: LabRun) -> dict[str, Any]:
-    """What a list of runs shows: its config's names, its state, steps done and the last reward."""
-    steps = run.steps()
-    return {
-        "id": run.id,
-        "algorithm": run.config.algorithm,
-        "method": run.config.label,
-        "seed": run.config.seed,
-        "state": run.state,
-        "done": len(steps),
-        "steps": run.config.steps,
-        "reward": steps[-1].reward if steps else None,
-    }

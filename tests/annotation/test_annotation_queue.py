@@ -8,7 +8,7 @@ from redviz.annotation.judgements import commit, marks_of, skip, submit
 from redviz.annotation.maps import put_map
 from redviz.annotation.people import add_annotators, delete_annotator, list_annotators, set_annotator_state
 from redviz.annotation.projects import close_project, create_project, update_project
-from redviz.annotation.queue import LEASE, next_assignment, renew
+from redviz.annotation.queue import LEASE, next_assignment
 from redviz.annotation.tables import Annotator, Assignment, Item, Project
 from redviz.data.labels.labels import LabelledItem, Mark
 from redviz.errors import RedvizError
@@ -56,7 +56,6 @@ def test_a_lease_that_lapsed_frees_the_place_for_others(store, project):
     assert (taken.item, taken.id == mine.id) == ("film0", False)
     # a comes back: the marks are kept, the place is gone, and something else is given
     assert commit(store, mine.id, "tab", [MARK], now=later) == 1
-    assert renew(store, mine.id, now=later) is False
     with pytest.raises(RedvizError, match="Others have judged this item.*marks are kept"):
         submit(store, mine.id, now=later)
     assert give(store, a, now=later).item == "film2"
@@ -73,7 +72,6 @@ def test_a_commit_renews_the_lease(store, project):
     mine = give(store, a, now=0)
     commit(store, mine.id, "tab", [MARK], now=LEASE - 1)
     assert give(store, b, now=LEASE + 1).item == "film1"
-    assert renew(store, mine.id, now=LEASE + 2) is True
     assert give(store, a, now=LEASE + 3).id == mine.id
 
 

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from redviz.models.kinds.reward_model import RewardModel
 
 STYLE = Path(__file__).with_name("page.css")
-NAMED = ": choose, or type a folder or Hub id"
 OTHERS = {
     "policy": ("Policy", "The tuned language model of dpo, rto, sepo, tdpo, the KL penalty and ABC-D."),
     "reference": ("Reference", "The model it was tuned from; treg asks this one."),

@@ -133,7 +133,7 @@ def blind_rankings(lengths: ArrayLike, random: ArrayLike) -> Mapping[str, Array]
 
 
 def precision_recall_areas(marked: ArrayLike, scores: ArrayLike) -> tuple[float, float]:
-    """ERASER's trapezoid and average precision from one sort; :mod:`.rationales` has scikit-learn's, thirty times slower.
+    """ERASER's trapezoid and average precision from one sort, thirty times faster than scikit-learn's.
 
     >>> tuple(round(area, 4) for area in precision_recall_areas([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1]))
     (0.7917, 0.8333)
