@@ -68,6 +68,9 @@ def state(opened, word):
 
 def drawn(opened):
     """The lines of the reward figure: name -> its points."""
+    opened.wait_for_function(
+        "of => document.querySelector(of)?.calcdata?.length", arg=REWARD.split(" >> ")[0]
+    )  # Plotly fills it once it has drawn
     lines = "e => e.calcdata.map(c => [c[0].trace.name, c[0].trace.fill, c.map(point => point.y)])"
     return {name: points for name, fill, points in opened.locator(REWARD).evaluate(lines) if fill == "none"}
 
