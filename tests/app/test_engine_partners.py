@@ -154,7 +154,7 @@ def test_a_failure_of_memory_is_not_kept(engine, spec, partners, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(policies.Policy, "run", exhausted)
-        with pytest.raises(RedvizError, match="Memory ran out for log_probs"):
+        with pytest.raises(RedvizError, match="Memory ran out for a model beside the reward model"):
             engine.credit(spec, EXAMPLE, "DPO", recipe, partners).wait(WAIT)
     _, missing, refused = engine.cached(spec, EXAMPLE, {"dpo": recipe}, partners)
     assert set(missing) == {"dpo"} and not refused
