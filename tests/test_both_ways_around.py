@@ -171,10 +171,10 @@ def test_the_card_is_green_and_true(architecture):
 
 def test_the_card_sees_segments_left_out(monkeypatch):
     model = load_reward_model(str(both.checkpoint("Bert")), device="cpu")
-    row = both_ways.padded
+    row = both_ways._inputs
     monkeypatch.setattr(
         both_ways,
-        "padded",
+        "_inputs",
         lambda m, rows: {k: v for k, v in row(m, rows).items() if k != "token_type_ids" or len(rows) == 1},
     )
     assert redviz.check_model(model)["batching"].verdict == "red"

@@ -49,7 +49,7 @@ def work(url, person, items, errors, shared):
 
 @pytest.mark.parametrize(
     ("number", "crowd", "stores"),
-    [(150, 20, "one for all"), (24, 8, "one each"), pytest.param(2000, 20, "one for all", marks=pytest.mark.slow)],
+    [(100, 20, "one for all"), (24, 8, "one each"), pytest.param(2000, 20, "one for all", marks=pytest.mark.slow)],
 )
 def test_many_people_finish_a_project(url, store, number, crowd, stores):
     examples = [Example("How was it?", f"Film {n} was good, if long.", str(n)) for n in range(number)]

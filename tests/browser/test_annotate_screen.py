@@ -122,6 +122,7 @@ def test_an_item_is_judged_with_the_keyboard_alone(address, store, project, pad)
     ]
 
 
+@pytest.mark.slow
 def test_an_item_is_judged_by_dragging(address, store, project, pad):
     made, (ada,) = project(MIXED)
     opened = pad(address, ada)

@@ -71,6 +71,7 @@ def test_hover_and_pin_reach_strips_curves_and_panel(app):
     assert opened.errors == []
 
 
+@pytest.mark.slow
 def test_the_report_opens_offline_and_runs_nothing(app, chromium, tmp_path):
     opened = app()
     paste(opened, HOSTILE)
@@ -95,6 +96,7 @@ def test_the_report_opens_offline_and_runs_nothing(app, chromium, tmp_path):
     assert problems == []
 
 
+@pytest.mark.slow
 def test_a_link_to_pasted_text_reopens_it_after_another_page(app):
     opened = app()
     text = "A quiet film, superb in its way, and then a tedious last act."

@@ -154,6 +154,7 @@ def test_a_text_that_is_too_long_is_refused_and_stays_where_it_was_written(app):
     assert opened.get_by_role("textbox", name="Response B").input_value() == long and opened.errors == []
 
 
+@pytest.mark.slow
 def test_a_view_that_nobody_touches_starts_again_and_others_do_not(visitor, app):
     left, other = checked(visitor()), checked(app())
     for opened, own in ((left, "A dull film."), (other, "A splendid film.")):

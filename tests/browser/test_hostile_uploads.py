@@ -101,6 +101,7 @@ def opens(screen, content=GOOD, name="good.jsonl"):
     safe(screen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [MOST + 10, pytest.param(300, marks=pytest.mark.slow)])
 def test_a_file_that_is_too_large_stays_in_the_browser(screen, tmp_path, size):
     give(screen, sparse(tmp_path / "big.jsonl", size * MB))
@@ -136,6 +137,7 @@ def test_a_hostile_file_is_refused_in_one_sentence(screen):
     opens(screen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["markup", *(pytest.param(kind, marks=pytest.mark.slow) for kind in list(NAMES)[1:])])
 def test_a_hostile_name_is_text(screen, kind):
     name, shown = NAMES[kind]

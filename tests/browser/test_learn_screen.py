@@ -153,6 +153,7 @@ def test_the_rooms_layout_is_large_and_part_of_the_link_and_the_page_keys_turn_s
     again.wait_for_function("() => !new URLSearchParams(location.search).has('present')")
 
 
+@pytest.mark.slow
 def test_a_link_reopens_the_scene_with_its_knobs(learn):
     first = learn("?scene=monte-carlo&discount=0.95&difference=shaping")
     settled(first, scene="monte-carlo", discount="0.95", difference="shaping")
@@ -179,6 +180,7 @@ def test_a_link_reopens_the_scene_with_its_knobs(learn):
     settled(second, scene="monte-carlo", discount="0.95", difference="paper")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "query, text, methods",
     [
