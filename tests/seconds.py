@@ -9,13 +9,12 @@ import pytest
 LIMIT = 10.0
 
 
-def processor_seconds(children: bool) -> float:
-    """Of all threads of this process and, where asked for, of the processes that it started and that have ended.
+def processor_seconds() -> float:
+    """Of all threads of this process; what a process that it started costs depends on what of torch lies in memory already.
 
     The clock on the wall would say how busy the machine is; this says what the test costs.
     """
-    spent = os.times()
-    return sum(spent[:4] if children else spent[:2])
+    return sum(os.times()[:2])
 
 
 def slowdown() -> float:
@@ -33,10 +32,9 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Fail the test itself, so that the sentence reaches the summary from whichever worker ran it."""
     if item.get_closest_marker("slow"):
         return (yield)
-    children = not item.get_closest_marker("browser")  # a server that ends in a test has served others before
-    before = processor_seconds(children)
+    before = processor_seconds()
     result = yield
-    took = processor_seconds(children) - before
+    took = processor_seconds() - before
     if took > LIMIT and (took := took / slowdown()) > LIMIT:
         pytest.fail(
             f"{item.nodeid} took {took:.1f} seconds of a processor, more than the {LIMIT:g} a test may take; "

@@ -4,8 +4,8 @@ import csv
 import io
 import json
 import re
-from pathlib import Path
 
+import downloads
 import pytest
 
 import redviz
@@ -94,9 +94,7 @@ def metric(screen, name):
 
 
 def taken(screen, button):
-    with screen.expect_download() as waited:
-        screen.get_by_role("button", name=button).click()
-    return Path(waited.value.path()).read_text(encoding="utf-8")
+    return downloads.taken(screen, screen.get_by_role("button", name=button)).read_text(encoding="utf-8")
 
 
 def test_a_project_s_figures_are_the_library_s_and_can_be_taken_away(screen):

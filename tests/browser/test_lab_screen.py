@@ -6,6 +6,7 @@ import re
 import zipfile
 from pathlib import Path
 
+import downloads
 import pytest
 from serve import free_port, serving, start
 
@@ -76,9 +77,7 @@ def drawn(opened):
 
 
 def download(opened, label):
-    with opened.expect_download() as found:
-        opened.get_by_role("button", name=label).click()
-    return Path(found.value.path())
+    return downloads.taken(opened, opened.get_by_role("button", name=label))
 
 
 def press(opened, name):

@@ -216,11 +216,10 @@ def tiny_analysis(**options):
     return redviz.analyze(tiny.model(), PROMPT, RESPONSE, options.pop("methods", ["red", "abc"]), **options)
 
 
-def test_json_is_the_analysis_and_nothing_else_is_printed():
-    command = [sys.executable, "-m", "redviz", "analyze", "--model", str(checkpoint()), *ASK, "--json"]
-    done = subprocess.run([*command, "--methods", "red,abc"], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == json.loads(tiny_analysis().to_json())
+def test_json_is_the_analysis_and_nothing_else_is_printed(run):
+    code, out, err = run("analyze", "--model", checkpoint(), *ASK, "--json", "--methods", "red,abc")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == json.loads(tiny_analysis().to_json())
 
 
 def test_options_reach_the_method(run):

@@ -255,6 +255,7 @@ def lora(tmp_path, needed):
     return made, base, tok
 
 
+@pytest.mark.slow  # a fresh process with all of torch
 def test_bitsandbytes_comes_with_a_lora_alone_and_its_notes_are_not_shown(lora, tmp_path, needed):
     needed("bitsandbytes")
     lora[0](tmp_path / "adapter")
