@@ -14,7 +14,7 @@ from redviz.annotation.store import Store, StoreError
 from redviz.annotation.tables import CreditMap, Item
 from redviz.batches import analyze_batch
 from redviz.credit.ingredients import Partners
-from redviz.credit.recipes import Recipe
+from redviz.credit.recipes import Recipe, spelled_out
 from redviz.errors import RedvizError
 from redviz.records import Example
 
@@ -54,7 +54,7 @@ def make_maps(
     """Compute what is missing; ``progress`` is told after every few items and may raise to stop, what is made stays."""
     missing = without_maps(store, project_id, frozenset(wanted))
     made, failed = 0, {}
-    methods = {label: {"method": recipe.method, **recipe.options} for label, recipe in wanted.items()}
+    methods = spelled_out(wanted)
     for first in range(0, len(missing), TOGETHER):
         progress(first, len(missing))
         with store.reading() as session:

@@ -17,7 +17,7 @@ from redviz.cli.loading import LISTED, open_model, open_partners, with_model
 from redviz.cli.options import methods_with_options
 from redviz.cli.terminal import shown
 from redviz.credit.ingredients import Partners, check_partners
-from redviz.credit.recipes import recipes
+from redviz.credit.recipes import recipes, spelled_out
 from redviz.errors import RedvizError
 from redviz.models.spec import NOBODY, ModelSpec, PartnerSpecs
 from redviz.text import GRANULARITIES
@@ -94,7 +94,7 @@ def agree(
     wanted = {} if no_methods else methods_with_options(methods, option or [])
     asked = {
         "granularity": granularity, "level": level, "metric": metric, "threshold": threshold, "limit": limit, "seed": seed,
-        "methods": {label: {"method": r.method, **r.options} for label, r in recipes(wanted).items()},
+        "methods": spelled_out(recipes(wanted)),
     }  # fmt: skip
     labels, ranking = labels_of(project, dataset, kind, seed)
     from redviz.evaluation.agreement.agreement import Agreement, judged

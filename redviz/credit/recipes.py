@@ -53,6 +53,16 @@ def stride_of(wanted: Iterable[Recipe]) -> int:
     return gcd(*(recipe.options["stride"] for recipe in wanted if "stride" in recipe.options))
 
 
+def spelled_out(wanted: Mapping[str, Recipe]) -> dict[str, dict[str, Any]]:
+    """Label -> its method and every option, as :func:`recipes` reads them and as files and keys hold them.
+
+    >>> wanted = recipes({"abc L2": {"method": "abc", "layer": 2}})
+    >>> spelled_out(wanted)["abc L2"]["method"], recipes(spelled_out(wanted)) == wanted
+    ('abc', True)
+    """
+    return {label: {"method": recipe.method, **recipe.options} for label, recipe in wanted.items()}
+
+
 def recipes(wanted: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, Recipe]:
     """Read a list of names, or label -> options, into label -> :class:`Recipe`; values checked, defaults filled in.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from redviz import __version__
 from redviz.batches import check_batch_size
 from redviz.credit.ingredients import Partners, Progress
-from redviz.credit.recipes import MODELS, Recipe, recipes
+from redviz.credit.recipes import MODELS, Recipe, recipes, spelled_out
 from redviz.data.results.rows import SCHEMA_VERSION
 from redviz.data.sets.dataset import Dataset, open_dataset
 from redviz.errors import RedvizError
@@ -77,7 +77,7 @@ def manifest_of(
         dataset_fingerprint=dataset.fingerprint,
         count=_counted(dataset, progress) if dataset.examples is None else dataset.examples,
         model=source.model,
-        methods={label: {"method": recipe.method, **recipe.options} for label, recipe in wanted.items()},
+        methods=spelled_out(wanted),
         revision=source.revision,
         model_fingerprint=source.fingerprint,
         template_hash=source.template_hash,

@@ -13,6 +13,7 @@ from redviz.app.agreement.state import Labels, report_of, units_choice
 from redviz.app.dataset.state import kept_choice
 from redviz.app.parts.methods_bar import method_names
 from redviz.app.session import engine, remembered, spec_of, theme, view
+from redviz.credit.recipes import spelled_out
 from redviz.evaluation.faithfulness.faithfulness import NOTES
 from redviz.evaluation.faithfulness.faithfulness_report import FaithfulnessReport, MethodFaithfulness
 from redviz.evaluation.faithfulness.removal import MEASURES
@@ -87,7 +88,7 @@ def faithfulness_part(labels: Labels) -> None:
     if made is None:
         return
     found, source = made
-    methods = {label: {"method": recipe.method, **recipe.options} for label, recipe in view().recipes.items()}
+    methods = spelled_out(view().recipes)
     asked = {"operator": found.operator, "granularity": granularity, "responses": limit, "seed": found.seed}
     report: FaithfulnessReport = report_of(
         "faithfulness", id(found), {"methods": methods, **asked}, lambda: found, source

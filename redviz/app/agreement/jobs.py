@@ -15,7 +15,7 @@ from redviz.app.parts.methods_bar import method_names, methods_bar
 from redviz.app.parts.waiting import result_of, with_partners
 from redviz.app.session import allowed, confirm_partners, confirmed, engine, partners_for, spec_of, view
 from redviz.app.worker import LONG, Job
-from redviz.credit.recipes import Recipe
+from redviz.credit.recipes import Recipe, spelled_out
 from redviz.data.labels.labels import LabelledItem
 from redviz.errors import RedvizError
 from redviz.evaluation.agreement.agreement import ScoredLabels, score_labelled
@@ -117,7 +117,7 @@ def counted(credits: ScoredLabels, title: str, key: str, report: Callable[[Itera
 
 def asked(found: ScoredLabels) -> dict[str, Any]:
     """What a report of these credits was made with, for the downloads."""
-    methods = {label: {"method": recipe.method, **recipe.options} for label, recipe in view().recipes.items()}
+    methods = spelled_out(view().recipes)
     return {"methods": methods, "responses": len(found.pairs), "seed": 0}
 
 
@@ -132,7 +132,7 @@ def faithful(
     wanted, partners = view().recipes, partners_for(view().recipes.values())
     key = _key(items, wanted, partners) + repr((operator, granularity, moves))
     button = f"Remove {granularity}s in {_responses(limit)}"
-    methods = {label: {"method": recipe.method, **recipe.options} for label, recipe in wanted.items()}
+    methods = spelled_out(wanted)
 
     def work(model: RewardModel, job: Job, **beside: Any) -> tuple[FaithfulnessReport, Source]:
         report = faithfulness_over(

@@ -99,16 +99,16 @@ def _number(value: float, form: str) -> str:
     return "–" if value != value else format(value, form)
 
 
-def _compared(disagreement: MethodDisagreement, cut: bool) -> None:
+def _compared(methods: MethodDisagreement, cut: bool) -> None:
     from redviz.app.dataset.figures import disagreement_figure
 
     scope = f"the first {MOST_COMPARED:,} rows" if cut else "all responses"
     st.markdown("**Disagreement between methods**")
     st.caption(
         f"1 − Spearman of the credits of a response's tokens, averaged over {scope}: 0 the same order, 1 none, 2 the reverse. "
-        f"Mean over pairs of methods: {_number(disagreement.mean, '.2f')}."
+        f"Mean over pairs of methods: {_number(methods.mean, '.2f')}."
     )
-    figure = disagreement_figure(disagreement, disagreement.labels, theme=theme())
+    figure = disagreement_figure(methods, methods.labels, theme=theme())
     st.plotly_chart(figure, width=WIDE_MATRIX, key="redviz.dataset.disagreement.figure")
 
 

@@ -13,7 +13,7 @@ from redviz.app.demonstration import file_uploader, too_long
 from redviz.app.parts.waiting import result_of, with_partners
 from redviz.app.session import engine, partners_of, remembered, theme, view
 from redviz.app.worker import LONG, Job
-from redviz.credit.recipes import Recipe
+from redviz.credit.recipes import Recipe, spelled_out
 from redviz.data.results.rows import without_formulas
 from redviz.data.sets.readers import read_examples
 from redviz.errors import RedvizError
@@ -118,7 +118,7 @@ def _file(spec: ModelSpec, names: Mapping[str, str], wanted: Mapping[str, Recipe
         st.error("No row of this file has a prompt and a response; check its columns.")
         return
     limit = int(st.number_input(f"Responses, of {len(examples)}", 1, len(examples), min(100, len(examples)), width=180))
-    recipes = {label: {"method": r.method, **r.options} for label, r in wanted.items()}
+    recipes = spelled_out(wanted)
     granularity, partners = view().granularity, partners_of(view())
     key = (hashlib.sha256(content).hexdigest(), limit, recipes, operator, top, granularity, sorted(partners.items()))
 

@@ -93,14 +93,14 @@ def curves_figure(
     colours = series_indices(sorted(curves))
     if start is not None:
         figure.add_hline(y=start, line={"color": QUIET, "dash": "dot", "width": 1})
-    for number, (label, curve) in enumerate(curves.items()):
+    for number, (label, line) in enumerate(curves.items()):
         colour = theme.series[colours[label] % len(theme.series)]
-        x = np.arange(1, len(curve.mean) + 1)
-        if (curve.seeds > 1).any():
-            there = curve.seeds > 1  # one seed alone has no band
+        x = np.arange(1, len(line.mean) + 1)
+        if (line.seeds > 1).any():
+            there = line.seeds > 1  # one seed alone has no band
             figure.add_scatter(
                 x=np.concatenate([x[there], x[there][::-1]]),
-                y=np.concatenate([curve.high[there], curve.low[there][::-1]]),
+                y=np.concatenate([line.high[there], line.low[there][::-1]]),
                 fill="toself",
                 fillcolor=_veil(colour),
                 line={"width": 0},
@@ -110,10 +110,10 @@ def curves_figure(
             )
         figure.add_scatter(
             x=x,
-            y=curve.mean,
+            y=line.mean,
             name=(names or {}).get(label, label),
             legendgroup=label,
-            customdata=np.stack([curve.low, curve.high, curve.seeds], -1),
+            customdata=np.stack([line.low, line.high, line.seeds], -1),
             mode="lines+markers" if len(x) < 2 else "lines",
             line={"color": colour, "width": 2, "dash": DASHES[number % len(DASHES)]},
             hovertemplate="%{y:.3g} (%{customdata[0]:.3g} to %{customdata[1]:.3g}, seeds: %{customdata[2]})",

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import streamlit as st
 
 from redviz.app.state import ViewState
+from redviz.credit.ingredients import needed_partners
 from redviz.credit.recipes import Recipe
-from redviz.models.spec import LOADERS, NEEDED_FOR, NOBODY, ModelSpec, PartnerSpecs, is_rule
+from redviz.models.spec import LOADERS, NOBODY, ModelSpec, PartnerSpecs, is_rule
 from redviz.records import Example
 
 
@@ -142,8 +143,8 @@ def _prompt(example: Example) -> str | list[dict[str, str]]:
 
 def _needed(wanted: Mapping[str, Recipe], partners: PartnerSpecs) -> dict[str, ModelSpec]:
     """The partners that some method asks for."""
-    roles = {role for recipe in wanted.values() for name in recipe.ingredients for role in NEEDED_FOR.get(name, ())}
-    return {role: spec for role, spec in partners.items() if role in roles}
+    needed = needed_partners(wanted.values())
+    return {role: spec for role, spec in partners.items() if role in needed}
 
 
 def _methods(wanted: Mapping[str, Recipe]) -> list[str] | dict[str, dict[str, object]]:

@@ -69,7 +69,7 @@ def observe_edited(
     if model.both_ways:  # every column sees the change
         return _one_by_one(model, original, encodings, progress)
     model = model.for_prompt(original.encoding)
-    continued: dict[int, Continued] = {}
+    by_edit: dict[int, Continued] = {}
     begins = [_begins(original.encoding, encoding) for encoding in encodings]  # where each edit's own pass starts
     # A row that starts at column 0 has nothing to reuse, and one column more is run again as a check.
     sharing = [i for i, begin in enumerate(begins) if begin > 0]
@@ -89,21 +89,21 @@ def observe_edited(
         ),
         progress,
     ):
-        continued |= zip(batch, own, strict=True)
-    return [continued[i] for i in range(len(encodings))]
+        by_edit |= zip(batch, own, strict=True)
+    return [by_edit[i] for i in range(len(encodings))]
 
 
 def _one_by_one(
     model: RewardModel, original: Observation, encodings: Sequence[Encoding], progress: Progress | None
 ) -> list[Continued]:
     """Every edit observed as the original was, with its prefixes and its stride; progress is told between micro-batches."""
-    continued = []
+    observed = []
     for done, encoding in enumerate(encodings):
         beat = None if progress is None else (lambda *_, told=progress, at=done: told(at, len(encodings)))
-        continued.append(Continued(observe(model, [encoding], stride=original.stride, progress=beat)[0], 0))
+        observed.append(Continued(observe(model, [encoding], stride=original.stride, progress=beat)[0], 0))
     if progress is not None:
         progress(len(encodings), len(encodings))
-    return continued
+    return observed
 
 
 def _begins(original: Encoding, edited: Encoding) -> int:
