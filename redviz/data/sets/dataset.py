@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from redviz.data.sets.detection import findings_of, schema_of, sentence, understood
+from redviz.data.sets.detection import Findings, findings_of, schema_of, sentence, understood
 from redviz.data.sets.formats import ENDINGS, Content, Rows, rows_of
 from redviz.data.sets.hub import files_of, hub_files, is_hub_id
 from redviz.data.sets.items import Candidate, DataItem, Detected, HumanSpan, RowProblem
@@ -65,10 +65,11 @@ class Dataset:
         self._no_prompt = bool(mapping.keys() & {"response", "responses", "completion"}) and not (
             {*mapping, *(self._columns() & {*self._kept})} & {*PROMPTS}
         )
-        self._schema = self._detect()
+        self._schema, columns, findings = self._detect()
         if whole:
             self._count()
-        self.detected = self._understood()
+        said = sentence(findings, self.rows, self._mapping, self.limit)
+        self.detected = Detected(self._schema.name, said, columns, understood(findings, columns, self._mapping))
 
     def items(self) -> Iterator[DataItem]:
         """The items in file order, at most ``limit``; a row that cannot be read is listed in ``problems`` and left out."""
@@ -147,7 +148,8 @@ class Dataset:
         seen = {name for _, row in self._sample() if isinstance(row, dict) for name in row}
         return seen.union(*(file.columns for file in self._files))
 
-    def _detect(self) -> Schema:
+    def _detect(self) -> tuple[Schema, tuple[str, ...], Findings]:
+        """The schema, the columns, and what the first rows show."""
         if next(self._sample(), None) is None:
             raise RedvizError(f"{self.name} holds no rows; give at least one prompt with its response.")
         schema, seen = schema_of((row for _, row in self._sample()), self._mapped, schemas_with(self._mapping))
@@ -167,20 +169,14 @@ class Dataset:
                 "the command line) which one is the prompt and which the response, such as prompt=question response=answer "
                 "(or chosen=... rejected=...)."
             )
-        findings = self._findings = findings_of(((line, self._mapped(row)) for line, row in self._sample()), schema)
+        findings = findings_of(((line, self._mapped(row)) for line, row in self._sample()), schema)
         if not findings.items and (problem := findings.first_problem):
             raise RedvizError(
                 f"{self.name} looks like {schema.label}, but none of its first rows can be read "
                 f"(line {problem.line}: {problem.reason}); mend them, or say with a mapping (--column on the "
                 "command line) which column is which."
             )
-        self._named = columns
-        return schema
-
-    def _understood(self) -> Detected:
-        found, columns = self._findings, self._named
-        said = sentence(found, self.rows, self._mapping, self.limit)
-        return Detected(self._schema.name, said, columns, understood(found, columns, self._mapping))
+        return schema, columns, findings
 
     def _sample(self) -> Iterator[tuple[int, Any]]:
         return islice(self._rows(), SAMPLE)
