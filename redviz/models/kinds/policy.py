@@ -19,8 +19,8 @@ from redviz.models.loading.files import fingerprint, resolve
 from redviz.models.loading.lora import base_of, is_adapter
 from redviz.models.loading.precision import QUANTISED, pick_dtype, quantised
 from redviz.models.loading.shared import (
+    building,
     context_length,
-    enough_memory,
     float32_if_small,
     load_tokenizer,
     make_ready,
@@ -137,7 +137,7 @@ def load_policy(
     target = pick_device(device)
     bits, dtype = (str(dtype), "auto") if dtype in QUANTISED else ("", dtype)
     options = {"trust_remote_code": trust_remote_code, **(quantised(bits, target) if bits else {})}
-    with enough_memory(name, target):
+    with building(name, target):
         kind = pick_dtype(dtype, target)
         module, report = pretrained(AutoModelForCausalLM, folder, name, kind, options, allow_pickle)
         if "score.weight" in report["unexpected_keys"]:

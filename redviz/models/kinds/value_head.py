@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,29 +52,17 @@ def load_value_model(
     RedvizError
         As :func:`redviz.load_reward_model` and :func:`redviz.models.kinds.policy.load_policy` do.
     """
+    how: dict[str, Any] = {
+        "device": device, "dtype": dtype, "revision": revision, "trust_remote_code": trust_remote_code,
+        "allow_pickle": allow_pickle, "max_length": max_length,
+    }  # fmt: skip
     head = _value_head(resolve(name, revision, allow_pickle), name)
     if head is None:
-        model = load_reward_model(
-            name,
-            device=device,
-            dtype=dtype,
-            revision=revision,
-            trust_remote_code=trust_remote_code,
-            allow_pickle=allow_pickle,
-            max_length=max_length,
-        )
+        model = load_reward_model(name, **how)
         if not isinstance(model, RewardModel):
             raise RedvizError(f"{name} scores steps, so it gives no value of every token; give another critic.")
         return model
-    policy = load_policy(
-        name,
-        device=device,
-        dtype=dtype,
-        revision=revision,
-        trust_remote_code=trust_remote_code,
-        allow_pickle=allow_pickle,
-        max_length=max_length,
-    )
+    policy = load_policy(name, **how)
     width = policy.module.get_output_embeddings().weight.shape[1]
     if head.weight.shape != (1, width):
         raise RedvizError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -109,11 +108,6 @@ def refuse_new_weights(report: dict[str, Any], name: str, auto: Any = REWARD) ->
     )
 
 
-ONE_AT_A_TIME = (
-    threading.Lock()
-)  # from_pretrained changes how torch makes modules, for all threads: tied weights went missing
-
-
 def pretrained(
     auto: Any, folder: Path, name: str, dtype: Any, options: dict[str, Any], allow_pickle: bool = False
 ) -> tuple[Any, dict[str, Any]]:
@@ -126,10 +120,9 @@ def pretrained(
     """
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on a CPU it tells of kernels that it does without
     try:
-        with ONE_AT_A_TIME:
-            module, report = auto.from_pretrained(
-                folder, dtype=dtype, use_safetensors=None if allow_pickle else True, output_loading_info=True, **options
-            )
+        module, report = auto.from_pretrained(
+            folder, dtype=dtype, use_safetensors=None if allow_pickle else True, output_loading_info=True, **options
+        )
     except OUT_OF_MEMORY:
         raise
     except Exception as error:  # one door for all of them

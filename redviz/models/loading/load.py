@@ -19,8 +19,8 @@ from redviz.models.loading.files import fingerprint
 from redviz.models.loading.found import Found, find, mix_of, module_of
 from redviz.models.loading.precision import QUANTISED, pick_dtype, quantised
 from redviz.models.loading.shared import (
+    building,
     context_length,
-    enough_memory,
     float32_if_small,
     load_tokenizer,
     make_ready,
@@ -118,7 +118,7 @@ def load_reward_model(
         options["device_map"] = device_map
     own = any(checkpoint.given.glob("tokenizer*"))
     tokenizer = load_tokenizer(checkpoint.given if own else checkpoint.folder, name, trust_remote_code)
-    with enough_memory(name, target):
+    with building(name, target):
         module = module_of(checkpoint, tokenizer, kind, options, allow_pickle)
         if quantization is None:
             module = float32_if_small(module, wanted)

@@ -14,7 +14,7 @@ from redviz.models.kinds.pair_scorer import PairScorer
 from redviz.models.loading.checkpoint import read_config, refuse_pickle
 from redviz.models.loading.files import fingerprint, resolve
 from redviz.models.loading.precision import QUANTISED, pick_dtype
-from redviz.models.loading.shared import enough_memory, float32_if_small, load_tokenizer, pick_device, source_of
+from redviz.models.loading.shared import building, float32_if_small, load_tokenizer, pick_device, source_of
 from redviz.models.loading.weights import weights_of
 
 log = logging.getLogger("redviz")
@@ -58,7 +58,7 @@ def load_pair_scorer(
     target = pick_device(device)
     tokenizer = load_tokenizer(folder, name, trust_remote_code=False)
     tokenizer.truncation_side = "right"  # the mark begins each part
-    with enough_memory(name, target, or_else=" or another --device"):
+    with building(name, target, or_else=" or another --device"):
         module = pair_rm.build(folder, config, weights, pick_dtype(dtype, target))
         module = float32_if_small(module, dtype).to(target)
     total = _context(module.config, max_length, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +20,9 @@ from redviz.models.reading.encode import template_hash
 from redviz.models.running.attention import FAST, PLAIN
 from redviz.records import Source
 
+ONE_AT_A_TIME = (
+    threading.Lock()
+)  # from_pretrained changes how torch makes modules, for all threads: tied weights went missing
 SMALL = 1_000_000_000  # parameters; below this float32 costs little even on a GPU, and differences of scores keep their digits
 
 
@@ -40,12 +44,11 @@ def pick_device(device: str) -> torch.device:
 
 
 @contextmanager
-def enough_memory(
-    name: str, target: torch.device, or_else: str = ", another --device or a smaller model"
-) -> Iterator[None]:
-    """Say in one sentence that memory ran out while a model was loaded."""
+def building(name: str, target: torch.device, or_else: str = ", another --device or a smaller model") -> Iterator[None]:
+    """Build a model while no other is built, and say in one sentence that memory ran out."""
     try:
-        yield
+        with ONE_AT_A_TIME:
+            yield
     except OUT_OF_MEMORY as error:
         raise RedvizError(
             f"Memory ran out while {name} was loaded on {target}; use --dtype bfloat16{or_else}."
