@@ -1,4 +1,4 @@
-"""Files that a page offers, taken as a person would."""
+"""A page at rest, and the files that it offers, taken as a person would."""
 
 from pathlib import Path
 

@@ -5,7 +5,7 @@ import io
 import json
 import re
 
-import downloads
+import at_rest
 import pytest
 
 import redviz
@@ -94,7 +94,7 @@ def metric(screen, name):
 
 
 def taken(screen, button):
-    return downloads.taken(screen, screen.get_by_role("button", name=button)).read_text(encoding="utf-8")
+    return at_rest.taken(screen, screen.get_by_role("button", name=button)).read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from at_rest import QUIET
 from playwright.sync_api import expect
 from serve import free_port, serving, start
 from sqlalchemy import select
@@ -23,7 +24,6 @@ from redviz.records import Example
 ROOT = Path(__file__).parents[2]
 SLOW = 180_000
 LEAD = "a-lead-code"
-QUIET = "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
 MIXED = "I loved it 😀👨‍👩‍👧 truly.\nهذا فيلم جميل\n\nIt's over-long!"
 
 pytestmark = pytest.mark.browser

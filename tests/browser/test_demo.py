@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from at_rest import QUIET
 from playwright.sync_api import expect
 
 from redviz.app.demonstration import NO_FILES
@@ -14,7 +15,6 @@ SLOW = 180_000  # ms
 IDLE_MINUTES = 3  # of the demonstration of conftest.py
 FIRST = load_gallery()[0].responses[0].text
 COUNTDOWN = "[data-redviz=idle]"
-QUIET = "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import re
 import zipfile
 from pathlib import Path
 
-import downloads
+import at_rest
 import pytest
 from serve import free_port, serving, start
 
@@ -77,7 +77,7 @@ def drawn(opened):
 
 
 def download(opened, label):
-    return downloads.taken(opened, opened.get_by_role("button", name=label))
+    return at_rest.taken(opened, opened.get_by_role("button", name=label))
 
 
 def press(opened, name):
