@@ -14,7 +14,7 @@ from redviz.cli.agreement_labels import labels_of
 from redviz.cli.agreement_text import between_text, faithfulness_text, methods_text, people_text, ranking_text
 from redviz.cli.files import write_text
 from redviz.cli.loading import LISTED, open_model, open_partners, with_model
-from redviz.cli.options import methods_with_options
+from redviz.cli.options import Granularity, MethodOptions, MethodsOfMany, methods_with_options
 from redviz.cli.terminal import shown
 from redviz.credit.ingredients import Partners, check_partners
 from redviz.credit.recipes import recipes, spelled_out
@@ -39,12 +39,12 @@ def agree(
         ModelSpec | None,
         typer.Option("--model", help="The model whose credits are judged: embedded:sentiment, a folder, a Hub id."),
     ] = None,
-    methods: Annotated[str, typer.Option("--methods", help="Names with commas, or a JSON object.")] = "red,abc,ig",
-    option: Annotated[list[str] | None, typer.Option("--option", help="METHOD.NAME=VALUE, as often as needed.")] = None,
+    methods: MethodsOfMany = "red,abc,ig",
+    option: MethodOptions = None,
     no_methods: Annotated[
         bool, typer.Option("--no-methods", help="People among themselves only; needs no model.")
     ] = False,
-    granularity: Annotated[str, typer.Option("--granularity", help="token, word or sentence.")] = "word",
+    granularity: Granularity = "word",
     level: Annotated[
         str, typer.Option("--level", help="Of alpha per person: nominal, ordinal or interval.")
     ] = "ordinal",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from redviz.cli.terminal import column, shown, table
+from redviz.cli.terminal import column, shown, table, wrapped
 
 if TYPE_CHECKING:
     from redviz.evaluation.agreement.against_people import MethodAgreement, MethodsReport
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from redviz.evaluation.statistics.bradley_terry import Ranking
     from redviz.evaluation.statistics.intervals import Estimate
 
-WIDTH = 96
 NAME = 28  # columns of a method's, a person's or a response's name
 PARTINGS = 8
 ORDER = {"method": 0, "people": 1, "baseline": 2}
@@ -50,7 +48,7 @@ def people_text(report: PeopleReport) -> str:
     )
     blocks = [
         f"People among themselves: {_counted(report.responses, 'response')} judged by two people or more, {report.left_out:,} not",
-        _wrapped(report.sentence),
+        wrapped(report.sentence),
         alphas,
         persons,
     ]
@@ -61,7 +59,7 @@ def people_text(report: PeopleReport) -> str:
             column("responses", [f"{p.token_f1.count:,}" for p in report.pairs], right=True),
         ]
         blocks.append(table(pairs))
-    return "\n\n".join([*blocks, *map(_wrapped, report.notes)])
+    return "\n\n".join([*blocks, *map(wrapped, report.notes)])
 
 
 def methods_text(report: MethodsReport) -> str:
@@ -87,7 +85,7 @@ def methods_text(report: MethodsReport) -> str:
         f"{report.marked:,} of them marked (a grade beyond {report.threshold:g})"
     )
     parts = [report.sentence, *report.notes, f"How to read it: {report.rule}"]
-    return "\n\n".join([title, *boards, *map(_wrapped, parts)])
+    return "\n\n".join([title, *boards, *map(wrapped, parts)])
 
 
 def leaderboard(report: MethodsReport) -> list[MethodAgreement]:
@@ -109,7 +107,7 @@ def between_text(report: BetweenReport) -> str:
         + (f", {report.left_out:,} left out (fewer than two methods)" if report.left_out else ""),
         f"Spearman's rank correlation over {report.granularity}s, mean over responses",
         _matrix(names, report.spearman),
-        _wrapped(
+        wrapped(
             f"Jaccard index of the {top} of {report.granularity}s with the largest absolute credits; by chance it is {report.chance:.2f}"
         ),
         _matrix(names, report.overlap),
@@ -174,7 +172,7 @@ def faithfulness_text(report: FaithfulnessReport) -> str:
         ]
     from redviz.evaluation.faithfulness.faithfulness import NOTES
 
-    return "\n\n".join([*blocks, *map(_wrapped, NOTES.values())])
+    return "\n\n".join([*blocks, *map(wrapped, NOTES.values())])
 
 
 def ranking_text(ranking: Ranking) -> str:
@@ -192,7 +190,7 @@ def ranking_text(ranking: Ranking) -> str:
                     column("neither", [str(m.ties) for m in ranking.methods], right=True),
                 ]
             ),
-            _wrapped(ranking.rule),
+            wrapped(ranking.rule),
         ]
     )
 
@@ -230,7 +228,3 @@ def _share(value: float) -> str:
 
 def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' * (count != 1)}"
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, WIDTH, break_long_words=False)

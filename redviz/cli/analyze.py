@@ -10,7 +10,16 @@ import typer
 
 from redviz.cli.files import read_text, write_text
 from redviz.cli.loading import Model, open_model, open_partners, with_model
-from redviz.cli.options import methods_with_options
+from redviz.cli.options import (
+    AsJson,
+    Granularity,
+    Messages,
+    MethodOptions,
+    Methods,
+    Prompt,
+    PromptFile,
+    methods_with_options,
+)
 from redviz.cli.terminal import BAR, bars, column, has_colour, numbers, shown, table
 from redviz.errors import RedvizError
 from redviz.models.spec import NOBODY, PartnerSpecs
@@ -22,24 +31,17 @@ from redviz.view.remarks import instructions, remarks
 @with_model
 def analyze(
     model: Model,
-    prompt: Annotated[str | None, typer.Option("--prompt", help="The prompt, one user turn.")] = None,
-    prompt_file: Annotated[
-        Path | None, typer.Option("--prompt-file", help="A text file with the prompt; - is stdin.")
-    ] = None,
-    messages: Annotated[
-        str | None, typer.Option("--messages", help="A list of {role, content}: a JSON file, or the JSON itself.")
-    ] = None,
+    prompt: Prompt = None,
+    prompt_file: PromptFile = None,
+    messages: Messages = None,
     response: Annotated[str | None, typer.Option("--response", help="The response to explain.")] = None,
     response_file: Annotated[
         Path | None, typer.Option("--response-file", help="A text file with the response; - is stdin.")
     ] = None,
-    methods: Annotated[
-        str,
-        typer.Option("--methods", help="Names from redviz methods with commas, or a JSON object: label to options."),
-    ] = "red,abc,ig",
-    option: Annotated[list[str] | None, typer.Option("--option", help="METHOD.NAME=VALUE, as often as needed.")] = None,
-    granularity: Annotated[str, typer.Option("--granularity", help="token, word or sentence.")] = "token",
-    json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+    methods: Methods = "red,abc,ig",
+    option: MethodOptions = None,
+    granularity: Granularity = "token",
+    json: AsJson = False,
     html: Annotated[Path | None, typer.Option("--html", help="Also write a page that needs no network.")] = None,
     figure: Annotated[
         Path | None, typer.Option("--figure", help="Also write the strips as .svg, or as .png (Kaleido and a Chrome).")

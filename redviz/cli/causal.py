@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from redviz.cli.loading import Model, open_model, open_partners, with_model
-from redviz.cli.options import methods_with_options
+from redviz.cli.options import Granularity, MethodOptions, MethodsOfMany, methods_with_options
 from redviz.cli.terminal import column, table
 from redviz.credit.ingredients import Partners, check_partners
 from redviz.credit.recipes import recipes
@@ -23,11 +23,11 @@ from redviz.text import GRANULARITIES
 def causal(
     model: Model,
     dataset: Annotated[Path, typer.Option("--dataset", help="Prompts and responses: .jsonl, .json, .csv or .txt.")],
-    methods: Annotated[str, typer.Option("--methods", help="Names with commas, or a JSON object.")] = "red,abc,ig",
-    option: Annotated[list[str] | None, typer.Option("--option", help="METHOD.NAME=VALUE, as often as needed.")] = None,
+    methods: MethodsOfMany = "red,abc,ig",
+    option: MethodOptions = None,
     top: Annotated[int, typer.Option("--top", help="Most credited spans per method and response.")] = 8,
     operator: Annotated[str, typer.Option("--operator", help="delete, or pad.")] = "delete",
-    granularity: Annotated[str, typer.Option("--granularity", help="token, word or sentence.")] = "word",
+    granularity: Granularity = "word",
     limit: Annotated[int | None, typer.Option("--limit", help="Responses to read at most.")] = None,
     output: Annotated[Path | None, typer.Option("--output", help="Write every span as CSV.")] = None,
     partners: PartnerSpecs = NOBODY,

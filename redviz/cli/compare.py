@@ -14,7 +14,16 @@ from redviz.cli.analyze import prompt_of
 from redviz.cli.comparison_text import comparison_text, models_text
 from redviz.cli.files import read_text
 from redviz.cli.loading import Model, open_model, open_pair_scorer, open_partners, with_model
-from redviz.cli.options import methods_with_options
+from redviz.cli.options import (
+    AsJson,
+    Granularity,
+    Messages,
+    MethodOptions,
+    Methods,
+    Prompt,
+    PromptFile,
+    methods_with_options,
+)
 from redviz.cli.pairs_text import pairs_text
 from redviz.errors import OnlyPairs, RedvizError
 from redviz.models.spec import NOBODY, PartnerSpecs
@@ -26,13 +35,9 @@ METHODS = "red,abc"
 @with_model
 def compare(
     model: Model,
-    prompt: Annotated[str | None, typer.Option("--prompt", help="The prompt, one user turn.")] = None,
-    prompt_file: Annotated[
-        Path | None, typer.Option("--prompt-file", help="A text file with the prompt; - is stdin.")
-    ] = None,
-    messages: Annotated[
-        str | None, typer.Option("--messages", help="A list of {role, content}: a JSON file, or the JSON itself.")
-    ] = None,
+    prompt: Prompt = None,
+    prompt_file: PromptFile = None,
+    messages: Messages = None,
     response: Annotated[
         list[str] | None, typer.Option("--response", help="A response; two to six of them, or one with --model2.")
     ] = None,
@@ -46,14 +51,11 @@ def compare(
     ] = None,
     revision2: Annotated[str | None, typer.Option("--revision2", help="The second model's revision.")] = None,
     head2: Annotated[str | None, typer.Option("--head2", help="The second model's head.")] = None,
-    methods: Annotated[
-        str,
-        typer.Option("--methods", help="Names from redviz methods with commas, or a JSON object: label to options."),
-    ] = METHODS,
-    option: Annotated[list[str] | None, typer.Option("--option", help="METHOD.NAME=VALUE, as often as needed.")] = None,
-    granularity: Annotated[str, typer.Option("--granularity", help="token, word or sentence.")] = "word",
+    methods: Methods = METHODS,
+    option: MethodOptions = None,
+    granularity: Granularity = "word",
     top: Annotated[int, typer.Option("--top", help="Spans to show of each method and pair; 0 shows all.")] = 10,
-    json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+    json: AsJson = False,
     partners: PartnerSpecs = NOBODY,
 ) -> None:
     """Compare responses to one prompt: scores, margins, where they part, and what each span earns of the margin."""

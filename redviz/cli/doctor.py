@@ -14,7 +14,7 @@ from redviz.cli.files import write_text
 from redviz.cli.loading import Columns, Model, open_model, tell_problems, with_model
 from redviz.cli.options import mapping_of
 from redviz.cli.splitting_text import split_text
-from redviz.cli.terminal import VERDICT_COLOURS, has_colour, shown
+from redviz.cli.terminal import VERDICT_COLOURS, WIDTH, has_colour, shown
 from redviz.errors import RedvizError
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from redviz.evaluation.statistics.splitting import SplitReport
     from redviz.models.kinds.function import FunctionModel
     from redviz.models.kinds.reward_model import RewardModel
-
-WIDTH = 96
 
 
 @with_model

@@ -1,13 +1,29 @@
-"""``--methods``, ``--option`` and ``--column``: from text to what ``redviz.analyze`` and ``open_dataset`` take."""
+"""Flags that several commands have, and from the text of some to what ``redviz.analyze`` and ``open_dataset`` take."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from redviz.credit.recipes import METHODS, Option, recipes
 from redviz.errors import RedvizError
+
+Prompt = Annotated[str | None, typer.Option("--prompt", help="The prompt, one user turn.")]
+PromptFile = Annotated[Path | None, typer.Option("--prompt-file", help="A text file with the prompt; - is stdin.")]
+Messages = Annotated[
+    str | None, typer.Option("--messages", help="A list of {role, content}: a JSON file, or the JSON itself.")
+]
+Methods = Annotated[
+    str, typer.Option("--methods", help="Names from redviz methods with commas, or a JSON object: label to options.")
+]
+MethodsOfMany = Annotated[str, typer.Option("--methods", help="Names with commas, or a JSON object.")]
+MethodOptions = Annotated[list[str] | None, typer.Option("--option", help="METHOD.NAME=VALUE, as often as needed.")]
+Granularity = Annotated[str, typer.Option("--granularity", help="token, word or sentence.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")]
 
 
 def methods_with_options(listed: str, given: Sequence[str]) -> dict[str, dict[str, Any]]:

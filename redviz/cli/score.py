@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from redviz.cli.loading import Columns, Model, open_model, open_partners, tell_problems, with_model
-from redviz.cli.options import mapping_of, methods_with_options
+from redviz.cli.options import MethodOptions, MethodsOfMany, mapping_of, methods_with_options
 from redviz.cli.terminal import shown
 from redviz.errors import Cancelled, RedvizError
 from redviz.models.spec import NOBODY, PartnerSpecs
@@ -27,8 +27,8 @@ def score(
     model: Model,
     dataset: Annotated[str, typer.Option("--dataset", help="A file (.jsonl, .json, .parquet, .csv, …) or a Hub id.")],
     output: Annotated[Path, typer.Option("--output", help="The result: .parquet, .jsonl or .csv.")],
-    methods: Annotated[str, typer.Option("--methods", help="Names with commas, or a JSON object.")] = "red,abc,ig",
-    option: Annotated[list[str] | None, typer.Option("--option", help="METHOD.NAME=VALUE, as often as needed.")] = None,
+    methods: MethodsOfMany = "red,abc,ig",
+    option: MethodOptions = None,
     limit: Annotated[int | None, typer.Option("--limit", help="Rows of the data set to score at most.")] = None,
     column: Columns = None,
     batch_size: Annotated[

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from typing import TYPE_CHECKING
 
-from redviz.cli.terminal import column, shown, table
+from redviz.cli.terminal import column, shown, table, wrapped
 
 if TYPE_CHECKING:
     from redviz.evaluation.statistics.intervals import Estimate
     from redviz.evaluation.statistics.splitting import SplitReport
-
-WIDTH = 96
 
 
 def split_text(report: SplitReport, name: str) -> str:
@@ -42,7 +39,7 @@ def split_text(report: SplitReport, name: str) -> str:
     left_out = f", {report.left_out} left out (not scored)" if report.left_out else ""
     pairs = "1 pair" if report.count == 1 else f"{report.count} pairs"
     title = f"Can this model be split? {pairs} of {shown(name)}{left_out}"
-    blocks = (title, _wrapped(report.sentence), prefixes, credit, variance, _wrapped(f"The rule: {report.rule}"))
+    blocks = (title, wrapped(report.sentence), prefixes, credit, variance, wrapped(f"The rule: {report.rule}"))
     return "\n\n".join(blocks)
 
 
@@ -60,7 +57,3 @@ def _number(given: Estimate) -> str:
     if not math.isfinite(given.low):
         return f"{given.value:+.2f}"
     return f"{given.value:+.2f}  ({given.low:+.2f} to {given.high:+.2f})"
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, WIDTH, break_long_words=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 
 import typer
@@ -11,6 +12,7 @@ from rich.cells import cell_len, set_cell_size
 
 from redviz.text import visible
 
+WIDTH = 96  # columns of a line of prose
 WIDEST = 60  # columns of one unit of text
 BAR = 8  # columns of the longest bar
 VERDICT_COLOURS = {"green": typer.colors.GREEN, "amber": typer.colors.YELLOW, "red": typer.colors.RED}
@@ -74,3 +76,8 @@ def column(head: str, cells: Sequence[str], right: bool = False, widest: int = W
 def table(columns: Sequence[Sequence[str]]) -> str:
     """Columns side by side, two blanks apart."""
     return "\n".join("  ".join(row).rstrip() for row in zip(*columns, strict=True))
+
+
+def wrapped(text: str) -> str:
+    """Prose in lines of at most ``WIDTH`` columns."""
+    return textwrap.fill(text, WIDTH, break_long_words=False)

@@ -13,7 +13,7 @@ import typer
 
 from redviz.cli.analyze import prompt_of, response_of
 from redviz.cli.loading import Columns, Model, open_model, tell_problems, with_model
-from redviz.cli.options import mapping_of
+from redviz.cli.options import AsJson, Messages, Prompt, PromptFile, mapping_of
 from redviz.cli.terminal import column, numbers, shown, table
 from redviz.errors import RedvizError
 
@@ -29,13 +29,9 @@ if TYPE_CHECKING:
 @with_model
 def what_if(
     model: Model,
-    prompt: Annotated[str | None, typer.Option("--prompt", help="The prompt, one user turn.")] = None,
-    prompt_file: Annotated[
-        Path | None, typer.Option("--prompt-file", help="A text file with the prompt; - is stdin.")
-    ] = None,
-    messages: Annotated[
-        str | None, typer.Option("--messages", help="A list of {role, content}: a JSON file, or the JSON itself.")
-    ] = None,
+    prompt: Prompt = None,
+    prompt_file: PromptFile = None,
+    messages: Messages = None,
     response: Annotated[str | None, typer.Option("--response", help="The response to edit.")] = None,
     response_file: Annotated[
         Path | None, typer.Option("--response-file", help="A text file with the response; - is stdin.")
@@ -52,7 +48,7 @@ def what_if(
         str | None,
         typer.Option("--edits", help="Names with commas, such as praise,upper; all ready edits if not given."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Edit a response and score it again: repeat a sentence, praise, pad, shout, and see which of it the model rewards."""
     single = any(given is not None for given in (prompt, prompt_file, messages, response, response_file, new_response))
