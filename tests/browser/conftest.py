@@ -6,7 +6,8 @@ The tests of the app share a server, its home folder and its database: a test ma
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from at_rest import at_rest_first
+from playwright.sync_api import Locator, expect
 from serve import serving
 
 from redviz.annotation.store import open_store
@@ -30,6 +31,13 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.xdist_group(f"browser-{2 if item.path.name in SECOND else 1}"))
+
+
+@pytest.fixture(autouse=True)
+def moves_at_rest(monkeypatch):
+    """Presses and texts go to a page that is not being drawn, in every test here."""
+    for move in ("click", "fill"):
+        monkeypatch.setattr(Locator, move, at_rest_first(getattr(Locator, move)))
 
 
 @pytest.fixture(scope="session")
