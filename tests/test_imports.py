@@ -71,6 +71,19 @@ def test_every_public_name_is_found_and_shown():
         _ = redviz.tokens_rewards
 
 
+@pytest.mark.parametrize(
+    ("kept", "moved"),
+    [
+        ("redviz.data.dataset", "redviz.data.sets.dataset"),
+        ("redviz.data.label_sets", "redviz.data.labels.label_sets"),
+    ],
+)
+def test_import_paths_that_scripts_use_give_what_was_moved(kept, moved):
+    old, new = import_module(kept), import_module(moved)
+    assert sorted(old.__all__) == sorted(new.__all__)
+    assert all(getattr(old, name) is getattr(new, name) for name in new.__all__)
+
+
 # Reads [statements to run before, statements] and prints those of the second that fail in a process of their own.
 EACH_FIRST = """
 import gc, json, os, sys, traceback
