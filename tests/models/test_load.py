@@ -18,6 +18,7 @@ from redviz.models.loading.load import load_reward_model
 from redviz.models.loading.precision import pick_dtype
 from redviz.models.loading.shared import pick_device
 from redviz.models.running.observe import observe
+from redviz.models.spec import ModelSpec, load
 from redviz.records import Example
 
 EXAMPLE = Example("The film opens", "The lead is superb.")
@@ -112,6 +113,14 @@ def test_no_weights_at_all(folder):
 def test_broken_weights(folder):
     (folder / "model.safetensors").write_bytes(b"\0" * 100)
     refused(folder, "model.safetensors cannot be read.*download or save the model again")
+
+
+@pytest.mark.parametrize("pointer", ["model.safetensors", "tokenizer.json", "config.json", "adapter_config.json"])
+@pytest.mark.parametrize("role", ["reward", "policy", "value", "pair"])
+def test_a_git_lfs_pointer_is_named_as_such_in_every_role(folder, pointer, role):
+    (folder / pointer).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 134217728\n")
+    with pytest.raises(RedvizError, match=rf"/{pointer} is a Git LFS pointer .*; run `git lfs pull` in the clone"):
+        load(ModelSpec(str(folder), role=role))
 
 
 # ---------------------------------------------------------------- what kind of folder

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from redviz.errors import RedvizError
+from redviz.git_lfs import refuse_pointer
 from redviz.settings import PACKAGE
 
 EMBEDDED = PACKAGE / "embedded"
@@ -31,6 +32,11 @@ def resolve(name: str, revision: str | None = None, allow_pickle: bool = False) 
 
     Pickled weights (``*.bin``) are fetched only where ``allow_pickle`` is set.
     ``HF_HOME``, ``HF_TOKEN`` and ``HF_HUB_OFFLINE`` work as they do everywhere.
+
+    Raises
+    ------
+    RedvizError
+        Where there is no such model, or a file of its folder is a Git LFS pointer.
     """
     if not name.strip():
         raise RedvizError("No model was named; give embedded:sentiment, a folder, or a Hub id such as owner/model.")
@@ -41,10 +47,17 @@ def resolve(name: str, revision: str | None = None, allow_pickle: bool = False) 
         return folder
     local = Path(name).expanduser()
     if local.is_dir():
+        refuse_pointers(local, name)
         return local
     if local.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise RedvizError(f"{name} is no folder on this machine; check the path.")
     return _from_hub(name, revision, allow_pickle)
+
+
+def refuse_pointers(folder: Path, name: str) -> None:
+    """Refuse a folder in which a file that a model is read from is a Git LFS pointer."""
+    for path in sorted({path for pattern in (*FILES, "*.bin") for path in folder.glob(pattern)}):
+        refuse_pointer(path, f"{name}/{path.name}")
 
 
 def _from_hub(name: str, revision: str | None, allow_pickle: bool) -> Path:
