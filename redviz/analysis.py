@@ -19,8 +19,9 @@ from redviz.credit.ingredients import (
 )
 from redviz.credit.recipes import Recipe, recipes, stride_of
 from redviz.errors import Cancelled, RedvizError
+from redviz.messages import as_prompt, with_tools
 from redviz.models.kinds.function import FunctionModel
-from redviz.records import Analysis, Credit, Encoding, Example, Message, Observation, Prompt
+from redviz.records import Analysis, Credit, Encoding, Example, Message, Observation
 
 if TYPE_CHECKING:
     from redviz.models.kinds.policy import Policy
@@ -113,7 +114,7 @@ def check_model_given(model: Any) -> None:
 
 
 def as_example(given: Example | Mapping[str, Any]) -> Example:
-    """Check what was given and make it an :class:`Example`."""
+    """Check what was given and make it an :class:`Example`; a mapping may hold ``tools`` beside prompt and response."""
     if isinstance(given, Example):
         given = {"prompt": given.prompt, "response": given.response, "id": given.id}
     if not isinstance(given, Mapping) or "prompt" not in given or "response" not in given:
@@ -122,25 +123,7 @@ def as_example(given: Example | Mapping[str, Any]) -> Example:
     response = given["response"]
     if not isinstance(response, str):
         raise RedvizError(f"The response is {type(response).__name__}, not text; give a string.")
-    return Example(as_prompt(given["prompt"]), response, str(given.get("id", "")))
-
-
-def as_prompt(prompt: Any) -> Prompt:
-    """Text as it is, messages as a tuple of role and content."""
-    if isinstance(prompt, str):
-        return prompt
-    if not isinstance(prompt, Sequence):
-        raise RedvizError(
-            "The prompt is neither text nor a list of messages; give a string or [{'role': 'user', 'content': '…'}]."
-        )
-    for message in prompt:
-        if (
-            not isinstance(message, Mapping)
-            or not isinstance(message.get("role"), str)
-            or not isinstance(message.get("content"), str)
-        ):
-            raise RedvizError(f"A message needs a role and a content, both text; found {str(message)[:80]!r}.")
-    return tuple({"role": m["role"], "content": m["content"]} for m in prompt)
+    return Example(with_tools(as_prompt(given["prompt"]), given.get("tools")), response, str(given.get("id", "")))
 
 
 def observe_examples(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from redviz.errors import RedvizError
+from redviz.messages import Prompt
 
-Message = Mapping[str, str]
-Prompt = str | tuple[Message, ...]
 Array = np.ndarray[Any, np.dtype[Any]]
 
 

@@ -1,6 +1,6 @@
 """The records that flow through redviz: Example -> Encoding -> Observation -> Credit -> Analysis. All are frozen.
 
-The first three are in :mod:`redviz.observation`; all are imported from here.
+The first three are in :mod:`redviz.observation`, a prompt's messages in :mod:`redviz.messages`; all are imported from here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from redviz.observation import Array, Encoding, Example, LogProbs, Message, Observation, Prompt
+from redviz.messages import Message, Prompt
+from redviz.observation import Array, Encoding, Example, LogProbs, Observation
 
 if TYPE_CHECKING:
     import pandas as pd

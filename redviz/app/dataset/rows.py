@@ -11,6 +11,7 @@ from redviz.app.session import show_example, view
 from redviz.data.results.result_files import ResultFile
 from redviz.data.results.result_filters import Where
 from redviz.errors import RedvizError
+from redviz.messages import has_extras
 from redviz.records import Example, Prompt
 from redviz.settings import project_file
 from redviz.view.markdown import plain
@@ -66,14 +67,15 @@ def prompt_of_row(written: str | None) -> Prompt:
     """A prompt as it was given: one message of the user is its text."""
     try:
         turns = json.loads(written or "[]")
-        texts = [{"role": str(turn["role"]), "content": str(turn["content"])} for turn in turns]
+        texts = [{**turn, "role": str(turn["role"]), "content": str(turn["content"])} for turn in turns]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise RedvizError(
             "The prompt of this row is no list of messages; write the file again with redviz score."
         ) from None
     if not texts:
         return ""
-    return texts[0]["content"] if len(texts) == 1 and texts[0]["role"] == "user" else tuple(texts)
+    one = len(texts) == 1 and texts[0]["role"] == "user" and not has_extras(texts[0])
+    return texts[0]["content"] if one else tuple(texts)
 
 
 def _pair(found: ResultFile, example: str) -> list[Example] | None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from redviz.data.sets.values import BadValue
 from redviz.errors import RedvizError
+from redviz.messages import has_extras
 from redviz.records import Analysis, Array, Credit, Encoding, Example, Observation, Prompt, Source
 
 REBUILT = "Read from a result file, which keeps the response's tokens and not those of the prompt and the template."
@@ -77,9 +78,10 @@ def _analysis(by_label: Mapping[str, Mapping[str, Any]]) -> Analysis:
 def _prompt(written: str | None) -> Prompt:
     """The messages of the row; one user turn is a prompt given as text."""
     messages = json.loads(written or "[]")
-    if len(messages) == 1 and messages[0]["role"] == "user":
-        return str(messages[0]["content"])
-    return tuple({"role": str(m["role"]), "content": str(m["content"])} for m in messages)
+    prompt = tuple({**m, "role": str(m["role"]), "content": str(m["content"])} for m in messages)
+    if len(prompt) == 1 and prompt[0]["role"] == "user" and not has_extras(prompt[0]):
+        return str(prompt[0]["content"])
+    return prompt
 
 
 def _observation(row: Mapping[str, Any], example: Example) -> Observation:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from redviz.errors import RedvizError
+from redviz.messages import as_message
 from redviz.models.reading.pairs import Tokenized, tokenized_pair
 from redviz.records import Array, Encoding, Example, Message
 from redviz.text import align
@@ -126,11 +127,11 @@ def _tokenized(tokenizer: Any, rendered: str) -> Tokenized:
     return Tokenized(np.asarray(batch["input_ids"], dtype=np.int64), spans, None)
 
 
-def messages_of(prompt: str | Sequence[Message]) -> list[dict[str, str]]:
+def messages_of(prompt: str | Sequence[Message]) -> list[dict[str, Any]]:
     """A prompt as chat messages: text becomes one user turn."""
     if isinstance(prompt, str):
         return [{"role": "user", "content": prompt}]
-    return [{"role": m["role"], "content": m["content"]} for m in prompt]
+    return [as_message(message) for message in prompt]
 
 
 def render(tokenizer: Any, example: Example) -> tuple[str, str, str]:
@@ -155,9 +156,11 @@ def render(tokenizer: Any, example: Example) -> tuple[str, str, str]:
 
 def apply_template(tokenizer: Any, prompt: str | Sequence[Message], response: str) -> str:
     """The conversation as text, the response as its last assistant turn."""
-    conversation = [*messages_of(prompt), {"role": "assistant", "content": response}]
+    messages = messages_of(prompt)
+    tools = next((message.pop("tools") for message in messages if "tools" in message), None)
+    conversation = [*messages, {"role": "assistant", "content": response}]
     try:
-        return str(tokenizer.apply_chat_template(conversation, tokenize=False))
+        return str(tokenizer.apply_chat_template(conversation, tools=tools, tokenize=False))
     except Exception as error:  # jinja raises its own tree, and templates raise through it
         raise RedvizError(
             f"The model's chat template refused this conversation ({error}); change the roles or their order."

@@ -162,7 +162,7 @@ def turns(tokenizer: Any, prompt: Prompt, steps: Sequence[str], tag: str) -> Mar
     return Marked(np.asarray(batch["input_ids"], np.int64), answers - 1, text)
 
 
-def _asked(tokenizer: Any, conversation: list[dict[str, str]]) -> str:
+def _asked(tokenizer: Any, conversation: list[dict[str, Any]]) -> str:
     """The conversation up to where the next answer begins."""
     try:
         return str(tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True))
