@@ -15,6 +15,9 @@ from redviz.records import Array
 
 SENTENCE_END = re.compile(r"(?:[.!?…]+[\"'”’)\]]*|[。！？]+[」』）]*)\s*$|\n\s*$")
 JOINERS = "'’-"
+UNSPACED = regex.compile(
+    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+)  # no blanks between words
 ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff\u200e\u200f\u00ad"
 GRANULARITIES = ("token", "word", "sentence")
 

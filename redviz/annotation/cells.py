@@ -12,9 +12,9 @@ import regex
 from redviz.annotation.tables import UNITS
 from redviz.data.labels.labels import Mark, graded
 from redviz.errors import RedvizError
+from redviz.text import UNSPACED
 
 WORD = regex.compile(r"[\p{L}\p{M}\p{N}_\u200c\u200d]")
-UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
 JOINERS = "'’-"
 Cells = tuple[tuple[int, int], ...]
 

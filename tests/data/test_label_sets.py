@@ -135,7 +135,7 @@ def test_without_evidence_the_tools_own_unit_counts():
 
 
 def region(start, end, *labels, **more):
-    value = {"start": start, "end": end, "text": "?", "labels": list(labels), **more}
+    value = {"start": start, "end": end, "labels": list(labels), **more}
     return {"id": "a", "from_name": "label", "to_name": "text", "type": "labels", "origin": "manual", "value": value}
 
 

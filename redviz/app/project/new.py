@@ -76,8 +76,8 @@ def _file() -> ProjectContents | None:
     source = chosen_source()
     if source is None:
         st.caption(
-            "A data set of responses, or token labels that exist already: doccano, Label Studio, Argilla, FineGrainedRLHF feedback, "
-            "movie rationales, SST trees."
+            "A data set of responses, or token labels that exist already: doccano, Label Studio, Argilla, Prodigy, spaCy, "
+            "FineGrainedRLHF feedback, movie rationales, SST trees."
         )
         return None
     with st.spinner("Reading …"):

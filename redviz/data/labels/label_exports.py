@@ -1,43 +1,59 @@
-"""Span labels as annotation tools export them: doccano and its like, Label Studio, Argilla.
+"""Span labels as annotation tools export them: doccano and its like, and Label Studio; and every kind of file that is read.
 
 Which unit their offsets count, where a text holds emoji: doccano's and Argilla's pages count UTF-16 units
 (https://github.com/doccano/doccano/issues/2290, https://github.com/argilla-io/argilla/issues/5729), Label Studio counts
 code points since late 2021 and UTF-16 units before (https://github.com/HumanSignal/label-studio/pull/1559). Files that scripts
-wrote may differ from all of them, so the marks themselves are asked (:func:`redviz.data.labels.label_values.unit_of`).
+wrote may differ from all of them, so the marks themselves are asked (:func:`redviz.data.labels.places.counting_of`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
+from redviz.data.labels.argilla import is_argilla, read_argilla
 from redviz.data.labels.label_kinds import PUBLISHED, Kind
 from redviz.data.labels.label_values import (
     ANNOTATORS,
+    UNKNOWN,
     UNNAMED,
-    UTF16,
     Judged,
     Span,
     entry_of,
     id_of,
+    judged_row,
     listed,
+    maybe_list,
     person,
     prompt_and_response,
     span_of,
     subset_of,
 )
-from redviz.data.sets.values import BadValue, Row, kind_of, parsed
+from redviz.data.labels.places import UTF16
+from redviz.data.labels.token_exports import is_prodigy, is_spacy, read_prodigy, read_spacy
+from redviz.data.sets.values import BadValue, Row, kind_of, quoted
 
 LABELS = ("label", "labels", "entities")
 REGION_LABELS = ("labels", "hypertextlabels")
+OF_REGIONS = (
+    "choices",
+    "rating",
+    "number",
+    "taxonomy",
+    "datetime",
+    "ranker",
+)  # said of a span that another result marks
 MIN_COLUMNS = ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement")
-ENDINGS = (".responses", ".users", ".status", ".suggestion", ".score", ".agent")
 
 
 def is_doccano(row: Any) -> bool:
     if not isinstance(row, dict) or not any(isinstance(row.get(name), str) for name in ("text", "data")):
         return False
+    if _by_users(row):
+        return True
     for name in LABELS:
-        entries = _maybe_list(row.get(name))
+        entries = maybe_list(row.get(name))
         if entries is not None:
             return all(
                 "label" in entry if isinstance(entry, dict) else isinstance(entry, list) and len(entry) == 3
@@ -48,6 +64,8 @@ def is_doccano(row: Any) -> bool:
 
 def read_doccano(row: Row, line: int) -> Judged:
     """``[[start, end, label], ...]`` beside a text; also objects with start_offset, end_offset and label."""
+    if _by_users(row):
+        return _read_by_users(row, line)
     name = next((name for name in LABELS if row.get(name) is not None), None)
     if name is None:
         raise BadValue(f"none of {', '.join(LABELS)} is there")
@@ -59,7 +77,31 @@ def read_doccano(row: Row, line: int) -> Judged:
             spans.append(span_of(*entry))
         else:
             raise BadValue(f"an entry of {name} is not [start, end, label]")
-    return _judged(row, {key: row[key] for key in row if key not in (*LABELS, *ANNOTATORS)}, line, tuple(spans))
+    return judged_row(row, {key: row[key] for key in row if key not in (*LABELS, *ANNOTATORS)}, line, tuple(spans))
+
+
+def _by_users(row: Row) -> bool:
+    """Whether it is a row of doccano before 1.3: annotations, each with its user."""
+    given = row.get("annotations")
+    return isinstance(given, list) and all(isinstance(entry, dict) and "label" in entry for entry in given)
+
+
+def _read_by_users(row: Row, line: int) -> Judged:
+    """Annotations with start_offset, end_offset, label and user; a label that is a number is the id of one, and no grade."""
+    judgements: dict[str, tuple[Span, ...]] = {}
+    for entry in row["annotations"]:
+        by = UNNAMED if entry.get("user") is None else person(entry["user"])
+        start, end = entry_of(entry, "annotations")
+        label = entry["label"]
+        numbered = isinstance(label, int) and not isinstance(label, bool)
+        place = span_of(start, end, None if numbered else label)
+        span = replace(place, grade=UNKNOWN, label=str(label)) if numbered else place
+        judgements[by] = (*judgements.get(by, ()), span)
+    if not judgements:
+        raise BadValue("nobody submitted an annotation of it")
+    fields = {key: row[key] for key in row if key not in ("annotations", "annotation_approver", *ANNOTATORS)}
+    prompt, response = prompt_and_response(fields)
+    return Judged(id_of(row, line), prompt, response, tuple(judgements.items()), subset=subset_of(fields))
 
 
 def is_label_studio(row: Any) -> bool:
@@ -78,7 +120,7 @@ def read_label_studio(row: Row, line: int) -> Judged:
         fields = {name: row[name] for name in row if name not in (*MIN_COLUMNS, *columns)}
         if other := next((name for name in LABELS if isinstance(fields.get(name), list) and fields[name]), None):
             raise BadValue(f"{other} is no list of objects with start, end and labels")
-        return _judged(row, fields, line, tuple(spans))
+        return judged_row(row, fields, line, tuple(spans))
     prompt, response = prompt_and_response(row["data"])
     judgements: dict[str, tuple[Span, ...]] = {}
     gold = None
@@ -88,49 +130,13 @@ def read_label_studio(row: Row, line: int) -> Judged:
         if given.get("was_cancelled") or given.get("skipped"):
             continue
         results = [result for result in listed(given.get("result"), "result") if isinstance(result, dict)]
-        marks = tuple(span for result in results for span in _region(result.get("value")))
+        marks = tuple(_regions(results, row["data"], response))
         by = person(given["completed_by"]) if given.get("completed_by") is not None else UNNAMED
         _add(judgements, by, marks)
         gold = marks if given.get("ground_truth") and gold is None else gold
     if not judgements:
         raise BadValue("nobody submitted an annotation of it")
     return Judged(id_of(row, line), prompt, response, tuple(judgements.items()), gold, subset_of(row["data"]))
-
-
-def is_argilla(row: Any) -> bool:
-    if not isinstance(row, dict):
-        return False
-    if isinstance(row.get("fields"), dict) and "responses" in row:
-        return True
-    return any(name.endswith(".responses") or _by_user(value) for name, value in row.items())
-
-
-def read_argilla(row: Row, line: int) -> Judged:
-    """The span answers of a record, nested (``fields``, ``responses``) or flat (``question.responses``)."""
-    nested = isinstance(row.get("fields"), dict)
-    answers, columns = _nested(row) if nested else _flat(row)
-    judgements: dict[str, tuple[Span, ...]] = {}
-    for _, by, status, value in answers:
-        entries = _answer_spans(value)
-        if entries is not None and status in (None, "submitted"):
-            spans = tuple(span_of(*entry_of(entry, "a response"), entry.get("label")) for entry in entries)
-            judgements[by] = judgements.get(by, ()) + spans  # several span questions about one record
-    if not judgements:
-        raise BadValue("no response with spans was submitted")
-    if len({(question, by) for question, by, _, _ in answers}) < len(answers):
-        raise BadValue("somebody answered a question twice; keep one answer")
-    fields = row["fields"] if nested else {name: row[name] for name in row if name not in columns}
-    prompt, response = prompt_and_response(fields)
-    about = row["metadata"] if isinstance(row.get("metadata"), dict) else row
-    return Judged(id_of(row, line), prompt, response, tuple(judgements.items()), subset=subset_of(about))
-
-
-def _judged(row: Row, fields: Row, line: int, spans: tuple[Span, ...]) -> Judged:
-    """A row that is one annotator's."""
-    prompt, response = prompt_and_response(fields)
-    named = next((row[name] for name in ANNOTATORS if row.get(name) not in (None, "")), None)
-    by = UNNAMED if named is None else person(named)
-    return Judged(id_of(row, line), prompt, response, ((by, spans),), subset=subset_of(fields), named=named is not None)
 
 
 def _add(judgements: dict[str, tuple[Span, ...]], by: str, marks: tuple[Span, ...]) -> None:
@@ -143,13 +149,31 @@ def _annotations(row: Row) -> Any:
     return row.get("annotations", row.get("completions"))  # completions: before 2021
 
 
+def _regions(results: Iterable[Row], data: Row, response: str) -> Iterator[Span]:
+    """The spans of the response; those of another column, of which the region is named, are not among them."""
+    marked: set[Any] = set()
+    for result in results:
+        to_name, spans = result.get("to_name"), _region(result.get("value"))
+        other = data.get(to_name) if isinstance(to_name, str) else None
+        if spans and not (isinstance(other, str) and other != response):
+            marked.add(repr(to_name))
+            yield from spans
+    if len(marked) > 1:
+        raise BadValue(f"its marks are about several texts ({quoted(sorted(marked))}); export those of one")
+
+
 def _region(value: Any) -> list[Span]:
-    """The spans of one region, one per label; none where it is no span of text (a choice, a rating)."""
+    """The spans of one region, one per label; none where it is no span of text, or says something else of one (a rating)."""
     if not isinstance(value, dict) or "start" not in value or "end" not in value:
         return []
-    if isinstance(value["start"], str) and not value["start"].isdigit():
-        raise BadValue("a mark is a place in HTML; export a task of plain text")
+    if value.keys() & {*OF_REGIONS} or isinstance(value.get("text"), list):
+        return []
     start, end = (int(at) if isinstance(at, str) and at.isdigit() else at for at in (value["start"], value["end"]))
+    if isinstance(start, str):  # a place in HTML, which the quote can be found without
+        shown = value.get("globalOffsets")
+        if not isinstance(shown, dict) or not isinstance(value.get("text"), str):
+            raise BadValue("a mark is a place in HTML; export a task of plain text")
+        start, end = shown.get("start"), shown.get("end")
     labels = next((value[name] for name in REGION_LABELS if value.get(name)), [None])
     return [span_of(start, end, label, value.get("text")) for label in listed(labels, "labels")]
 
@@ -158,71 +182,12 @@ def _region_columns(row: Row) -> list[str]:
     """The columns of a JSON-MIN row that hold regions."""
     columns = []
     for name, value in row.items():
-        entries = _maybe_list(value)
+        entries = maybe_list(value)
         if entries and all(
             isinstance(entry, dict) and "start" in entry and entry.keys() & {*REGION_LABELS} for entry in entries
         ):
             columns.append(name)
     return columns
-
-
-def _nested(row: Row) -> tuple[list[tuple[str, str, Any, Any]], set[str]]:
-    """Question, user, status and value of every answer."""
-    responses = row.get("responses")
-    if not isinstance(responses, dict):
-        raise BadValue(f"responses is {kind_of(responses)}, expected an object with a list for each question")
-    return [answer for question, given in responses.items() for answer in _answers(question, given)], set()
-
-
-def _flat(row: Row) -> tuple[list[tuple[str, str, Any, Any]], set[str]]:
-    answers, columns = [], {name for name in row if name.endswith(ENDINGS) or name in (*ANNOTATORS, "_server_id")}
-    columns |= {"id", "status", "metadata", "external_id"}
-    for name, value in row.items():
-        question = name.removesuffix(".responses")
-        if question == name and _by_user(value):  # Argilla 1
-            answers += _answers(name, value)
-            columns |= {name, f"{name}-suggestion", f"{name}-suggestion-metadata"}
-        elif question != name and value is not None:
-            values = value if isinstance(value, list) else listed(value, name)
-            users = listed(row.get(f"{name}.users") or [None] * len(values), f"{name}.users")
-            states = listed(row.get(f"{name}.status") or [None] * len(values), f"{name}.status")
-            if not len(users) == len(states) == len(values):
-                raise BadValue(f"{name} has {len(values)} entries, but not as many users or states")
-            for n, given in enumerate(values):
-                by = UNNAMED if users[n] is None else person(users[n])
-                answers.append((question, by, states[n], given))
-    return answers, columns
-
-
-def _answers(question: str, given: Any) -> list[tuple[str, str, Any, Any]]:
-    answers = []
-    for answer in listed(given or [], f"the responses to {question[:40]!r}"):
-        if not isinstance(answer, dict) or "value" not in answer:
-            raise BadValue(f"a response to {question[:40]!r} has no value")
-        by = UNNAMED if answer.get("user_id") is None else person(answer["user_id"])
-        answers.append((question, by, answer.get("status"), answer["value"]))
-    return answers
-
-
-def _answer_spans(value: Any) -> list[Any] | None:
-    """The spans of an answer; None where it is an answer of another kind."""
-    if not isinstance(value, list | dict):
-        return None
-    entries = listed(value, "a response")
-    return entries if all(isinstance(entry, dict) and "start" in entry for entry in entries) else None
-
-
-def _by_user(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(entry, dict) and {"user_id", "value"} <= entry.keys() for entry in value)
-    )
-
-
-def _maybe_list(value: Any) -> list[Any] | None:
-    found = parsed(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
-    return found if isinstance(found, list) else None
 
 
 KINDS = {
@@ -252,9 +217,31 @@ KINDS = {
             remark="suggestions, drafts and discarded answers are left out",
         ),
         Kind(
+            "prodigy",
+            "Prodigy spans",
+            "text, spans and an answer",
+            is_prodigy,
+            read_prodigy,
+            settled=False,
+            by_label=True,
+            joins=True,
+            remark="relations are left out",
+        ),
+        Kind(
+            "spacy",
+            "spaCy spans",
+            'text beside ents or spans with start and end, or [text, {"entities": [[start, end, label], ...]}]',
+            is_spacy,
+            read_spacy,
+            settled=False,
+            by_label=True,
+            joins=True,
+            rows=(dict, list),
+        ),
+        Kind(
             "doccano",
             "doccano spans",
-            "text beside label, labels or entities as [[start, end, label], ...]",
+            "text beside label, labels or entities as [[start, end, label], ...], or annotations with start_offset",
             is_doccano,
             read_doccano,
             unit=UTF16,

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from redviz.data.labels.label_values import CODE_POINTS, Judged, Span, listed, span_of
+from redviz.data.labels.label_values import Judged, Span, listed, span_of
 from redviz.data.labels.labels import SCALES
+from redviz.data.labels.places import CODE_POINTS
 from redviz.data.labels.treebank import NAMES, detokenize, parse_tree
 from redviz.data.sets.schemas import SCHEMAS, item_of
 from redviz.data.sets.values import BadValue, Row, kind_of, number_of, prompt_of, short_name, text_of
@@ -37,6 +38,8 @@ class Kind:
         Whether rows of one text by different annotators are one item.
     by_label
         Whether a mark has the grade that its label means.
+    rows
+        What its rows can be in JSON.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Kind:
     joins: bool = False
     by_label: bool = False
     remark: str = ""
+    rows: tuple[type, ...] = (dict,)
 
 
 def is_feedback(row: Any) -> bool:
@@ -89,8 +93,6 @@ def is_tree(row: Any) -> bool:
 
 def read_tree(row: Any, line: int) -> Judged:
     """The words of a sentence with their grades, as a person would have typed it."""
-    if not isinstance(row, str):
-        raise BadValue(f"{kind_of(row)}, expected a tree such as (3 (2 It) (3 works)) in a .txt file")
     words, grade = parse_tree(row)
     text, places = detokenize([word for word, _ in words])
     spans = tuple(Span(*place, float(grade - 2)) for place, (_, grade) in zip(places, words, strict=True))
@@ -128,7 +130,8 @@ def _own_marks(value: Any, name: str) -> tuple[Span, ...]:
         if isinstance(grade, str) or (number := number_of(grade)) is None:
             raise BadValue(f"an entry of {name} is no object with start, end and a grade")
         place = span_of(mark.get("start"), mark.get("end"))
-        spans.append(Span(place.start, place.end, number, text_of(mark.get("label", ""), "label")))
+        quote = mark.get("text") if isinstance(mark.get("text"), str) else None
+        spans.append(Span(place.start, place.end, number, text_of(mark.get("label", ""), "label"), quote))
     return tuple(spans)
 
 
@@ -174,5 +177,6 @@ PUBLISHED = (
         read_tree,
         "graded",
         remark="each word has its grade less 2, and the tokens are joined to natural text",
+        rows=(str,),
     ),
 )

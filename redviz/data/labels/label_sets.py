@@ -12,8 +12,9 @@ from typing import Any
 
 from redviz.data.labels.label_exports import KINDS
 from redviz.data.labels.label_kinds import Kind
-from redviz.data.labels.label_values import Judged, marks_of, regraded, unit_of, unknown_labels
+from redviz.data.labels.label_values import Judged, regraded, unknown_labels
 from redviz.data.labels.labels import Annotation, LabelledItem, LabelSet, Mark
+from redviz.data.labels.places import Counting, counting_of, placed
 from redviz.data.sets.dataset import MAX_PROBLEMS, MAX_UPLOAD, SAMPLE
 from redviz.data.sets.formats import ENDINGS, MAX_JSON, Content, Numbered, Rows, rows_of
 from redviz.data.sets.hub import hub_files, is_hub_id
@@ -88,8 +89,10 @@ def open_labels(
     read = list(_read(opened, known, None if known.joins else limit, problems))
     if known.by_label and grades:
         read = [(line, regraded(row, grades)) for line, row in read]
-    unit, differing = (known.unit, 0) if known.settled else unit_of((row for _, row in read), known.unit)
-    items = _items(read, known, unit, problems)[:limit]
+    settled = Counting(known.unit), ""
+    counting, counted = settled if known.settled else counting_of((row for _, row in read), known.unit)
+    items, moved = _items(read, known, counting, problems)
+    items = items[:limit]
     if not items:
         first = min(problems, key=lambda problem: problem.line)
         raise RedvizError(
@@ -101,9 +104,11 @@ def open_labels(
     remarks = [_counted(items, known), known.remark]
     if known.by_label:
         remarks.append(unknown_labels((mark for item in items for mark in _marks(item)), grades or ()))
-    if differing:
-        texts = "1 text holds" if differing == 1 else f"{differing:,} texts hold"
-        remarks.append(f"{texts} characters beyond U+FFFF (emoji), where offsets were read as {unit}")
+    remarks.append(counted)
+    if moved == 1:
+        remarks.append("1 mark did not stand at the words quoted beside it, and was put there")
+    elif moved:
+        remarks.append(f"{moved:,} marks did not stand at the words quoted beside them, and were put there")
     if problems:
         remarks.append(f"{len(problems):,} {'row gives' if len(problems) == 1 else 'rows give'} nothing")
     listed = tuple(sorted(problems, key=lambda problem: problem.line)[:MAX_PROBLEMS])
@@ -124,13 +129,17 @@ def to_lines(labels: LabelSet) -> Iterator[str]:
             "response": item.response,
             "scale": labels.scale,
             "annotations": [
-                {"annotator": given.annotator, "marks": [vars(mark) for mark in given.marks]}
-                for given in item.annotations
+                {"annotator": given.annotator, "marks": _told(given.marks, item)} for given in item.annotations
             ],
-            "gold": None if item.gold is None else [vars(mark) for mark in item.gold],
+            "gold": None if item.gold is None else _told(item.gold, item),
             "subset": item.subset,
         }
         yield json.dumps(line, ensure_ascii=False, allow_nan=False)
+
+
+def _told(marks: Iterable[Mark], item: LabelledItem) -> list[dict[str, Any]]:
+    """Marks with the words that they cover, so that a text that was changed on the way is noticed."""
+    return [vars(mark) | {"text": item.response[mark.start : mark.end]} for mark in marks]
 
 
 def _read(source: _Source, kind: Kind, limit: int | None, problems: list[RowProblem]) -> Iterator[tuple[int, Judged]]:
@@ -141,30 +150,32 @@ def _read(source: _Source, kind: Kind, limit: int | None, problems: list[RowProb
         try:
             if isinstance(row, BadValue):
                 raise row
-            if not isinstance(row, dict | str):
-                raise BadValue(f"{kind_of(row)}, expected an object")
-            if isinstance(row, str) != (kind.name == "sst"):
+            if not isinstance(row, kind.rows):
                 raise BadValue(f"{kind_of(row)}, expected {kind.shape}")
             judged = kind.read(row, line)
-            marks = [marks_of(judged.spans, judged.response, kind.unit)] if kind.settled else []
-            given += len(marks) or 1
+            if kind.settled:
+                placed(judged, Counting(kind.unit))  # so that a limit counts what can be placed
+            given += 1
             yield line, judged
         except BadValue as problem:
             problems.append(RowProblem(line, str(problem)))
 
 
-def _items(read: Iterable[tuple[int, Judged]], kind: Kind, unit: str, problems: list[RowProblem]) -> list[LabelledItem]:
-    """The items in file order; rows of one text join where different annotators are named."""
+def _items(
+    read: Iterable[tuple[int, Judged]], kind: Kind, counting: Counting, problems: list[RowProblem]
+) -> tuple[list[LabelledItem], int]:
+    """The items in file order, and how many marks were moved; rows of one text join where different annotators are named."""
     items: list[LabelledItem] = []
     names: Counter[str] = Counter()
     texts: dict[tuple[Any, str], list[int]] = {}
+    moved = 0
     for line, row in read:
         try:
-            given = tuple(Annotation(by, marks_of(spans, row.response, unit)) for by, spans in row.judgements)
-            gold = None if row.gold is None else marks_of(row.gold, row.response, unit)
+            found = placed(row, counting)
         except BadValue as problem:
             problems.append(RowProblem(line, str(problem)))
             continue
+        given, moved = found.annotations, moved + found.moved
         if kind.joins and row.named:
             same = texts.setdefault((repr(row.prompt), row.response), [])
             open_to = next((n for n in same if not _judged_by(items[n], given)), None)
@@ -177,8 +188,8 @@ def _items(read: Iterable[tuple[int, Judged]], kind: Kind, unit: str, problems: 
             names[row.id] += 1
             name = f"{row.id}-{names[row.id]}"
         names[name] = 1
-        items.append(LabelledItem(name, row.prompt, row.response, given, gold, row.subset))
-    return items
+        items.append(LabelledItem(name, row.prompt, row.response, given, found.gold, row.subset))
+    return items, moved
 
 
 def _judged_by(item: LabelledItem, given: Iterable[Annotation]) -> bool:

@@ -13,7 +13,6 @@ from redviz.data.sets.schemas import IDS, PROMPTS, SUBSETS
 from redviz.data.sets.values import BadValue, Row, kind_of, number_of, parsed, quoted, short_name, text_of
 from redviz.records import Prompt
 
-CODE_POINTS, UTF16 = "code points", "UTF-16 units"
 TEXTS = (
     "response",
     "completion",
@@ -185,65 +184,6 @@ def subset_of(row: Row) -> str:
     return next((short_name(row[name], 80) for name in SUBSETS if isinstance(row.get(name), str)), "")
 
 
-def marks_of(spans: Iterable[Span], text: str, unit: str) -> tuple[Mark, ...]:
-    """The marks in code points; raises ``BadValue`` where one is not inside the text."""
-    marks = []
-    for span in spans:
-        place = located(span, text, unit)
-        if place is None:
-            inside = f"a text of {len(text)} characters"
-            raise BadValue(f"a mark from {_short(span.start)} to {_short(span.end)} is not inside {inside}")
-        marks.append(Mark(*place, span.grade, span.label))
-    return tuple(marks)
-
-
-def located(span: Span, text: str, unit: str) -> tuple[int, int] | None:
-    """Start and end in code points, None if they are not inside the text or halve a character."""
-    if not 0 <= span.start <= span.end:
-        return None
-    if unit == CODE_POINTS or not beyond(text):
-        return (span.start, span.end) if span.end <= len(text) else None
-    places: list[int | None] = []  # of each UTF-16 unit; None inside a pair
-    for n, character in enumerate(text):
-        places += [n] if character <= "\uffff" else [n, None]
-    places.append(len(text))
-    if span.end >= len(places):
-        return None
-    start, end = places[span.start], places[span.end]
-    return None if start is None or end is None else (start, end)
-
-
-def beyond(text: str) -> bool:
-    """Whether a text holds characters that UTF-16 writes with two units (emoji)."""
-    return max(text, default="") > "\uffff"
-
-
-def unit_of(rows: Iterable[Judged], usual: str) -> tuple[str, int]:
-    """The unit in which a file counts characters, and how many of its texts make a difference.
-
-    That reading is taken under which fewer marks are impossible or differ from the text quoted beside them, then under which
-    fewer end inside a word; ``usual`` where both are as good.
-    """
-    units = [usual, *({CODE_POINTS, UTF16} - {usual})]
-    against = {unit: [0, 0] for unit in units}
-    texts = 0
-    for row in rows:
-        text = row.response
-        if not row.spans or not beyond(text):
-            continue
-        texts += 1
-        for span in row.spans:
-            places = {unit: located(span, text, unit) for unit in units}
-            if len(set(places.values())) == 1:
-                continue
-            for unit, place in places.items():
-                if place is None or (span.quote is not None and span.quote != text[slice(*place)]):
-                    against[unit][0] += 1
-                else:
-                    against[unit][1] += sum(_in_word(text, end) for end in place)
-    return min(units, key=lambda unit: against[unit]), texts
-
-
 def entry_of(entry: Mapping[str, Any], name: str) -> tuple[Any, Any]:
     """Start and end of a span that is an object, by either of their names."""
     for start, end in (("start", "end"), ("start_offset", "end_offset")):
@@ -260,9 +200,15 @@ def _offset(value: Any) -> int:
     return value
 
 
-def _in_word(text: str, at: int) -> bool:
-    return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum()
+def judged_row(row: Row, fields: Row, line: int, spans: tuple[Span, ...]) -> Judged:
+    """A row that is one annotator's: whoever one of its usual columns names."""
+    prompt, response = prompt_and_response(fields)
+    named = next((row[name] for name in ANNOTATORS if row.get(name) not in (None, "")), None)
+    by = UNNAMED if named is None else person(named)
+    return Judged(id_of(row, line), prompt, response, ((by, spans),), subset=subset_of(fields), named=named is not None)
 
 
-def _short(value: int) -> str:
-    return short_name(str(value) if abs(value) < 10**18 else "a huge number", 20)
+def maybe_list(value: Any) -> list[Any] | None:
+    """A list, also as JSON text (a CSV cell); None if it is none."""
+    found = parsed(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
+    return found if isinstance(found, list) else None

@@ -16,12 +16,11 @@ from numpy.typing import ArrayLike
 
 from redviz.data.labels.labels import LabelledItem, graded
 from redviz.records import Array
-from redviz.text import ZERO_WIDTH, units
+from redviz.text import UNSPACED, ZERO_WIDTH, units
 
 Span = tuple[int, int]  # start, end (exclusive)
 CHARACTER = re.compile(r".", re.DOTALL)
 GRAPHEME = regex.compile(r"\X")
-UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
 PIECE = re.compile(r"[^\W_]+|[\W_]")  # runs that no word border divides
 
 
