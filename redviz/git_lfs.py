@@ -31,9 +31,13 @@ def refuse_pointer(path: Path, name: str | None = None) -> None:
     if not path.is_file() or path.stat().st_size > LONGEST:
         return
     with path.open("rb") as file:
-        start = file.read(LONGEST)
+        refuse_start(file.read(LONGEST), name or str(path))
+
+
+def refuse_start(start: bytes, name: str) -> None:
+    """:func:`refuse_pointer` of a file whose first bytes were read already."""
     if is_pointer(start):
         raise RedvizError(
-            f"{name or path} is a Git LFS pointer and not the file that it stands for; run `git lfs pull` in the clone, or download "
+            f"{name} is a Git LFS pointer and not the file that it stands for; run `git lfs pull` in the clone, or download "
             "the file itself."
         )

@@ -175,7 +175,7 @@ def test_a_path_is_read_in_the_format_of_the_given_name(tmp_path: Path) -> None:
             "a.jsonl",
             r"a.jsonl has the columns 'q', 'a'; expected prompt \+ chosen \+ rejected or ",
         ),
-        ("prompt;response\nQ;A\n", "a.csv", "a.csv has the columns 'prompt;response'; expected"),
+        ("prompt:response\nQ:A\n", "a.csv", "a.csv has the columns 'prompt:response'; expected"),
         ("prompt,prompt,response\nQ,Q,A\n", "a.csv", "names a column twice"),
         ('prompt,response\nQ,A\nQ,"A\nQ,A\n', "a.csv", "a.csv is not CSV near line 4 .*; check the quotes"),
         (b" " * (MAX_BYTES + 1), "a.txt", "a.txt has 50.0 MB, more than the 50 MB"),

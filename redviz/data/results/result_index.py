@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from redviz.data.results.rows import SCHEMA_VERSION, schema
 from redviz.errors import RedvizError
+from redviz.git_lfs import LONGEST, refuse_start
 from redviz.settings import demo_mode, home
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def _footer(file: Path, name: str) -> tuple[bytes, pa.Schema, int]:
         raise RedvizError(f"{name} is not a file; name a Parquet file of results.")
     try:
         with file.open("rb") as opened:
+            refuse_start(opened.read(LONGEST), name)
             size = opened.seek(0, os.SEEK_END)
             opened.seek(max(0, size - 8))
             tail = opened.read(8)

@@ -16,6 +16,7 @@ from uuid import uuid4
 from redviz.data.results.rows import Rows, schema, without_formulas
 from redviz.data.sets.schemas import quoted
 from redviz.errors import RedvizError
+from redviz.git_lfs import refuse_pointer
 
 AT_ONCE = 1024  # rows in memory
 GROUP = 8192  # rows of a row group: what a reader of Parquet fetches at least
@@ -39,10 +40,11 @@ def read_rows(path: Path) -> Iterator[Rows]:
     Raises
     ------
     RedvizError
-        Where the ending is not ``.parquet``, ``.jsonl`` or ``.csv``, or the content is not result rows.
+        Where the ending is not ``.parquet``, ``.jsonl`` or ``.csv``, or the content is a Git LFS pointer or no result rows.
     """
     read = _of_ending(path, READERS)
     try:
+        refuse_pointer(path)
         yield from read(path)
     except OSError as error:
         said = error.strerror or str(error).splitlines()[0]

@@ -158,7 +158,7 @@ class Dataset:
             line, row = next(self._rows())
             reason = row if isinstance(row, BadValue) else f"{kind_of(row)}, expected an object"
             what = "one object per row"
-            if self.name.lower().endswith(".csv"):
+            if self.name.lower().endswith((".csv", ".tsv")):
                 reason, what = f"a row of {reason}", "as many cells in each row"
             raise RedvizError(f"{self.name} cannot be read: line {line} is {reason}; write {what}.")
         if unknown := [column for column in self._mapping.values() if column not in columns]:
@@ -199,8 +199,8 @@ def open_dataset(
         A path (of a file, or of a folder laid out as on the Hub), the bytes of an upload, or as text a path or a Hub id:
         ``owner/name``, ``owner/name:split``, ``owner/name/config:split``.
     name
-        The file's name, whose ending is the format: ``.jsonl``, ``.jsonl.gz``, ``.json``, ``.parquet``, ``.csv`` or ``.txt``;
-        without one it is the path's.
+        The file's name, whose ending is the format: ``.jsonl``, ``.jsonl.gz``, ``.json``, ``.parquet``, ``.csv``, ``.tsv`` or
+        ``.txt``; without one it is the path's.
     mapping
         Which column plays which part, such as ``{"prompt": "question", "chosen": "better", "rejected": "worse"}``; the parts
         are the column names of ``schemas.SCHEMAS``. Columns of such names that it does not take are read as they are.

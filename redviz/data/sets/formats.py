@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import hashlib
 import io
@@ -10,15 +9,15 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO
 
 from redviz.data.sets.parquet import parquet_rows
-from redviz.data.sets.schemas import MAX_COLUMNS
-from redviz.data.sets.values import KINDS, BadValue, parsed, quoted
+from redviz.data.sets.separated import MAX_LINE, csv_rows
+from redviz.data.sets.values import KINDS, BadValue, parsed
 from redviz.errors import RedvizError
+from redviz.git_lfs import LONGEST, refuse_start
 
 BLOCK = 2**20
-MAX_LINE = 8 * 2**20  # of JSON, which takes up to thirty times as much in memory
 MAX_JSON = 32 * 2**20  # a .json file is held whole as objects, json has no stream: up to thirty times as much again
 MAX_TEXT = 256 * 2**20  # held whole, but as one text
 MAX_RATIO = 300  # gzip reaches 1,000 on zeros and about 10 on text
@@ -119,7 +118,8 @@ def rows_of(content: Content, wanted: Collection[str], counted: bool = True) -> 
     if ending is None:
         raise RedvizError(f"{content.name} has an ending that is not read here; use one of {', '.join(ENDINGS)}.")
     with content.open() as file:
-        start = _read(file, 8, content.name)
+        start = _read(file, LONGEST, content.name)
+    refuse_start(start, content.name)
     sign = next((sign for sign in SIGNS if start.startswith(sign)), None)
     if sign and SIGNS[sign] != OWN.get(ending):
         raise RedvizError(
@@ -161,49 +161,11 @@ def _listed(text: str, filename: str) -> list[Any]:
     return rows
 
 
-def csv_rows(text: TextIO, filename: str) -> Numbered:
-    """The rows of a CSV file with a header, each with the line it starts on."""
-    csv.field_size_limit(MAX_LINE)  # csv's own limit, 131,072 characters a cell, is less than a long conversation
-    reader = csv.reader(_csv_lines(text, filename), strict=True)  # else an open quote swallows all later rows
-    try:
-        header = [name.strip() for name in next((cells for cells in reader if cells), [])]
-        if len(header) > MAX_COLUMNS:
-            raise RedvizError(
-                f"{filename} has {len(header):,} columns, more than the {MAX_COLUMNS:,} read here; keep those with text."
-            )
-        if len(set(header)) < len(header):
-            raise RedvizError(f"{filename} names a column twice: {quoted(header)}; rename one.")
-        line = reader.line_num + 1
-        for cells in reader:
-            if len(cells) == len(header):
-                yield line, dict(zip(header, cells, strict=True))
-            elif cells:
-                yield (
-                    line,
-                    BadValue(f"{len(cells)} cell{'s' if len(cells) > 1 else ''}, but the header has {len(header)}"),
-                )
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise RedvizError(f"{filename} is not CSV near line {reader.line_num} ({error}); check the quotes.") from None
-    except UnicodeDecodeError:
-        where = f"after line {reader.line_num}"
-        raise RedvizError(f"{filename} is not UTF-8 ({where}); save it in that encoding.") from None
-
-
 def txt_rows(text: str) -> Numbered:
     """One response without its last line end."""
     response = text.replace("\r\n", "\n").removesuffix("\n")
     if response:
         yield 1, {"prompt": "", "response": response}
-
-
-def _csv_lines(text: TextIO, filename: str) -> Iterator[str]:
-    for number, line in enumerate(iter(lambda: text.readline(MAX_LINE), ""), 1):
-        if "\0" in line:
-            raise RedvizError(f"{filename} holds null bytes (line {number}); save it as CSV in UTF-8.")
-        if len(line) == MAX_LINE:
-            raise RedvizError(f"{filename}, line {number}, is longer than {MAX_LINE >> 20} MB; check that it is CSV.")
-        yield line
 
 
 def _read(file: BinaryIO, size: int, name: str) -> bytes:
@@ -313,6 +275,7 @@ TEXTS: dict[str, Callable[[Content, bool], Rows]] = {
     ".jsonl.gz": lambda content, counted: _jsonl(content, counted, _gzip_blocks),
     ".json": _json,
     ".csv": _csv,
+    ".tsv": _csv,
     ".txt": _txt,
 }
 ENDINGS = (*TEXTS, ".parquet")

@@ -13,7 +13,14 @@ from redviz.data.sets.values import quoted
 from redviz.errors import RedvizError
 
 HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:/(?P<config>[\w.-]+))?(?::(?P<split>[\w.-]+))?", re.ASCII)
-ENDINGS = (".parquet", ".jsonl", ".jsonl.gz", ".json", ".csv")  # the first that a split has is taken: they are copies
+ENDINGS = (
+    ".parquet",
+    ".jsonl",
+    ".jsonl.gz",
+    ".json",
+    ".csv",
+    ".tsv",
+)  # the first that a split has is taken: they are copies
 SPLITS = ("train", "validation", "valid", "dev", "test", "eval")
 NOT_ROWS = re.compile(r"dataset_infos?\.json|state\.json|config\.json|\..*|README.*")
 
@@ -115,7 +122,7 @@ def _split(path: PurePosixPath) -> str:
 
 def _known_split(part: str) -> str | None:
     """The split that a file or folder is named after: ``train-00000-of-00002.parquet``, ``test_prefs``, ``dev``."""
-    words = re.sub(r"(-\d{5}-of-\d{5}.*|(\.(parquet|jsonl|json|csv|gz))+)$", "", part.lower())
+    words = re.sub(r"(-\d{5}-of-\d{5}.*|(\.(parquet|jsonl|json|csv|tsv|gz))+)$", "", part.lower())
     return (
         words
         if re.split(r"[-_.]", words)[0] in SPLITS

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from redviz.data.sets.formats import csv_rows, json_rows, jsonl_rows, txt_rows
+from redviz.data.sets.formats import json_rows, jsonl_rows, txt_rows
 from redviz.data.sets.items import DataItem, RowProblem
 from redviz.data.sets.schemas import EXPECTED, item_of
+from redviz.data.sets.separated import csv_rows
 from redviz.data.sets.values import BadValue, NoSchema, file_name, quoted
 from redviz.errors import RedvizError
+from redviz.git_lfs import LONGEST, refuse_start
 from redviz.records import Example
 
 __all__ = ["MAX_BYTES", "RowProblem", "read_examples"]
@@ -81,6 +83,7 @@ def _text(source: bytes | str | Path, filename: str) -> str:
             limit = f"more than the {MAX_BYTES >> 20} MB that are read here"
             raise RedvizError(f"{filename} has {size / 2**20:.1f} MB, {limit}; take a part of it.")
         content = source.read_bytes() if isinstance(source, Path) else source
+        refuse_start(content[:LONGEST].encode() if isinstance(content, str) else content[:LONGEST], filename)
         return content.removeprefix("\ufeff") if isinstance(content, str) else content.decode("utf-8-sig")
     except OSError as error:
         raise RedvizError(f"{filename} cannot be opened ({error.strerror}); check its path and permissions.") from None
