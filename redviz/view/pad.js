@@ -1,7 +1,7 @@
 // The annotation pad: a response as cells that a person grades. What is pressed is an entry with a number; entries are
 // kept in this browser until the server says that they are committed, and sent again until it does.
 const pads = new WeakMap();
-const SEND_MS = 80, AGAIN_MS = 3000, LATE_MS = 6000, HEAL_MS = 30000;
+const SEND_MS = 80, AGAIN_MS = 3000, LATE_MS = 6000, HEAL_MS = 30000, GAP_MS = 2000;
 const KEPT = 'redviz.pad.', HEALED = 'redviz.pad.healed', STANDS = 'redviz.pad.stands.';
 const RIGHT_TO_LEFT = /^\P{L}*[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
 
@@ -15,6 +15,7 @@ export default function ({ data, parentElement, setStateValue }) {
   acknowledge(pad);
   show(pad);
   return () => {
+    if (pad.root.getRootNode().activeElement === pad.text) gather(pad);
     clearTimeout(pad.timer);
     clearInterval(pad.again);
     document.removeEventListener('visibilitychange', pad.leave);
@@ -59,7 +60,30 @@ function begin(pad) {
   }
   pad.drawn = null;
   if (pad.waiting.size) later(pad);
-  if (document.activeElement === document.body) setTimeout(() => pad.text.focus({ preventScroll: true }));
+  if (document.activeElement === document.body) setTimeout(() => { pad.text.focus({ preventScroll: true }); typed(pad); });
+}
+
+// Streamlit may build a pad anew while somebody types: keys that fall between the two builds wait for the second.
+const gap = { assignment: null, keys: [], timer: null };
+
+function between(e) {
+  if (e.target !== document.body || e.ctrlKey || e.metaKey || e.altKey) return;
+  e.preventDefault();
+  e.stopPropagation();
+  gap.keys.push(e);
+}
+
+function gather(pad) {
+  typed(null);
+  gap.assignment = pad.data.assignment;
+  gap.timer = setTimeout(() => typed(null), GAP_MS);
+  document.addEventListener('keydown', between, true);
+}
+
+function typed(pad) {
+  clearTimeout(gap.timer);
+  document.removeEventListener('keydown', between, true);
+  for (const e of gap.keys.splice(0)) if (pad?.data.assignment === gap.assignment) key(pad, e);
 }
 
 // Where the cursor stands, for as long as the tab is open: a pad that is built anew (a server that came back, a page that was opened

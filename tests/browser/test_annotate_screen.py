@@ -122,6 +122,42 @@ def test_an_item_is_judged_with_the_keyboard_alone(address, store, project, pad)
     ]
 
 
+BUILT_ANEW = """async (code) => {
+  const pad = (await import(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })))).default;
+  const data = { assignment: 7, person: '1', signature: 's', cells: ['one', 'two', 'three'], gaps: ['', ' ', ' ', ''], entries: [],
+    grades: [-1, 0, 1], names: ['against', 'neutral', 'for'], acks: {}, locked: '', saved: 'Saved', keep: false, reasons: [] };
+  const build = () => pad({ data, setStateValue: (_, value) => { window.sent = value; },
+    parentElement: document.body.appendChild(document.createElement('div')).attachShadow({ mode: 'open' }) });
+  window.leave = build();
+  window.build = () => { build(); };
+}"""
+
+
+def test_keys_between_two_builds_of_a_pad_are_for_the_second(page):
+    """Streamlit builds a component anew at times, in the middle of somebody's typing."""
+    opened = page()
+    opened.route(
+        "http://pad.test/", lambda route: route.fulfill(body="<!doctype html><body></body>", content_type="text/html")
+    )
+    opened.goto("http://pad.test/")
+    opened.evaluate(
+        BUILT_ANEW, "\n".join((ROOT / "redviz/view" / name).read_text("utf-8") for name in ("link.js", "pad.js"))
+    )
+    expect(opened.locator(".pad .text")).to_be_focused()
+    opened.keyboard.press("1")
+    opened.evaluate("window.leave()")
+    for key in ("ArrowRight", "3", "ArrowRight"):
+        opened.keyboard.press(key)
+    opened.evaluate("window.build()")
+    expect(opened.locator(".pad .text")).to_be_focused()
+    opened.keyboard.press("2")
+    opened.wait_for_function("window.sent?.batches.flatMap((batch) => batch.entries).length >= 2")
+    marks = opened.evaluate(
+        "window.sent.batches.flatMap((batch) => batch.entries).map((e) => [e.first, e.last, e.grade])"
+    )
+    assert marks[-2:] == [[1, 1, 1], [2, 2, 0]]
+
+
 @pytest.mark.slow
 def test_an_item_is_judged_by_dragging(address, store, project, pad):
     made, (ada,) = project(MIXED)
