@@ -29,7 +29,9 @@ from redviz.models.loading.shared import (
 )
 from redviz.models.reading.alignment import check_same_tokens
 from redviz.models.reading.encode import encode
+from redviz.models.reading.known_tokens import check_known
 from redviz.models.running.budgets import Progress, at_once
+from redviz.models.running.finite import finite
 from redviz.models.running.micro_batches import micro_batches
 from redviz.records import Array, Encoding, Example, LogProbs, Source
 
@@ -72,6 +74,7 @@ class Policy:
         """Ids, span and offsets of one example under this policy's tokenizer, template and context."""
         try:
             encoding = encode(self.tokenizer, example, max_length=self.max_length, read="last")
+            check_known(self.module, self.tokenizer, encoding.ids, "it")
         except RedvizError as error:
             raise RedvizError(f"{self.name}: {error}") from error
         if self.trained_length and len(encoding.ids) > self.trained_length:
@@ -165,6 +168,7 @@ def _is_reward_model(name: str, found: str) -> RedvizError:
 
 def _check_forward(policy: Policy) -> None:
     """Refuse a model that looks ahead, and one whose own logits are made in a way that :meth:`Policy.log_softmax` does not know."""
+    check_known(policy.module, policy.tokenizer, policy.tokenizer("Review the film.")["input_ids"], policy.name)
     last = policy.module.config.get_text_config().vocab_size - 1
     ids = torch.tensor([[1, 2, 3, 4, 5], [1, 2, 3, 4, 6]], device=policy.device).clamp(max=last)  # [2, 5]
     mask = torch.ones_like(ids)
@@ -233,6 +237,8 @@ def log_probs(policy: Policy, reference: Policy, encoding: Encoding, progress: P
             return torch.stack([*taken, divergence])
 
         found = _in_pieces(compare, count, policy, progress)  # [3, count]
+    for model, numbers in ((policy, found[0]), (reference, found[1]), (policy, found[2])):
+        finite(model.source, "the log-probability of a token", numbers)
     closing = (float(found[0, -1]), float(found[1, -1]), float(found[2, -1])) if ends else None
     return LogProbs(found[0, :length], found[1, :length], found[2, :length], closing, names)
 
@@ -252,7 +258,7 @@ def token_log_probs(
         def score(piece: slice) -> Tensor:  # [1, columns]
             return policy.log_softmax(states[piece]).gather(1, ids[piece]).T
 
-        return _in_pieces(score, count, policy, progress)[0]
+        return finite(policy.source, "the log-probability of a token", _in_pieces(score, count, policy, progress)[0])
 
 
 def closes(policy: Policy, encoding: Encoding) -> bool:
