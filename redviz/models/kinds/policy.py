@@ -14,7 +14,13 @@ from transformers import AutoModelForCausalLM
 
 from redviz.errors import RedvizError
 from redviz.models.kinds.reward_model import positions
-from redviz.models.loading.checkpoint import pretrained, read_config, refuse_new_weights, refuse_pickle, refuse_unknown
+from redviz.models.loading.checkpoint import (
+    check_weights,
+    pretrained,
+    read_config,
+    refuse_pickle,
+    refuse_unknown,
+)
 from redviz.models.loading.files import fingerprint, resolve
 from redviz.models.loading.lora import base_of, is_adapter
 from redviz.models.loading.precision import QUANTISED, pick_dtype, quantised
@@ -145,7 +151,7 @@ def load_policy(
         module, report = pretrained(AutoModelForCausalLM, folder, name, kind, options, allow_pickle)
         if "score.weight" in report["unexpected_keys"]:
             raise _is_reward_model(name, "score.weight")
-        refuse_new_weights(report, name, AutoModelForCausalLM)
+        check_weights(report, name, AutoModelForCausalLM)
         if not bits:
             module = float32_if_small(module, dtype).to(target)
     make_ready(module)
