@@ -14,8 +14,13 @@ Prompt = str | tuple[Message, ...]
 
 EXTRAS = (
     "tool_calls", "function_call", "tool_call_id", "name", "reasoning_content", "reasoning", "thinking", "tools",
+    "written",
 )  # fmt: skip
-"""What a message may hold beside role and content, under the names that chat templates read."""
+"""What a message may hold beside role and content, under the names that chat templates read.
+
+``written`` is the part of a text that the message was read from, with its marks, up to where the next content begins: joined, they are
+what stood before the response, which a model without a chat template reads (False where that text cannot be had so).
+"""
 
 
 def as_prompt(prompt: Any) -> Prompt:

@@ -76,9 +76,14 @@ class Source:
     versions: Mapping[str, str] = field(default_factory=dict)
     head: str = ""  # which of several heads is the reward, as it was asked for
     read: str = "model"  # where the score is read: "model" or "last"
+    template: str = ""  # the text that was asked for; "" is the tokenizer's own
     family: str = (
         ""  # the adapter that built the model, of redviz.models.families; "" for plain sequence classification
     )
+
+    def reads_as(self, other: Source) -> bool:
+        """Whether another has the same weights and reads the same text."""
+        return (self.fingerprint, self.template_hash) == (other.fingerprint, other.template_hash)
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def card_text(card: ConformanceCard, colour: bool) -> str:
     """The card for a person: one verdict word, claim, figure and remedy per check."""
     lines = [
         f"{card.model}  {card.dtype} on {card.device}",
-        f"weights {card.fingerprint}  template {card.template_hash or '(none)'}",
+        f"weights {card.fingerprint}  template {_template(card)}",
         f"last read at column {card.reading_column} of the text ({shown(card.reading_token)!r})"
         + (
             f"; prefix scores verified up to {card.verified_length} of {card.max_length} tokens"
@@ -121,6 +121,11 @@ def card_text(card: ConformanceCard, colour: bool) -> str:
         lines += [f"{_word(check.verdict, colour)}  {check.title}", *_indented(check.figure)]
         lines += _indented(f"→ {check.remedy}") if check.remedy else []
     return "\n".join([*lines, "", f"{_word(card.verdict, colour)}  over all"])
+
+
+def _template(card: ConformanceCard) -> str:
+    """The hash of the template, after what was asked for."""
+    return " ".join([*([shown(card.template)] if card.template else []), card.template_hash or "(none)"])
 
 
 def _word(verdict: str, colour: bool) -> str:

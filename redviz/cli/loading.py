@@ -48,6 +48,14 @@ LOADING: dict[str, Any] = {  # field of a spec: the flag that sets it
     "read": Annotated[
         str, typer.Option("--read", help="Where the score is read: model (as its own forward does) or last (token).")
     ],
+    "template": Annotated[
+        str | None,
+        typer.Option(
+            "--template",
+            help="The text it was trained on: own (its tokenizer's), plain, chatml, alpaca, vicuna, hh, qa, a Jinja file, "
+            "or a line such as 'Q: {prompt} A: {response}'; +eos at its end writes an EOS behind the response.",
+        ),
+    ],
     "trust_remote_code": Annotated[
         bool, typer.Option("--trust-remote-code", help="Run code that comes with the checkpoint.")
     ],
@@ -97,7 +105,7 @@ def with_model(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_specs(model: str | None, **given: Any) -> Any:
         spec = ModelSpec(model or "", **{name: given.pop(name) for name in LOADING})
         if beside:  # loaded as the model is, but for what is said of the model alone
-            partner = replace(spec, revision=None, head=None, max_length=None, read="model")
+            partner = replace(spec, revision=None, head=None, max_length=None, read="model", template=None)
             named = {part: given.pop(part) for part in beside}
             given["partners"] = {p: replace(partner, name=n, role=PARTNERS[p]) for p, n in named.items() if n}
         return command(model=None if model is None else spec, **given)
@@ -111,8 +119,10 @@ def open_model(spec: ModelSpec) -> RewardModel | FunctionModel:
     """Load a model, with what Transformers would say kept off the terminal."""
     if not is_rule(spec.name):
         _quiet()
-    elif spec.head is not None or spec.max_length is not None or spec.revision is not None:
-        raise RedvizError(f"{spec.name} is a function of text; leave --head, --max-length and --revision out.")
+    elif any(given is not None for given in (spec.head, spec.max_length, spec.revision, spec.template)):
+        raise RedvizError(
+            f"{spec.name} is a function of text; leave --head, --max-length, --revision and --template out."
+        )
     model: RewardModel | FunctionModel = load(spec)
     return model
 

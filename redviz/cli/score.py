@@ -66,6 +66,7 @@ def score(
     loaded = open_model(model)
     beside = Partners(**open_partners(partners))
     how: dict[str, Any] = {"partners": beside, "max_length": model.max_length, "mapping": mapping, "chunk": chunk}
+    how["template"] = model.template
     run = start_run(opened, dataset, loaded, recipes(wanted), **how)
     tell_problems(opened, "; the run's log lists more")
     typer.echo(f"run {run.id} in {shown(str(run.folder))}", err=True)

@@ -27,6 +27,7 @@ class ModelSpec:
     head: str | None = None
     max_length: int | None = None
     read: str = "model"
+    template: str | None = None
     role: str = "reward"
     trust_remote_code: bool = False
     allow_pickle: bool = False

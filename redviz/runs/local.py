@@ -15,7 +15,9 @@ from redviz.data.results.rows import SCHEMA_VERSION
 from redviz.data.sets.dataset import Dataset, open_dataset
 from redviz.errors import RedvizError
 from redviz.models.kinds.function import FunctionModel
+from redviz.models.reading.templates import from_anywhere
 from redviz.models.spec import PARTNERS, ModelSpec
+from redviz.records import Source
 from redviz.runs.filling import fill
 from redviz.runs.manifest import Manifest
 from redviz.runs.parts import ALONE, RunExample, score_chunk, write_part
@@ -41,6 +43,7 @@ def manifest_of(
     *,
     partners: Partners = ALONE,
     max_length: int | None = None,
+    template: str | None = None,
     mapping: Mapping[str, str] | None = None,
     chunk: int | None = None,
     progress: Progress | None = None,
@@ -51,8 +54,8 @@ def manifest_of(
     ----------
     dataset, path
         From ``open_dataset`` (its ``limit`` is the run's), and what it was opened from: a path, a Hub id, or "" for an upload.
-    model, partners, max_length
-        As loaded, and the ``max_length`` that was asked for.
+    model, partners, max_length, template
+        As loaded, and the ``max_length`` and ``template`` that were asked for.
     wanted
         From :func:`redviz.credit.recipes.recipes`.
     mapping
@@ -85,6 +88,7 @@ def manifest_of(
         head=source.head,
         read=source.read,
         max_length=max_length,
+        template=from_anywhere(template),
         device=str(model.device),
         partners=beside,
         load_from={
@@ -138,6 +142,7 @@ def specs_of(manifest: Manifest) -> tuple[ModelSpec, dict[str, ModelSpec]]:
         head=manifest.head or None,
         max_length=manifest.max_length,
         read=manifest.read,
+        template=manifest.template,
     )
     return spec, {
         role: ModelSpec(_name_here(manifest, role, told["model"]), dtype=told["dtype"] or "auto", role=PARTNERS[role])
@@ -237,7 +242,20 @@ def chunks_of(run: Run, dataset: Dataset | None = None) -> Iterator[tuple[int, l
     _check_unchanged(run, dataset.read_last)
 
 
+def check_text(run: Run, source: Source) -> None:
+    """Refuse a model that reads another text than when the run began: a Jinja file that has changed since.
+
+    Raises
+    ------
+    RedvizError
+        Where it does.
+    """
+    if source.template_hash != run.manifest.template_hash:
+        raise RedvizError(f"The model's template is not the one that run {run.id} began with; start a new run.")
+
+
 def _check_same(run: Run, model: Model, partners: Partners) -> None:
+    check_text(run, model.source)
     given = {"model": model.source} | {role: m.source for role, m in vars(partners).items() if m is not None}
     asked = {"model": run.manifest.model_fingerprint}
     asked |= {role: told["fingerprint"] for role, told in run.manifest.partners.items()}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 # On the rows, beyond what the fingerprints say: where a run was found again, the latest of these stand.
-WITHOUT_EFFECT = ("dataset", "path", "device", "count", "load_from")
+WITHOUT_EFFECT = ("dataset", "path", "device", "count", "load_from", "template")
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Manifest:
         content, and how many examples the run has.
     mapping
         Which column plays which part, where a person chose; else empty.
-    model, revision, model_fingerprint, template_hash, dtype, head, read, max_length
-        As the model was loaded; ``max_length`` as it was asked for.
+    model, revision, model_fingerprint, template_hash, dtype, head, read, max_length, template
+        As the model was loaded; ``max_length`` and ``template`` as they were asked for.
     methods
         Label to options, defaults filled in and "method" among them.
     partners
@@ -50,6 +50,7 @@ class Manifest:
     head: str = ""
     read: str = "model"
     max_length: int | None = None
+    template: str | None = None
     device: str = ""
     partners: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     mapping: Mapping[str, str] = field(default_factory=dict)

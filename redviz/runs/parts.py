@@ -13,6 +13,7 @@ from redviz.credit.recipes import Recipe
 from redviz.data.results.row_files import read_rows, write_rows
 from redviz.data.results.rows import Rows, rows, write_parquet
 from redviz.errors import RedvizError
+from redviz.models.reading.templates import names_file
 from redviz.records import Example
 from redviz.runs.manifest import Manifest
 from redviz.runs.runs import Run
@@ -101,7 +102,10 @@ def put_together(run: Run, output: Path) -> int:
 
 def provenance(manifest: Manifest) -> dict[str, str]:
     """What a result file says about itself: the manifest as JSON, without the folders it was read from."""
-    return {"redviz": replace(manifest, path=Path(manifest.path).name, load_from={}).to_json()}
+    asked = manifest.template
+    template = Path(asked).name if asked and names_file(asked) else asked
+    shown = replace(manifest, path=Path(manifest.path).name, load_from={}, template=template)
+    return {"redviz": shown.to_json()}
 
 
 def _rows_of_parts(run: Run) -> Iterator[list[dict[str, Any]]]:

@@ -13,7 +13,7 @@ from redviz.credit.recipes import recipes
 from redviz.data.results.rows import Rows
 from redviz.errors import Cancelled, RedvizError
 from redviz.models.spec import load
-from redviz.runs.local import chunks_of, specs_of
+from redviz.runs.local import check_text, chunks_of, specs_of
 from redviz.runs.parts import RunExample, failed_in, score_chunk, write_part
 from redviz.runs.runs import Run, open_run
 
@@ -86,6 +86,7 @@ def _loaded(run: Run, loading: Mapping[str, Any]) -> tuple[Any, Partners]:
     """The models of a run, checked to be what it began with; ``loading`` says what of their specs the manifest does not know."""
     spec, others = specs_of(run.manifest)
     model = load(replace(spec, **loading))
+    check_text(run, model.source)
     beside = {role: load(replace(other, **loading)) for role, other in others.items()}
     asked = {role: told["fingerprint"] for role, told in run.manifest.partners.items()}
     for role, there in {"model": model, **beside}.items():

@@ -248,6 +248,7 @@ def _provenance(analysis: Analysis) -> str:
         "fingerprint": source.fingerprint,
         "dtype": source.dtype,
         "device": source.device,
+        "template": source.template,
         "template hash": source.template_hash,
         "reading column": f"{encoding.read} of 0 to {len(encoding.ids) - 1}" if encoding else "",
         "heads": ", ".join(source.heads),

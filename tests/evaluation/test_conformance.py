@@ -16,6 +16,7 @@ from redviz.errors import Cancelled
 from redviz.evaluation.conformance import checks_of_scores
 from redviz.evaluation.conformance.checks import RESPONSES, native_attention, native_score, subject
 from redviz.evaluation.conformance.conformance import CHECKS, ConformanceCard, check_model
+from redviz.models.loading.load import with_template
 from redviz.models.running.attention import FAST
 
 EXACT = ("sparse", "uniform", "red", "abc")
@@ -300,3 +301,31 @@ def test_a_short_context_cuts_the_texts_and_still_holds():
     card = check_model(replace(tiny.model(), max_length=30))
     assert card.verdict == "green" and card.verified_length == 30
     assert len(RESPONSES[0]) > 30
+
+
+# ---------------------------------------------------------------- the text
+
+
+def test_an_eos_that_training_may_have_appended_is_named_with_the_option_that_reads_at_it():
+    verdict, figure, remedy = row("eos", tiny.model(template="none"))
+    assert verdict == "amber" and "without the EOS token <|end|>; TRL's RewardTrainer and OpenRLHF append it" in figure
+    assert "--template own+eos" in remedy
+    assert row("eos", with_template(tiny.model(template="none"), "own+eos"))[0] == "green"
+    assert row("eos", with_template(tiny.model(template="none"), "qa"))[0] == "green"  # as it was asked for
+
+
+def test_an_eos_that_stands_in_no_template_is_named():
+    open_ended = row("eos", tiny.model(template="open"))
+    assert open_ended[0] == "amber" and "<|end|> stands nowhere in what the chat template writes" in open_ended[1]
+    loaded = private()
+    loaded.tokenizer.eos_token = "<|system|>"  # the turn ends with a special token of its own
+    verdict, figure, _ = row("eos", loaded)
+    assert verdict == "green" and "<|system|> stands nowhere" in figure
+
+
+def test_a_template_that_writes_the_day_is_amber():
+    loaded = private()
+    loaded.tokenizer.chat_template = "{{ strftime_now('%d %b') }}" + tiny.CLOSED
+    verdict, figure, remedy = row("date", loaded)
+    assert verdict == "amber" and "today's date" in figure and "--template" in remedy
+    assert row("date", tiny.model())[0] == "green"

@@ -58,7 +58,7 @@ def begin(
     specs = partners_for(wanted.values())
     own = own_runs()
     key = repr((source.key, sorted(mapping.items()), limit, wanted, sorted(specs.items())))
-    work = _begun(engine(), source, mapping, limit, wanted, specs, own, spec.device if on_ray else "")
+    work = _begun(engine(), source, mapping, limit, wanted, specs, own, spec.device if on_ray else "", spec.template)
     engine().drop(spec, RUN, key)  # what was kept names a run that may have been deleted since
     job = engine().with_model(spec, RUN, work, key=key, priority=LONG)
     begun().append(Begun(job, source.name))
@@ -74,6 +74,7 @@ def _begun(
     specs: Mapping[str, ModelSpec],
     own: set[str],
     on_ray: str,
+    template: str | None = None,
 ) -> Work:
     """Nothing of Streamlit is called in here: it runs in the worker's thread."""
 
@@ -84,6 +85,7 @@ def _begun(
             # Opened anew: the screen's own data set counts its problems while somebody looks at it.
             dataset = open_dataset(source.content, source.name, mapping=mapping, limit=limit)
             how: dict[str, Any] = {"partners": partners, "mapping": mapping, "progress": job.progress}
+            how["template"] = template
             run = start_run(dataset, source.content, model, wanted, **how)
             own.add(run.id)
             _run_of[job.id] = run.id

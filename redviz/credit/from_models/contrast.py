@@ -90,6 +90,10 @@ def with_instruction(prompt: Prompt, instruction: str) -> Prompt:
     messages = messages_of(prompt)
     for message in reversed(messages):
         if message["role"] == "user":
-            message["content"] += f"\n\n{instruction}"
+            longer = message["content"] + f"\n\n{instruction}"
+            before, said, after = (message.pop("written", None) or "").rpartition(message["content"] or "\0")
+            if said:
+                message["written"] = before + longer + after
+            message["content"] = longer
             return tuple(messages)
     return (*messages, {"role": "user", "content": instruction})

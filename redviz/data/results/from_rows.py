@@ -16,7 +16,7 @@ from redviz.messages import has_extras
 from redviz.records import Analysis, Array, Credit, Encoding, Example, Observation, Prompt, Source
 
 REBUILT = "Read from a result file, which keeps the response's tokens and not those of the prompt and the template."
-OF_ONE = ("example_id", "response_id", "prompt", "response", "model", "fingerprint", "head", "read")
+OF_ONE = ("example_id", "response_id", "prompt", "response", "model", "fingerprint", "template_hash", "head", "read")
 
 
 def analyses_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Analysis]:
@@ -59,6 +59,7 @@ def _analysis(by_label: Mapping[str, Mapping[str, Any]]) -> Analysis:
             versions={"redviz": first.get("redviz_version") or ""},
             head=first.get("head") or "",
             read=first.get("read") or "model",
+            template=first.get("template") or "",
         )
         errors = [row["error"] for row in by_label.values() if row.get("error")]
         observation = _observation(first, example) if first.get("score") is not None else None

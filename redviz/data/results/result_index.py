@@ -32,7 +32,7 @@ INDEX_VERSION = 1
 KEPT_INDEXES = 24
 DAY = 86_400  # seconds
 MOST_FOOTER = 256 * 2**20  # bytes of Parquet metadata
-LATER_COLUMNS = ("meta", "subset")  # files of this schema_version may lack them
+LATER_COLUMNS = ("meta", "subset", "template")  # files of this schema_version may lack them
 MEMORY = "512MB"
 
 _one_build = Lock()

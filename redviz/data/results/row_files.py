@@ -31,6 +31,7 @@ MAY_BE_NULL = (
     "meta",
     "error",
     "subset",
+    "template",
 )  # texts: an empty cell of CSV means null in these
 
 

@@ -70,6 +70,7 @@ def _shared(analysis: Analysis, subset: str) -> dict[str, Any]:
         "prompt": json.dumps(prompt, ensure_ascii=False),
         **{name: record[name] for name in (*of_analysis, "response", "truncated", "error", "reading_column")},
         **{name: record["source"][name] for name in of_source},
+        "template": analysis.source.template or None,
         "redviz_version": __version__,
         "subset": subset or None,
     }
@@ -109,6 +110,7 @@ def schema(provenance: Mapping[str, str] | None = None) -> pa.Schema:
         "prefix_scores": pa.list_(pa.float32()),
         "truncated": whole,
         **dict.fromkeys(("error", "model", "revision", "fingerprint", "dtype", "template_hash", "head", "read"), text),
+        "template": text,
         "reading_column": whole,
         **dict.fromkeys(("redviz_version", "label", "method", "options", "meta"), text),
         "credits": pa.list_(pa.float32()),

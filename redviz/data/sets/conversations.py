@@ -1,6 +1,7 @@
 """Conversations as data sets write them: messages, ShareGPT's from/value, and the Human/Assistant text of HH-RLHF."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from redviz.data.sets.values import BadValue, Row, messages_of, parsed, text_of
@@ -16,6 +17,19 @@ SPEAKERS = {
 SPELLINGS = ({"role", "content"}, {"from", "value"})
 
 
+class Turn(dict[str, Any]):
+    """A message that was read from a text, which it keeps as ``written``: equal to any that says the same."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mapping) and _said(self) == _said(other)
+
+    __hash__ = None
+
+
+def _said(message: Message) -> dict[str, Any]:
+    return {name: value for name, value in message.items() if name != "written"}
+
+
 def is_dialogue(value: Any) -> bool:
     """Whether a text is a conversation in the form of HH-RLHF."""
     return isinstance(value, str) and value.lstrip("\n").startswith("Human:") and "\n\nAssistant:" in value
@@ -24,18 +38,29 @@ def is_dialogue(value: Any) -> bool:
 def dialogue_of(text: str) -> tuple[Message, ...]:
     r"""The turns of an HH-RLHF text; consecutive turns of one speaker are one message, as chat templates want it.
 
-    >>> dialogue_of("\n\nHuman: Hello.\n\nAssistant: Good day.")
-    ({'role': 'user', 'content': 'Hello.'}, {'role': 'assistant', 'content': 'Good day.'})
+    Each keeps its part of the text as ``written``, up to where the content of the next one begins: joined, they are the text before it.
+
+    >>> for turn in dialogue_of("\n\nHuman: Hello.\n\nAssistant: Good day."):
+    ...     print(turn["role"], repr(turn["content"]), repr(turn["written"]))
+    user 'Hello.' '\n\nHuman: Hello.\n\nAssistant: '
+    assistant 'Good day.' 'Good day.'
     """
-    _, *pieces = TURN.split("\n\n" + text.lstrip("\n"))
-    turns: list[tuple[str, str]] = []
-    for speaker, content in zip(pieces[::2], pieces[1::2], strict=True):
-        role, content = ("user" if speaker == "Human" else "assistant"), content.removeprefix(" ")
-        if turns and turns[-1][0] == role:
-            turns[-1] = (role, f"{turns[-1][1]}\n\n{content}")
+    blanks = len(text) - len(text.lstrip("\n"))
+    body = "\n\n" + text[blanks:]
+    marks = list(TURN.finditer(body))
+    turns: list[Turn] = []
+    for mark, after in zip(marks, [*marks[1:], None], strict=True):
+        role, content = ("user" if mark[1] == "Human" else "assistant"), body[mark.end() : after and after.start()]
+        content, mark_text = content.removeprefix(" "), mark[0] + " " * content.startswith(" ")
+        if not turns:
+            turns.append(Turn(role=role, content=content, written=text[:blanks] + mark_text[2:] + content))
+        elif turns[-1]["role"] == role:
+            turns[-1]["content"] += f"\n\n{content}"
+            turns[-1]["written"] += mark_text + content
         else:
-            turns.append((role, content))
-    return tuple({"role": role, "content": content} for role, content in turns)
+            turns[-1]["written"] += mark_text
+            turns.append(Turn(role=role, content=content, written=content))
+    return tuple(turns)
 
 
 def unwritten(value: Any) -> Any:
@@ -72,8 +97,10 @@ def context_of(value: Any, name: str = "prompt") -> Prompt:
     text = text_of(value, name)
     if not is_dialogue(text):
         return text
-    turns = dialogue_of(text)
-    return turns[:-1] if turns[-1]["role"] == "assistant" and not turns[-1]["content"].strip() else turns
+    *before, last = dialogue_of(text)
+    if not before or last["role"] != "assistant" or last["content"].strip():
+        return (*before, last)
+    return (*before[:-1], Turn(before[-1], written=before[-1]["written"] + last["written"]))
 
 
 def with_system(row: Row, prompt: Prompt) -> Prompt:
@@ -96,6 +123,10 @@ def turn_of(value: Any, name: str, prompt: Prompt) -> tuple[Prompt, str]:
     if last is None:
         raise BadValue(f"{name} has no assistant turn")
     earlier = turns[:last]
+    mark, said = "\n\nAssistant:", turns[last]
+    if earlier and said.get("written", "").count(mark) > said["content"].count(mark):
+        torn = Turn(earlier[-1], written=False)  # a speaker twice: the response is not what is written
+        earlier = (*earlier[:-1], torn)
     if not earlier:
         return prompt, turns[last]["content"]
     if earlier[0]["role"] != "assistant":  # the turns repeat the prompt, but not always the system text before it

@@ -114,8 +114,9 @@ def item_of(row: Any, line: int, schema: Schema | None = None) -> DataItem:
     return DataItem(
         id=_id(row) or str(line),
         prompt=shared,
-        candidates=tuple(
-            Candidate(a.response, a.role, a.rating, a.spans, None if a.prompt == shared else a.prompt) for a in answers
+        candidates=tuple(  # repr: turns that say the same may have been spelled otherwise
+            Candidate(a.response, a.role, a.rating, a.spans, None if repr(a.prompt) == repr(shared) else a.prompt)
+            for a in answers
         ),
         subset=next((short_name(row[name], 80) for name in SUBSETS if isinstance(row.get(name), str)), ""),
         line=line,

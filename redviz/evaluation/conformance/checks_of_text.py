@@ -6,6 +6,7 @@ import torch
 
 from redviz.evaluation.conformance.checks import Finding, Subject, native_column
 from redviz.models.families.table import ABOUT
+from redviz.models.reading.templates import adds_tokens, writes_date
 
 
 def weights(given: Subject) -> Finding:
@@ -60,7 +61,7 @@ def bos_tokens(given: Subject) -> Finding:
             "amber", figure, "Check the model's card: its chat template may lack the BOS token it was trained with."
         )
     figure = f"{count} BOS token{'s'[: count != 1]} {name} start{'s'[: count == 1]} the text"
-    if count and adds and tokenizer.chat_template:
+    if count and adds and not adds_tokens(tokenizer):
         figure += "; tokenized again with add_special_tokens, templated text would get a second one (redviz does not)"
     return Finding("green", figure)
 
@@ -117,6 +118,44 @@ def closing_tokens(given: Subject) -> Finding:
     figure = f"{count}: {listed}; the score is read at {place}; "
     figure += "every prefix is closed by them" if given.model.both_ways else f"they add {adds:+.3g} here"
     return Finding("green", figure)
+
+
+def eos(given: Subject) -> Finding:
+    """Whether the tokenizer's EOS follows the response; trainers append it to texts without a template, and read the score at it."""
+    model, encoding = given.model, given.encodings[0]
+    tokenizer = model.tokenizer
+    name, after = tokenizer.eos_token, encoding.ids[encoding.stop :]
+    if name is None:
+        return Finding("green", "the tokenizer has no EOS token")
+    if tokenizer.eos_token_id in after:
+        return Finding("green", f"the tokenizer's EOS token {name} follows the response")
+    if model.first or model.pooled or (model.read == "model" and model.pad_id == tokenizer.eos_token_id):
+        return Finding("green", f"no EOS token {name} follows the response, and the score would not be read at it")
+    if model.source.template or model.source.family:
+        return Finding("green", f"no EOS token {name} follows the response, as its text was given")
+    remedy = f'If it was trained with {name} behind every text, load it with --template own+eos (template="own+eos").'
+    if tokenizer.chat_template is None:
+        figure = (
+            f"there is no chat template, and the text ends without the EOS token {name}; TRL's RewardTrainer and OpenRLHF append "
+            "it to such texts in training, and read the score there"
+        )
+        return Finding("amber", figure, remedy)
+    figure = f"the tokenizer's EOS token {name} stands nowhere in what the chat template writes after the response"
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    closed = not special.isdisjoint(after.tolist())
+    return Finding("green", figure) if closed else Finding("amber", figure, remedy)
+
+
+def date(given: Subject) -> Finding:
+    """Whether the chat template writes the day's date."""
+    if not writes_date(given.model.tokenizer):
+        return Finding("green", "the text of a conversation is the same on every day")
+    figure = "the chat template writes today's date: the text, and with it every score, changes from day to day under one template hash"
+    return Finding(
+        "amber",
+        figure,
+        "Save it as a Jinja file with one date, such as that of the training, and give it as --template.",
+    )
 
 
 def trained_length(given: Subject) -> Finding:

@@ -24,6 +24,8 @@ from redviz.evaluation.conformance.checks_of_scores import (
 from redviz.evaluation.conformance.checks_of_text import (
     bos_tokens,
     closing_tokens,
+    date,
+    eos,
     family,
     pad_is_eos,
     trained_length,
@@ -53,6 +55,8 @@ CHECKS: dict[str, tuple[str, Callable[[Subject], Finding]]] = {
     "bos_tokens": ("One BOS token at most", bos_tokens),
     "pad_is_eos": ("The score is read at the last token", pad_is_eos),
     "closing_tokens": ("What the template writes after the response", closing_tokens),
+    "eos": ("The EOS token stands behind the response", eos),
+    "date": ("The template writes no date", date),
     "trained_length": ("Length the model was trained on", trained_length),
 }
 
@@ -96,6 +100,7 @@ class ConformanceCard:
     revision: str
     fingerprint: str
     template_hash: str
+    template: str
     reading_column: int
     reading_token: str
     verified_length: int
@@ -213,6 +218,7 @@ def _card(
         revision=model.source.revision,
         fingerprint=model.source.fingerprint,
         template_hash=model.source.template_hash,
+        template=model.source.template,
         reading_column=column,
         reading_token=token,
         verified_length=findings["prefix_consistency"].length,

@@ -283,7 +283,7 @@ def check_asked(granularity: str, fractions: Sequence[float], random_orders: int
 def _checked(model: Model, analysis: Analysis) -> Observation:
     if analysis.observation is None:
         raise RedvizError("This analysis failed, so there is nothing to check; analyze a response that can be scored.")
-    if analysis.source.fingerprint != model.source.fingerprint:
+    if not analysis.source.reads_as(model.source):
         raise RedvizError(
             f"The analysis is by {analysis.source.model}, and the model is {model.name}; analyze the response with it first."
         )

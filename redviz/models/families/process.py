@@ -20,7 +20,7 @@ from redviz.models.families.build import build as build_family
 from redviz.models.families.family import Config, Described, Family, RewardModule
 from redviz.models.families.heads import sequence
 from redviz.models.kinds.process import AGGREGATES, ProcessModel, causal
-from redviz.models.loading.checkpoint import check_weights, pretrained
+from redviz.models.loading.checkpoint import pretrained, refuse_new_weights
 from redviz.models.loading.weights import Weights
 from redviz.models.reading.steps import (
     BLANK_LINE,
@@ -94,6 +94,18 @@ GRAMMAR = re.compile(
     r"(?:(?P<kind>steps|turns)(?::(?P<good>[^|@#]+)\|(?P<bad>[^|@#]+))?(?:@(?P<tag>[^#]+))?(?:#|$))?"
     r"(?P<aggregate>min|product|mean|last)?"
 )
+
+
+def check_text(format: StepFormat, name: str) -> None:
+    """Refuse a template where the steps are not written through one.
+
+    Raises
+    ------
+    RedvizError
+        Where they are lines or parts of plain text.
+    """
+    if format.write in (joined_ids, lines_with_tag):
+        raise RedvizError(f"{name} reads its steps as plain text of its own form; leave --template out.")
 
 
 @dataclass(frozen=True)
@@ -187,7 +199,7 @@ def build(
         return build_family(folder, config, weights, QWEN, dtype, options)
     auto: Any = AutoModelForCausalLM if asked.tokens else AutoModelForTokenClassification
     module, report = pretrained(auto, folder, weights.name, dtype, options, allow_pickle)
-    check_weights(report, weights.name, auto)
+    refuse_new_weights(report, weights.name, auto)
     if asked.tokens:
         head = logit.rows_of(module, [logit.token_id(tokenizer, text, weights.name) for text in asked.tokens])
         return RewardModule(module.base_model, head, asked.tokens)

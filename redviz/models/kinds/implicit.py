@@ -99,10 +99,14 @@ def load_implicit(name: str, *, device: str = "auto", dtype: Any = "auto", **opt
     if not 0 < beta < np.inf:
         raise RedvizError(f"{name} has beta {parts[-1]!r}; give a positive number such as 0.1.")
     allowed = {
-        key: value for key, value in options.items() if key in ("trust_remote_code", "allow_pickle", "max_length")
+        key: value
+        for key, value in options.items()
+        if key in ("trust_remote_code", "allow_pickle", "max_length", "template")
     }
     policy, reference = (load_policy(part.strip(), device=device, dtype=dtype, **allowed) for part in parts[:2])
-    both = f"{policy.source.fingerprint} {reference.source.fingerprint} {beta}"
+    same = policy.source.template_hash == reference.source.template_hash
+    texts = "" if same else f" {policy.source.template_hash} {reference.source.template_hash}"
+    both = f"{policy.source.fingerprint} {reference.source.fingerprint} {beta}{texts}"
     source = replace(
         policy.source,
         model=name,

@@ -13,11 +13,9 @@ from torch import Tensor
 from redviz.errors import RedvizError
 from redviz.models.kinds.function import FunctionModel, RewardFunction
 from redviz.models.loading.precision import MIXED
-from redviz.models.reading.encode import LONE_SURROGATE, messages_of, special_notices
-from redviz.models.reading.known_tokens import check_known
+from redviz.models.reading.encode import LONE_SURROGATE, messages_of, text_notices
 from redviz.models.reading.steps import Marked, StepFormat
 from redviz.models.running.budgets import at_once
-from redviz.models.running.finite import finite
 from redviz.models.running.micro_batches import in_batches, padded
 from redviz.records import Array, Encoding, Example, Observation, Prompt
 
@@ -86,7 +84,7 @@ class ProcessModel(FunctionModel):
             )
         whole = self.marked(example.prompt, [self.format.content(response[a:b]) for a, b in spans])
         kept, size = self._fitting(example, spans, whole)
-        notices = (*special_notices(self.tokenizer, example), self._meaning())
+        notices = (*text_notices(self.tokenizer, example), self._meaning())
         if kept < len(spans):
             notices += (
                 f"The response was cut: its last {len(spans) - kept} of {len(spans)} steps do not fit the model's "
@@ -191,9 +189,7 @@ class ProcessModel(FunctionModel):
 
     def marked(self, prompt: Prompt, contents: Sequence[str]) -> Marked:
         """The steps as the model reads them."""
-        marked = self.format.write(self.tokenizer, prompt, contents, self.format.tag)
-        check_known(self.module, self.tokenizer, marked.ids, self.name)
-        return marked
+        return self.format.write(self.tokenizer, prompt, contents, self.format.tag)
 
     def step_scores(self, texts: Sequence[Marked]) -> list[Array]:
         """``p_1 .. p_K`` of each text, ``[K]`` float32, in padded passes of like length."""
@@ -225,7 +221,7 @@ class ProcessModel(FunctionModel):
     def _scores(self, hidden: Tensor) -> Array:
         """``[K, D] -> [K]`` float32."""
         found: Array = torch.softmax(self.head(hidden.float()), -1)[:, self.good].cpu().numpy()
-        return finite(self.source, "the score of a step", found)
+        return found
 
 
 def causal(model: ProcessModel) -> ProcessModel:
@@ -242,7 +238,6 @@ def causal(model: ProcessModel) -> ProcessModel:
             model.hidden(ids := torch.as_tensor(text.ids)[None], torch.ones_like(ids))[0, int(text.columns[0])].float()
             for text in (both, one)
         ]  # 2 x [D]
-    finite(model.source, "a hidden state", torch.stack(pair).cpu().numpy())
     rounding = 16 * torch.finfo(next(model.module.parameters()).dtype).eps
     allowed = max(MOVES, MIXED if model.source.dtype == "8bit" else rounding)
     if not float((pair[0] - pair[1]).abs().max()) <= allowed * float(pair[0].std()):

@@ -31,6 +31,7 @@ def load_value_model(
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
     max_length: int | None = None,
+    template: str | None = None,
 ) -> RewardModel:
     """Load a critic: a value at every token.
 
@@ -39,7 +40,7 @@ def load_value_model(
     name
         A local folder or a Hub id: a sequence-classification model with one label (the value model of TRL's PPO), or a causal
         language model saved with TRL's value head (``v_head.summary`` beside its weights, in safetensors).
-    device, dtype, revision, trust_remote_code, allow_pickle, max_length
+    device, dtype, revision, trust_remote_code, allow_pickle, max_length, template
         As in :func:`redviz.load_reward_model`.
 
     Returns
@@ -54,7 +55,7 @@ def load_value_model(
     """
     how: dict[str, Any] = {
         "device": device, "dtype": dtype, "revision": revision, "trust_remote_code": trust_remote_code,
-        "allow_pickle": allow_pickle, "max_length": max_length,
+        "allow_pickle": allow_pickle, "max_length": max_length, "template": template,
     }  # fmt: skip
     head = _value_head(resolve(name, revision, allow_pickle), name)
     if head is None:

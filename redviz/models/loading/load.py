@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import logging
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar, cast
 
 import torch
 
 from redviz.errors import RedvizError
 from redviz.models.families import dpo, logit, process, tokens
 from redviz.models.families.family import RewardModule
+from redviz.models.kinds.function import FunctionModel
 from redviz.models.kinds.implicit import ImplicitReward, load_implicit
 from redviz.models.kinds.process import ProcessModel
 from redviz.models.kinds.reward_model import RewardModel
@@ -27,7 +30,12 @@ from redviz.models.loading.shared import (
     pick_device,
     source_of,
 )
+from redviz.models.loading.stated import set_text
+from redviz.models.reading.encode import template_hash
+from redviz.models.reading.templates import use_template
 from redviz.models.running.split import split, tried
+
+Loaded = TypeVar("Loaded")
 
 log = logging.getLogger("redviz")
 
@@ -45,6 +53,7 @@ def load_reward_model(
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
     read: str = "model",
+    template: str | None = None,
     torch_dtype: str | torch.dtype | None = None,
 ) -> RewardModel | ProcessModel | TokenRewards | ImplicitReward:
     """Load a causal sequence-classification reward model.
@@ -78,12 +87,18 @@ def load_reward_model(
     read
         "model" reads the score where the model's own forward does; "last" at the last token, which differs where the template ends
         with the pad token.
+    template
+        The text that the model was trained on (:mod:`redviz.models.reading.templates`): "own" (the tokenizer's), "plain" (prompt, then
+        response, nothing else), "chatml", "alpaca", "alpaca-preamble", "vicuna", "vicuna-preamble", "hh", "qa", the path of a Jinja file,
+        or a line with ``{prompt}`` and ``{response}`` in it. ``+eos`` at its end writes the tokenizer's EOS behind the response, and
+        ``-bos`` leaves out what the tokenizer adds. By default what ``redviz.json`` beside the checkpoint says, else "own".
 
     Raises
     ------
     RedvizError
         One sentence with the remedy: no model there, unknown architecture, several labels, missing or newly initialised weights,
-        pickled weights, an adapter without its base, a model that scores pairs only.
+        pickled weights, an adapter without its base, a model that scores pairs only; a template that is none, or that this kind of
+        model does not read.
 
     Examples
     --------
@@ -96,7 +111,7 @@ def load_reward_model(
             raise RedvizError(f"{name} is read from a policy and a reference; leave --head, --revision and --read out.")
         return load_implicit(
             name, device=device, dtype=quantization or torch_dtype or dtype, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle,
-            max_length=max_length,
+            max_length=max_length, template=template,
         )  # fmt: skip
     if read not in ("model", "last"):
         raise RedvizError(
@@ -118,6 +133,11 @@ def load_reward_model(
         options["device_map"] = device_map
     own = any(checkpoint.given.glob("tokenizer*"))
     tokenizer = load_tokenizer(checkpoint.given if own else checkpoint.folder, name, trust_remote_code)
+    if checkpoint.adapter and checkpoint.adapter.template and not tokenizer.chat_template:
+        tokenizer.chat_template = checkpoint.adapter.template
+    text = set_text(tokenizer, template, name, dict.fromkeys((checkpoint.given, checkpoint.folder)))
+    if text and checkpoint.steps:
+        process.check_text(checkpoint.steps.format, name)
     with building(name, target):
         module = module_of(checkpoint, tokenizer, kind, options, allow_pickle)
         if quantization is None:
@@ -127,7 +147,37 @@ def load_reward_model(
         elif isinstance(module, RewardModule):
             module.join_trunk()
     make_ready(module)
-    return _opened(checkpoint, module, tokenizer, head, max_length, revision, quantization, read)
+    return _opened(checkpoint, module, tokenizer, head, max_length, revision, quantization, read, text)
+
+
+def with_template(model: Loaded, template: str) -> Loaded:
+    """The same model reading another text: a copy that shares the weights, with a tokenizer and a source of its own.
+
+    Parameters
+    ----------
+    model
+        From :func:`load_reward_model` or :func:`redviz.load_policy`.
+    template
+        As :func:`load_reward_model` takes it; "own" is what the model reads now.
+
+    Raises
+    ------
+    RedvizError
+        Where the template is none, or the model reads a text of its own kind.
+    """
+    given: Any = model
+    if isinstance(given, ImplicitReward):
+        policy, reference = (with_template(part, template) for part in (given.policy, given.reference))
+        source = replace(given.source, template=template, template_hash=policy.source.template_hash)
+        return cast(Loaded, replace(given, policy=policy, reference=reference, source=source))
+    if type(given) is FunctionModel:
+        raise RedvizError(f"{given.name} is a function of text and has no template; leave --template out.")
+    if isinstance(given, ProcessModel):
+        process.check_text(given.format, given.name)
+    tokenizer = copy.copy(given.tokenizer)
+    use_template(tokenizer, template, given.name)
+    source = replace(given.source, template=template, template_hash=template_hash(tokenizer))
+    return cast(Loaded, replace(given, tokenizer=tokenizer, source=source))
 
 
 def _opened(
@@ -139,13 +189,12 @@ def _opened(
     revision: str | None,
     quantization: str | None,
     read: str,
+    text: str,
 ) -> RewardModel | ProcessModel | TokenRewards:
     """The model around a module: how it is read, and what identifies it."""
     name, adapter = checkpoint.name, checkpoint.adapter
     if checkpoint.family == "logit":
         tokenizer.chat_template = logit.ASK + tokenizer.chat_template
-    elif adapter and adapter.template and not tokenizer.chat_template:
-        tokenizer.chat_template = adapter.template
     read = "last" if adapter or checkpoint.family == "logit" else read
     labels = tuple(str(module.config.id2label[i]) for i in range(module.config.num_labels))
     context = context_length(module.config, tokenizer, max_length, name)
@@ -162,6 +211,7 @@ def _opened(
         head="" if head is None else str(head),
         read=read,
         family=checkpoint.family,
+        template=text,
     )
     log.info("loaded %s (%s, %s)", name, source.dtype, source.device)
     if checkpoint.steps:

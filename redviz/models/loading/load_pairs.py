@@ -16,6 +16,7 @@ from redviz.models.loading.files import fingerprint, resolve
 from redviz.models.loading.precision import QUANTISED, pick_dtype
 from redviz.models.loading.shared import building, float32_if_small, load_tokenizer, pick_device, source_of
 from redviz.models.loading.weights import weights_of
+from redviz.models.reading.templates import OWN
 
 log = logging.getLogger("redviz")
 
@@ -29,6 +30,7 @@ def load_pair_scorer(
     dtype: str | torch.dtype = "auto",
     revision: str | None = None,
     max_length: int | None = None,
+    template: str | None = None,
 ) -> PairScorer:
     """Load a model that scores pairs of responses (PairRM), for :func:`redviz.compare`.
 
@@ -41,12 +43,16 @@ def load_pair_scorer(
     max_length
         Tokens of prompt and two responses together, 2048 if not given; the prompt has at most 1224 of 2048, and the responses share
         evenly what it leaves.
+    template
+        Refused: such a model has marks of its own around the prompt and the responses.
 
     Raises
     ------
     RedvizError
         One sentence with the remedy: no model there, no pair scorer, missing weights, a tokenizer without the marks.
     """
+    if template and template != OWN:
+        raise RedvizError(f"{name} scores pairs and reads them between marks of its own; leave --template out.")
     folder = resolve(name, revision)
     config = read_config(folder, name)
     refuse_pickle(folder, name, or_allow=False)

@@ -17,10 +17,12 @@ import numpy as np
 from redviz.errors import RedvizError
 from redviz.messages import as_message
 from redviz.models.reading.pairs import Tokenized, tokenized_pair
+from redviz.models.reading.templates import adds_tokens, writes_date
 from redviz.records import Array, Encoding, Example, Message
 from redviz.text import align
 
 SENTINEL = "REDVIZ7SENTINEL"
+DATED = "The chat template writes today's date, so the same text has another score on another day."
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -87,7 +89,7 @@ def encode(
         rendered[a:b] or tokenizer.convert_ids_to_tokens(int(i)) for i, (a, b) in zip(ids, spans, strict=True)
     )
     offsets, notices = _response_offsets(example.response, rendered[begin:end], begin, spans[start:stop])
-    notices += special_notices(tokenizer, example)
+    notices += text_notices(tokenizer, example)
     keep = min(stop, max_length - (len(ids) - stop))
     cut = stop - keep
     if cut:
@@ -117,7 +119,7 @@ def reading_column(ids: Array, read: str, pad_id: int | None) -> int:
 def _tokenized(tokenizer: Any, rendered: str) -> Tokenized:
     batch = tokenizer(
         rendered,
-        add_special_tokens=not tokenizer.chat_template,
+        add_special_tokens=adds_tokens(tokenizer),
         return_offsets_mapping=True,
         return_special_tokens_mask=True,
         truncation=False,
@@ -177,15 +179,34 @@ def template_hash(tokenizer: Any) -> str:
 
 
 def _render_plain(example: Example) -> tuple[str, str, str]:
-    prompt = example.prompt
-    if not isinstance(prompt, str):
-        if len(prompt) != 1:
-            raise RedvizError(
-                "This tokenizer has no chat template, so a conversation of several turns has no defined text; "
-                "give the prompt as one string, written as the model was trained on it."
-            )
-        prompt = prompt[0]["content"]
+    prompt = plain_text(example.prompt)
     return prompt + example.response, prompt, ""
+
+
+def as_written(prompt: str | Sequence[Message]) -> str | None:
+    """The text that held a conversation, up to its response; None where it was messages, or turns of elsewhere joined it."""
+    turns = messages_of(prompt)
+    if not turns or not all("written" in turn for turn in turns):
+        return None
+    if not all(isinstance(turn["written"], str) for turn in turns):
+        raise RedvizError(
+            "The response's text repeats the mark of its speaker, so without a chat template it is not what the file holds; "
+            "mend the text, or name the model's with --template, such as hh."
+        )
+    return "".join(turn["written"] for turn in turns)
+
+
+def plain_text(prompt: str | Sequence[Message]) -> str:
+    """What stands before the response without a chat template: the prompt, or the text that its turns were read from."""
+    if (written := as_written(prompt)) is not None:
+        return written
+    turns = messages_of(prompt)
+    if len(turns) != 1:
+        raise RedvizError(
+            "This tokenizer has no chat template, so a conversation of several turns has no defined text; name the text that the "
+            "model was trained on with --template (such as hh or chatml), or give the prompt as one string, written so."
+        )
+    return turns[0]["content"]
 
 
 def _free_sentinel(example: Example) -> str:
@@ -243,7 +264,12 @@ def _response_offsets(
     return mapped, ("The chat template rewrites the response; its tokens are matched to your text by alignment.",)
 
 
-def special_notices(tokenizer: Any, example: Example) -> tuple[str, ...]:
+def text_notices(tokenizer: Any, example: Example) -> tuple[str, ...]:
+    """What to know of the text as it is written: special tokens that it spells, and a template that writes the day's date."""
+    return _special_notices(tokenizer, example) + ((DATED,) if writes_date(tokenizer) else ())
+
+
+def _special_notices(tokenizer: Any, example: Example) -> tuple[str, ...]:
     """A sentence that names the special tokens which prompt and response spell out."""
     texts = [example.response, *(m["content"] for m in messages_of(example.prompt))]
     spelled = sorted({t for t in _special_texts(tokenizer) if any(t in text for text in texts)})

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from redviz.errors import RedvizError
-from redviz.models.reading.encode import apply_template, encode, messages_of
+from redviz.models.reading.encode import apply_template, as_written, encode, messages_of
+from redviz.models.reading.templates import adds_tokens
 from redviz.records import Array, Example, Prompt
 
 NO_LIMIT = 2**31 - 1
@@ -156,7 +157,8 @@ def turns(tokenizer: Any, prompt: Prompt, steps: Sequence[str], tag: str) -> Mar
             "This chat template does not write the answers after a step where its generation prompt ends; "
             "save the template that the model was trained with."
         )
-    batch = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False)
+    adds = adds_tokens(tokenizer)
+    batch = tokenizer(text, add_special_tokens=adds, return_offsets_mapping=True, truncation=False, verbose=False)
     answers = _ending_at([b for _, b in batch["offset_mapping"]], np.asarray(starts) + len(tag), tag)
     _checked(tokenizer, Marked(np.asarray(batch["input_ids"], np.int64), answers, text), tag)
     return Marked(np.asarray(batch["input_ids"], np.int64), answers - 1, text)
@@ -176,6 +178,8 @@ def text_of(prompt: Prompt) -> str:
     """The prompt as one text, for models that have no chat template."""
     if isinstance(prompt, str):
         return prompt
+    if (written := as_written(prompt)) is not None:
+        return written
     if len(prompt) != 1:
         raise RedvizError(
             "This model reads plain text, not a conversation of several turns; give the prompt as one string."
