@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -25,11 +25,15 @@ from redviz.records import Example
 from redviz.view.colour import DARK, LIGHT, Theme
 from redviz.view.markdown import plain
 
+if TYPE_CHECKING:
+    from redviz.evaluation.conformance.conformance import ConformanceCard
+
 RECENT = 20
 VIEW, NOTICE, SEEN, STORED = "redviz.view", "redviz.notice", "redviz.recent", "redviz.stored"
 UNCONFIRMED = "redviz.unconfirmed"
 ROLES = {**PARTNERS, "value_model": "value"}  # fields of the view that name a partner, and its role
 CARD = "Checking the model"
+QUICK, THOROUGH = "card", "thorough card"  # keys that cards are kept under
 THROUGH, ASKED = "redviz.through", "redviz.asked"
 JOBS, JOBS_KEPT, SUBJECT = "redviz.jobs", 100, "redviz.jobs.subject"
 FOR_RULES = ("sparse", "truncation", "occlusion", "shapley")  # what a function of text is split by at first
@@ -305,6 +309,11 @@ def choice(label: str, name: str, options: Sequence[str], **more: Any) -> None:
 
 def card_if_known() -> dict[str, Any] | None:
     """The model's conformance card as plain JSON types, where it has been checked: every export carries it."""
-    card = engine().kept(spec_of(view()), CARD, "card")
-    found: dict[str, Any] | None = None if card is None else card.to_dict()
-    return found
+    card = known_card(spec_of(view()))
+    return None if card is None else card.to_dict()
+
+
+def known_card(spec: ModelSpec) -> ConformanceCard | None:
+    """The conformance card of a model, where it has been checked: the thorough one, if there is one."""
+    card: ConformanceCard | None = engine().kept(spec, CARD, THOROUGH) or engine().kept(spec, CARD, QUICK)
+    return card

@@ -36,6 +36,9 @@ def doctor(
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", help="Rows of the data set to score at most.")] = None,
     column: Columns = None,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Run every check whole, whatever it takes: longer texts, all pairs.")
+    ] = False,
 ) -> None:
     """Check whether redviz reads a model right, and on pairs whether its score can be split. Exit code 1 if a check is red."""
     if file is not None and not json:
@@ -52,7 +55,7 @@ def doctor(
     loaded = open_model(model)
     from redviz.evaluation.conformance.conformance import check_model
 
-    card = check_model(loaded)
+    card = check_model(loaded, thorough=thorough)
     report, unstated = (None, 0) if opened is None else _split_report(loaded, opened)
     written = card.to_json()
     texts = [card_text(card, has_colour())]

@@ -205,7 +205,8 @@ def test_the_card_says_what_the_score_is(tmp_path, kind, labels):
     done = CliRunner().invoke(cli, ["doctor", "--model", str(tmp_path), "--device", "cpu", "--json", str(card)])
     assert done.exit_code == 0, done.output
     rows = {check["name"]: check for check in json.loads(card.read_text())["checks"]}
-    assert {name for name, row in rows.items() if row["verdict"] != "green"} == {"family"}
+    others = {name for name, row in rows.items() if row["verdict"] != "green"}
+    assert others - {"obvious_pairs"} == {"family"}  # random weights order pairs as a coin does
     assert NOT_RUN in rows["family"]["figure"] and "sum of token rewards" in rows["own_score"]["figure"]
 
 

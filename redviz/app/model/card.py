@@ -7,7 +7,7 @@ import streamlit as st
 
 from redviz.app.parts.sidebar import card_job
 from redviz.app.parts.waiting import wait_for
-from redviz.app.session import CARD, allowed, confirmed, engine, offered, own_jobs
+from redviz.app.session import CARD, QUICK, THOROUGH, allowed, confirmed, engine, known_card, offered, own_jobs
 from redviz.app.session import ask_again as forget
 from redviz.models.rules.rules import RULES
 from redviz.models.spec import ModelSpec, is_rule
@@ -29,12 +29,12 @@ def card(spec: ModelSpec) -> None:
             f"{RULES[spec.name].description} It is a function of text: it has no weights, template or attention to check."
         )
         return
-    known = engine().kept(spec, CARD, "card")
+    known = known_card(spec)
     if known is None:
         st.caption(
             "Every check runs on the loaded weights and measures something; nothing is assumed from the model's name."
         )
-        wait_for([((CARD, spec), card_job(spec))])
+        wait_for([card_job(spec)])
         return
     rows = [
         {"verdict": WORDS[c.verdict], "check": c.title, "measured": plain(c.figure), "what to do": plain(c.remedy)}
@@ -42,9 +42,16 @@ def card(spec: ModelSpec) -> None:
     ]
     frame = pd.DataFrame(rows).set_index("verdict")
     st.table(frame if any(c.remedy for c in known.checks) else frame.drop(columns="what to do"))
+    begun = f"redviz.thorough.{hash(spec)}"
     with st.container(horizontal=True):
         st.download_button("Download the card (JSON)", known.to_json(), "redviz-conformance.json", "application/json")
-        st.button("Check again", on_click=_again, args=(spec,))
+        st.button("Check again", on_click=_again, args=(spec, begun))
+        if not known.thorough:
+            asks = "What the budget of a check left out is measured too: longer texts, all pairs. It may take many minutes."
+            running, begin = bool(st.session_state.get(begun)), st.session_state.__setitem__
+            st.button("Check thoroughly", help=asks, disabled=running, on_click=begin, args=(begun, True))
+    if st.session_state.get(begun) and not known.thorough:
+        wait_for([card_job(spec, thorough=True)])
     source = engine().state(spec)
     if source:
         st.caption(
@@ -52,9 +59,11 @@ def card(spec: ModelSpec) -> None:
         )
 
 
-def _again(spec: ModelSpec) -> None:
-    engine().drop(spec, CARD, "card")
-    forget((CARD, spec))
+def _again(spec: ModelSpec, begun: str) -> None:
+    st.session_state.pop(begun, None)
+    for kept in (QUICK, THOROUGH):
+        engine().drop(spec, CARD, kept)
+        forget((CARD, spec, kept))
 
 
 def _unload(spec: ModelSpec) -> None:

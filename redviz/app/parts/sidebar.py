@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,14 +10,16 @@ import psutil
 import streamlit as st
 
 from redviz.app.demonstration import about
-from redviz.app.engine import Engine
 from redviz.app.session import (
     CARD,
+    QUICK,
     ROLES,
+    THOROUGH,
     allowed,
     asked,
     bound,
     engine,
+    known_card,
     offered,
     partners_of,
     spec_of,
@@ -26,7 +29,7 @@ from redviz.app.session import (
     view,
 )
 from redviz.app.state import CHOICES
-from redviz.app.worker import IDLE, Job
+from redviz.app.worker import IDLE, LONG, Job
 from redviz.models.families.table import ABOUT
 from redviz.models.loading.files import embedded_models, embedded_reward_models
 from redviz.models.rules.rules import RULES
@@ -67,18 +70,23 @@ def sidebar() -> None:
         if pairs:
             st.page_link("pages/compare.py", label="⚪ it judges pairs: use Compare")
         else:
-            _lamp(engine(), spec)
+            _lamp(spec)
 
 
-def card_job(spec: ModelSpec) -> Job:
-    """Request, once in this session, the conformance card; the worker gets to it when nobody waits for anything else."""
+def card_job(spec: ModelSpec, thorough: bool = False) -> tuple[Hashable, Job]:
+    """Request, once in this session, the conformance card, and the key it is asked for under. The worker gets to it when nobody waits
+    for anything else; a thorough one is asked for by a press, as any long job.
+    """
 
     def check(model: RewardModel, job: Job) -> object:
         from redviz.evaluation.conformance.conformance import check_model
 
-        return check_model(model, progress=job.progress)
+        return check_model(model, job.progress, thorough)
 
-    return asked((CARD, spec), lambda: engine().with_model(spec, CARD, check, key="card", priority=IDLE))
+    kept, priority = (THOROUGH, LONG) if thorough else (QUICK, IDLE)
+    key = (CARD, spec, kept)
+    start = lambda: engine().with_model(spec, CARD, check, key=kept, priority=priority)  # noqa: E731
+    return key, asked(key, start, subject=key if thorough else None)
 
 
 def _model_picker() -> None:
@@ -185,13 +193,13 @@ def _waiting(job: Job) -> None:
     )
 
 
-def _lamp(running: Engine, spec: ModelSpec) -> None:
-    card = running.kept(spec, CARD, "card")
+def _lamp(spec: ModelSpec) -> None:
+    card = known_card(spec)
     if card is not None:
         sign, words = LAMP[card.verdict]
         st.page_link("pages/model.py", label=f"{sign} {card.verdict}: {words}")
         return
-    job = card_job(spec)
+    _, job = card_job(spec)
     if job.finished.is_set():
         st.page_link("pages/model.py", label="🔴 the model could not be checked")
     else:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +36,25 @@ WORDS = re.findall(
 NEAR = 1e-3  # of the spread of the prefix scores
 ROUNDINGS = 8  # units in the last place of the trunk's dtype, of the largest score
 
+OPERATIONS = {"cpu": 5e11, "cuda": 5.5e15, "mps": 1.1e14}  # floating-point operations of a card's long checks together
+SHARES = {"prefix_consistency": 0.18, "ig": 0.12, "obvious_pairs": 0.7}  # of them
+THOROUGHLY = "check thoroughly (redviz doctor --thorough)"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much a card may cost, and who hears of it: ``beat`` is called between passes of long checks, and may raise to cancel."""
+
+    thorough: bool = False
+    beat: Callable[[], None] = lambda: None
+
+    def budget(self, share: str, device: object) -> float:
+        """The operations that one check may spend on a device; of a thorough card no end of them."""
+        return math.inf if self.thorough else SHARES[share] * OPERATIONS[str(device).partition(":")[0]]
+
+
+QUICK = Effort()
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -53,12 +74,19 @@ class Subject:
     model: RewardModel
     encodings: tuple[Encoding, ...]
     observations: tuple[Observation, ...]
+    effort: Effort = QUICK
 
 
-def subject(model: RewardModel) -> Subject:
+def subject(model: RewardModel, effort: Effort = QUICK) -> Subject:
     """Encode and observe the fixed texts."""
     encodings = tuple(model.encode(Example(PROMPT, response)) for response in RESPONSES)
-    return Subject(model, encodings, tuple(observe(model, [encoding])[0] for encoding in encodings))
+    return Subject(model, encodings, tuple(observe(model, [encoding])[0] for encoding in encodings), effort)
+
+
+def working_parameters(module: Any) -> int:
+    """Parameters that every token is multiplied with: all but the table of embeddings, of which it takes a row."""
+    table = module.get_input_embeddings().weight.numel()
+    return int(sum(p.numel() for p in module.parameters())) - int(table)
 
 
 def long_encoding(model: RewardModel, length: int) -> Encoding:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from redviz.evaluation.conformance.checks import Finding
+from redviz.evaluation.conformance.checks import QUICK, Effort, Finding
+from redviz.evaluation.conformance.checks_of_pairs import orders_obvious_pairs
 from redviz.evaluation.conformance.checks_of_text import family
 from redviz.models.kinds.implicit import ImplicitReward
 from redviz.models.kinds.policy import Policy
@@ -28,6 +29,7 @@ class ImplicitSubject:
     model: ImplicitReward
     encodings: tuple[Encoding, ...]
     observations: tuple[Observation, ...]
+    effort: Effort = QUICK
 
     @property
     def near(self) -> float:
@@ -35,10 +37,10 @@ class ImplicitSubject:
         return max(1e-4, ROUNDINGS * torch.finfo(next(self.model.module.parameters()).dtype).eps) * self.model.beta * 10
 
 
-def subject(model: ImplicitReward) -> ImplicitSubject:
+def subject(model: ImplicitReward, effort: Effort = QUICK) -> ImplicitSubject:
     """Encode and observe the fixed texts."""
     encodings = tuple(model.encode(Example(PROMPT, response)) for response in RESPONSES)
-    return ImplicitSubject(model, encodings, tuple(model.observe(e) for e in encodings))
+    return ImplicitSubject(model, encodings, tuple(model.observe(e) for e in encodings), effort)
 
 
 def own_score(given: ImplicitSubject) -> Finding:
@@ -105,4 +107,5 @@ CHECKS: dict[str, tuple[str, Callable[[Any], Finding]]] = {
     "prefix_consistency": ("A prefix score is the score of the text cut there", prefix_consistency),
     "weights": ("Policy and reference differ", tuned),
     "family": ("How the model is built and read", family),
+    "obvious_pairs": ("Obvious pairs are in the right order", orders_obvious_pairs),
 }

@@ -11,11 +11,12 @@ import numpy as np
 import psutil
 import torch
 
-from redviz.credit.choices import STEP_CAP
+from redviz.credit.choices import FIRST_STEPS, STEP_CAP
 from redviz.credit.ingredients import credit_of
 from redviz.credit.recipes import Recipe, recipes
 from redviz.errors import RedvizError
 from redviz.evaluation.conformance.checks import (
+    THOROUGHLY,
     Finding,
     Subject,
     graded,
@@ -24,6 +25,7 @@ from redviz.evaluation.conformance.checks import (
     native_column,
     native_score,
     tolerance,
+    working_parameters,
 )
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.loading.precision import EIGHT_BITS, QUANTISED
@@ -31,8 +33,7 @@ from redviz.models.running.both_ways import Row, prefix_row, rows_scores
 from redviz.models.running.observe import observe
 from redviz.records import Array, Encoding, Observation
 
-OPERATIONS = {"cpu": 1e12, "cuda": 1e15, "mps": 2e13}  # spent on one expensive check: some ten seconds
-LENGTH = 1024  # verified where the context allows, if nothing asks for more
+LENGTHS = (64, 128, 256, 512, 1024)  # verified at the longest that the budget allows, where the context does
 COPY_BYTES = 8 * 2**30  # the largest float32 copy made to measure rounding
 
 
@@ -117,13 +118,16 @@ def causality(given: Subject) -> Finding:
 def prefix_consistency(given: Subject) -> Finding:
     """Prefix scores of one pass against truncated texts under the model's own forward, in texts of growing length."""
     model, short = given.model, given.encodings[0]
+    budget = given.effort.budget("prefix_consistency", model.device)
     marks = [mark for mark in landmarks(model) if mark.at < model.max_length]
-    plain = min(model.trained_length or LENGTH, model.max_length)
+    wanted = min(model.trained_length or LENGTHS[-1], model.max_length)
+    plain = max((n for n in (*LENGTHS, wanted) if n <= wanted and operations(model, n) <= budget), default=0)
     targets = {plain, *(mark.at for mark in marks), *(min(mark.beyond, model.max_length) for mark in marks)}
     verified, worst, points = 0, 0.0, 0
     for length in [len(short.ids), *sorted(n for n in targets if n > len(short.ids))]:
-        if verified and operations(model, length) > OPERATIONS[model.device.type]:
+        if verified and operations(model, length) > budget:
             break
+        given.effort.beat()
         try:
             encoding = long_encoding(model, length) if verified else short
             difference, allowed, count = _truncated(model, encoding)
@@ -138,8 +142,11 @@ def prefix_consistency(given: Subject) -> Finding:
     figure = f"largest difference {worst:.1e} at {points} cut points, {reach}"
     if crossed := [mark.name for mark in marks if verified > mark.at]:
         figure += f"; beyond {' and '.join(crossed)}"
+    if verified < wanted:
+        figure += f"; texts of {wanted} tokens were left out" + ("" if given.effort.thorough else f": {THOROUGHLY}")
     if missed := [mark.name for mark in marks if verified <= mark.at]:
-        remedy = f"Not measured beyond {' and '.join(missed)}: check on a larger machine before trusting longer texts."
+        how = "check on a larger machine" if given.effort.thorough else THOROUGHLY
+        remedy = f"Not measured beyond {' and '.join(missed)}: {how} before trusting longer texts."
         return Finding("amber", figure, remedy, verified)
     return Finding("green", figure, "", verified)
 
@@ -199,19 +206,16 @@ def operations(model: RewardModel, length: int) -> float:
     """About how many floating-point operations the check of one length takes: our pass and the truncated ones."""
     config = model.module.config.get_text_config()
     square = 4 * config.num_hidden_layers * config.hidden_size * length**2
-    return 3.0 * (2 * _parameters(model) * length + square)
+    return 3.0 * (2 * working_parameters(model.module) * length + square)
 
 
 def sums(given: Subject) -> Finding:
     """What each method promises against what its credits add up to, and its total against the model's own score."""
-    model, observation = given.model, given.observations[0]
-    if model.both_ways:
-        known = native_score(model, Row.of(model, given.encodings[0]))
-    else:
-        known = native_score(model, given.encodings[0].ids) if _reads_natively(given) else observation.score
-    near = tolerance(model, observation.prefix_scores)
+    model = given.model
+    summing = _summing(given)
+    own = {place: _own_score(given, place) for place in {place for recipe, place in summing.values() if recipe}}
     verdicts, parts, remedies = [], [], []
-    for label, recipe in _summing(given).items():
+    for label, (recipe, place) in summing.items():
         if recipe is None:
             verdicts.append("amber")
             parts.append(f"{label} not measured")
@@ -219,7 +223,9 @@ def sums(given: Subject) -> Finding:
                 f"{label} is too long a run for this check here; its own residual is shown with every analysis."
             )
             continue
-        credit = credit_of(observation, recipe, {"model": model})
+        observation = given.observations[place]
+        near = tolerance(model, observation.prefix_scores)
+        credit = credit_of(observation, recipe, {"model": model}, lambda done, total: given.effort.beat())
         residual = credit.residual
         if residual is None or credit.total is None:
             raise RedvizError(f"{label} promises no sum.")
@@ -229,9 +235,10 @@ def sums(given: Subject) -> Finding:
         if not abs(residual) <= allowed:
             iterates = "steps" in credit.meta  # its residual is shown with every credit, and more steps make it small
             verdict = "amber" if iterates else "red"
-            remedies.append(
-                f"Give {label} more steps." if iterates else f"Do not use {label}; report this card to redviz."
-            )
+            limited = iterates and recipe.options.get("steps") is not None
+            more = f"Give {label} more steps" + (f", or {THOROUGHLY}." if limited else ".")
+            remedies.append(more if iterates else f"Do not use {label}; report this card to redviz.")
+        known = own[place]
         if not abs(credit.total - known) <= near:
             verdict = "red"
             remedies.append(
@@ -239,32 +246,48 @@ def sums(given: Subject) -> Finding:
             )
         verdicts.append(verdict)
         parts.append(
-            f"{label} {residual:+.1e}" + (f" at {credit.meta['steps']} steps" if "steps" in credit.meta else "")
+            f"{label} {residual:+.1e}"
+            + (f" at {credit.meta['steps']} steps" if "steps" in credit.meta else "")
+            + (" on the shortest text" if place else "")
         )
     worst = max(verdicts, key=("green", "amber", "red").index)
-    return Finding(worst, f"residuals: {', '.join(parts)}; score {observation.score:.4g}", " ".join(remedies))
+    return Finding(worst, f"residuals: {', '.join(parts)}; score {given.observations[0].score:.4g}", " ".join(remedies))
 
 
-def _summing(given: Subject) -> dict[str, Recipe | None]:
-    """The methods whose sum is checked; integrated gradients with as many steps as this machine can afford, or None."""
+def _own_score(given: Subject, place: int) -> float:
+    """The score of one of the texts by the model's own forward; as redviz reads it where that reads elsewhere."""
+    model, encoding = given.model, given.encodings[place]
+    if model.both_ways:
+        return native_score(model, Row.of(model, encoding))
+    if encoding.read == native_column(model, encoding.ids):
+        return native_score(model, encoding.ids)
+    return given.observations[place].score
+
+
+def _summing(given: Subject) -> dict[str, tuple[Recipe | None, int]]:
+    """The methods whose sum is checked, and on which text: integrated gradients, where the budget asks for it, on the shortest, with
+    as many steps as it affords; None where that is too few.
+    """
     hides = given.model.both_ways or given.model.pooled  # DeBERTa shows no attention, and of a mean no row is read
     shows = given.observations[0].response_row is not None or not hides
-    summing: dict[str, Recipe | None] = dict(recipes(["sparse", "uniform", "red", *(["abc"] if shows else [])]))
-    tail = len(given.encodings[0].ids) - (0 if given.model.both_ways else given.encodings[0].start)
-    one = 6.0 * _parameters(given.model) * tail  # a forward and a backward pass
-    affordable = int(OPERATIONS[given.model.device.type] / one)
-    if affordable >= 2 * STEP_CAP:
-        steps = None
-    elif affordable >= 16:
-        steps = min(affordable, STEP_CAP)
+    exact = recipes(["sparse", "uniform", "red", *(["abc"] if shows else [])])
+    shortest = min(range(len(given.encodings)), key=lambda place: len(given.encodings[place].ids))
+    affordable = {place: _steps(given, place) for place in (0, shortest)}
+    iterated: tuple[Recipe | None, int]
+    if affordable[0] >= 2 * STEP_CAP:
+        iterated = recipes(["ig"])["ig"], 0
+    elif affordable[shortest] >= FIRST_STEPS:
+        iterated = recipes({"ig": {"steps": int(min(affordable[shortest], STEP_CAP))}})["ig"], shortest
     else:
-        return {**summing, "ig": None}
-    return {**summing, **recipes({"ig": {"steps": steps}})}
+        iterated = None, shortest
+    return {**{label: (recipe, 0) for label, recipe in exact.items()}, "ig": iterated}
 
 
-def _reads_natively(given: Subject) -> bool:
-    encoding = given.encodings[0]
-    return encoding.read == native_column(given.model, encoding.ids)
+def _steps(given: Subject, place: int) -> float:
+    """How many steps of integrated gradients the budget affords on one of the texts: a forward and a backward pass each."""
+    model, encoding = given.model, given.encodings[place]
+    tail = len(encoding.ids) - (0 if model.both_ways else encoding.start)
+    return given.effort.budget("ig", model.device) / (6.0 * working_parameters(model.module) * tail)
 
 
 def rounding(given: Subject) -> Finding:

@@ -12,7 +12,7 @@ import torch
 
 from redviz.credit.ingredients import credit_of
 from redviz.credit.recipes import recipes
-from redviz.evaluation.conformance.checks import Finding
+from redviz.evaluation.conformance.checks import QUICK, Effort, Finding
 from redviz.evaluation.conformance.checks_of_text import family, trained_length, weights
 from redviz.models.kinds.process import ProcessModel
 from redviz.models.reading.steps import Marked
@@ -42,6 +42,7 @@ class StepSubject:
     encodings: tuple[Encoding, ...]
     observations: tuple[Observation, ...]
     marked: tuple[Marked, ...]
+    effort: Effort = QUICK
 
     @property
     def near(self) -> float:
@@ -49,13 +50,13 @@ class StepSubject:
         return max(NEAR, ROUNDINGS * torch.finfo(next(self.model.module.parameters()).dtype).eps / 4)
 
 
-def subject(model: ProcessModel) -> StepSubject:
+def subject(model: ProcessModel, effort: Effort = QUICK) -> StepSubject:
     """Encode and observe the fixed texts."""
     encodings = tuple(model.encode(Example(PROMPT, response)) for response in RESPONSES)
     marked = tuple(
         model.marked(PROMPT, [model.format.content(e.example.response[a:b]) for a, b in e.offsets]) for e in encodings
     )
-    return StepSubject(model, encodings, tuple(model.observe(e) for e in encodings), marked)
+    return StepSubject(model, encodings, tuple(model.observe(e) for e in encodings), marked, effort)
 
 
 def own_scores(given: StepSubject) -> Finding:
@@ -153,7 +154,9 @@ def rounding(given: StepSubject) -> Finding:
 def of_tokens(given: StepSubject) -> Finding:
     """What the card of a reward model that scores tokens has, and this one cannot."""
     return Finding(
-        "green", "left padding, BOS, closing tokens, attention and embeddings do not apply: only marks are read"
+        "green",
+        "left padding, BOS, closing tokens, attention and embeddings do not apply: only marks are read; nor do obvious pairs, whose "
+        "answers have no steps",
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from redviz.evaluation.conformance.checks import PROMPT, RESPONSES, Finding
+from redviz.evaluation.conformance.checks import PROMPT, QUICK, RESPONSES, Effort, Finding
+from redviz.evaluation.conformance.checks_of_pairs import orders_obvious_pairs
 from redviz.evaluation.conformance.checks_of_text import family, weights
 from redviz.models.kinds.token_rewards import TokenRewards
 from redviz.models.running.attention import PLAIN
@@ -25,6 +26,7 @@ class TokenSubject:
     model: TokenRewards
     encodings: tuple[Encoding, ...]
     observations: tuple[Observation, ...]
+    effort: Effort = QUICK
 
     @property
     def near(self) -> float:
@@ -33,10 +35,10 @@ class TokenSubject:
         return max(1e-4, ROUNDINGS * torch.finfo(self.model.dtype).eps) * max(1.0, largest)
 
 
-def subject(model: TokenRewards) -> TokenSubject:
+def subject(model: TokenRewards, effort: Effort = QUICK) -> TokenSubject:
     """Encode and observe the fixed texts, in one padded batch."""
     encodings = tuple(model.encode(Example(PROMPT, response)) for response in RESPONSES)
-    return TokenSubject(model, encodings, tuple(model.observe_all(encodings)))
+    return TokenSubject(model, encodings, tuple(model.observe_all(encodings)), effort)
 
 
 def own_score(given: TokenSubject) -> Finding:
@@ -85,4 +87,5 @@ CHECKS: dict[str, tuple[str, Callable[[Any], Finding]]] = {
     "prefix_consistency": ("A prefix score is the score of the text cut there", prefix_consistency),
     "weights": ("All weights come from the checkpoint", weights),
     "family": ("How the model is built and read", family),
+    "obvious_pairs": ("Obvious pairs are in the right order", orders_obvious_pairs),
 }

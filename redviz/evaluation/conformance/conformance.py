@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
-from redviz.errors import RedvizError
+from redviz.errors import Cancelled, RedvizError
 from redviz.evaluation.conformance import checks_of_implicit, checks_of_steps, checks_of_tokens
-from redviz.evaluation.conformance.checks import VERDICTS, Finding, Subject, subject
+from redviz.evaluation.conformance.checks import VERDICTS, Effort, Finding, Subject, subject
+from redviz.evaluation.conformance.checks_of_pairs import orders_obvious_pairs
 from redviz.evaluation.conformance.checks_of_scores import (
     batching,
     causality,
@@ -58,6 +59,7 @@ CHECKS: dict[str, tuple[str, Callable[[Subject], Finding]]] = {
     "eos": ("The EOS token stands behind the response", eos),
     "date": ("The template writes no date", date),
     "trained_length": ("Length the model was trained on", trained_length),
+    "obvious_pairs": ("Obvious pairs are in the right order", orders_obvious_pairs),
 }
 
 
@@ -94,6 +96,8 @@ class ConformanceCard:
         Where the score is read, counted from the end of the text (-1 is the last token), and the token there.
     verified_length
         Tokens up to which prefix scores were compared with truncated texts and agreed.
+    thorough
+        Whether every check ran whole, whatever it took.
     """
 
     model: str
@@ -110,6 +114,7 @@ class ConformanceCard:
     device: str
     checks: tuple[Check, ...]
     versions: Mapping[str, str] = field(default_factory=dict)
+    thorough: bool = False
 
     @property
     def verdict(self) -> str:
@@ -133,7 +138,9 @@ class ConformanceCard:
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=2)
 
 
-def check_model(model: RewardModel | FunctionModel, progress: Progress | None = None) -> ConformanceCard:
+def check_model(
+    model: RewardModel | FunctionModel, progress: Progress | None = None, thorough: bool = False
+) -> ConformanceCard:
     """Measure whether redviz reads this model right: named checks, each with a verdict, a figure and a remedy.
 
     Parameters
@@ -141,7 +148,11 @@ def check_model(model: RewardModel | FunctionModel, progress: Progress | None = 
     model
         From :func:`redviz.load_reward_model`; a function of text has nothing to check and is refused.
     progress
-        Called with (checks done, checks in all) before each check and at the end; may raise to cancel.
+        Called with (checks done, checks in all) before each check, between the passes of long ones, and at the end; may raise to
+        cancel.
+    thorough
+        Whether to run every check whole. Else each has a budget, so that the card of a model of 135 million parameters takes some
+        fifteen seconds of a processor, and says what it left out.
 
     Returns
     -------
@@ -161,46 +172,45 @@ def check_model(model: RewardModel | FunctionModel, progress: Progress | None = 
     'green'
     """
     if isinstance(model, ProcessModel):
-        return _of_steps(model, progress)
+        steps, found = _checked(checks_of_steps.subject, checks_of_steps.CHECKS, model, progress, thorough)
+        text = steps.marked[0]
+        mark = model.tokenizer.decode([int(text.ids[text.columns[-1]])])
+        return _card(model, checks_of_steps.CHECKS, found, int(text.columns[-1]) - len(text.ids), mark, thorough)
     if isinstance(model, ImplicitReward):
-        about = checks_of_implicit.subject(model)
-        own_findings = _findings(checks_of_implicit.CHECKS, about, progress)
-        return _card(model, checks_of_implicit.CHECKS, own_findings, -1, about.encodings[0].pieces[-1])
+        about, found = _checked(checks_of_implicit.subject, checks_of_implicit.CHECKS, model, progress, thorough)
+        return _card(model, checks_of_implicit.CHECKS, found, -1, about.encodings[0].pieces[-1], thorough)
     if isinstance(model, TokenRewards):
-        tokens = checks_of_tokens.subject(model)
-        own_findings = _findings(checks_of_tokens.CHECKS, tokens, progress)
+        tokens, found = _checked(checks_of_tokens.subject, checks_of_tokens.CHECKS, model, progress, thorough)
         last = tokens.encodings[0]
-        return _card(model, checks_of_tokens.CHECKS, own_findings, last.read - len(last.ids), last.pieces[last.read])
+        place = last.read - len(last.ids)
+        return _card(model, checks_of_tokens.CHECKS, found, place, last.pieces[last.read], thorough)
     if isinstance(model, FunctionModel):
         raise RedvizError(
             f"{model.name} is a function of text and has no weights, template or attention to check; its tests are its own."
         )
-    given = subject(model)
-    findings = _findings(CHECKS, given, progress)
+    given, found = _checked(subject, CHECKS, model, progress, thorough)
     first = given.encodings[0]
-    return _card(model, CHECKS, findings, first.read - len(first.ids), first.pieces[first.read])
+    return _card(model, CHECKS, found, first.read - len(first.ids), first.pieces[first.read], thorough)
 
 
-def _of_steps(model: ProcessModel, progress: Progress | None) -> ConformanceCard:
-    """The card of a process reward model: its marks are read, not the last token."""
-    given = checks_of_steps.subject(model)
-    findings = _findings(checks_of_steps.CHECKS, given, progress)
-    text = given.marked[0]
-    token = model.tokenizer.decode([int(text.ids[text.columns[-1]])])
-    return _card(model, checks_of_steps.CHECKS, findings, int(text.columns[-1]) - len(text.ids), token)
-
-
-def _findings(checks: Checks, given: Any, progress: Progress | None) -> dict[str, Finding]:
+def _checked(
+    make: Callable[[Any, Effort], Any], checks: Checks, model: Any, progress: Progress | None, thorough: bool
+) -> tuple[Any, dict[str, Finding]]:
+    """What is checked of a model, and what every check found; progress hears of each check, and from within the long ones."""
     findings: dict[str, Finding] = {}
-    for done, (name, (_, check)) in enumerate(checks.items()):
+
+    def beat() -> None:
         if progress is not None:
-            progress(done, len(checks))
+            progress(len(findings), len(checks))
+
+    given = make(model, Effort(thorough, beat))
+    for name, (_, check) in checks.items():
+        beat()
         finding = _guarded(check, given)
         mixed = given.model.source.dtype == "8bit" and name in NOT_IN_8_BITS and finding.verdict != "green"
         findings[name] = replace(finding, remedy=EIGHT_BITS) if mixed else finding
-    if progress is not None:
-        progress(len(checks), len(checks))
-    return findings
+    beat()
+    return given, findings
 
 
 def _card(
@@ -209,6 +219,7 @@ def _card(
     findings: Mapping[str, Finding],
     column: int,
     token: str,
+    thorough: bool,
 ) -> ConformanceCard:
     return ConformanceCard(
         checks=tuple(
@@ -227,6 +238,7 @@ def _card(
         dtype=model.source.dtype,
         device=model.source.device,
         versions=model.source.versions,
+        thorough=thorough,
     )
 
 
@@ -234,6 +246,8 @@ def _guarded(check: Callable[[Any], Finding], given: Any) -> Finding:
     """A check that cannot be made is a finding too."""
     try:
         return check(given)
+    except Cancelled:
+        raise
     except torch.OutOfMemoryError:
         return Finding(
             "amber", "not measured: memory ran out", "Use a smaller dtype or --max-length, or a larger machine."
