@@ -18,7 +18,7 @@ from redviz.credit.ingredients import (
     why_not,
 )
 from redviz.credit.recipes import Recipe, recipes, stride_of
-from redviz.errors import Cancelled, RedvizError
+from redviz.errors import RedvizError, of_one_row
 from redviz.messages import as_prompt, with_tools
 from redviz.models.kinds.function import FunctionModel
 from redviz.records import Analysis, Credit, Encoding, Example, Message, Observation
@@ -194,12 +194,10 @@ def with_credits(
         whole = progress if part is None else share_of(progress, part[0] * len(wanted) + place, part[1] * len(wanted))
         try:
             credits[label] = credit_of(observation, recipe, at_hand, whole)
-        except Cancelled:
-            raise
-        except RedvizError as error:
+        except Exception as error:
             if not what_works:
                 raise
-            failed.append(f"{label}: {str(error).rstrip('.')}")
+            failed.append(f"{label}: {str(of_one_row(error)).rstrip('.')}")
     error_text = "; ".join(failed) + "." if failed else None
     return Analysis(observation.encoding.example, model.source, observation, credits, error=error_text)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from redviz.analysis import DEFAULT_METHODS, Methods, as_example, check_model_given, observe_examples, with_credits
 from redviz.credit.ingredients import Partners, check_partners
 from redviz.credit.recipes import Recipe, recipes, stride_of
-from redviz.errors import RedvizError
+from redviz.errors import RedvizError, of_one_row
 from redviz.models.running.budgets import at_once, within
-from redviz.records import Analysis, Encoding, Example
+from redviz.records import Analysis, Encoding, Example, Observation
 
 if TYPE_CHECKING:
     from redviz.models.kinds.function import FunctionModel
@@ -104,8 +104,8 @@ def analyze_as_ready(
         try:
             example = as_example(given)
             encodings[i] = model.encode(example)
-        except RedvizError as error:
-            yield i, Analysis(example, model.source, None, error=str(error))
+        except Exception as error:
+            yield i, Analysis(example, model.source, None, error=str(of_one_row(error)))
         examples.append(example)
     beat = beat or _no_beat
     lengths = [len(encodings[i].ids) if i in encodings else 0 for i in range(len(examples))]
@@ -131,19 +131,18 @@ def _analyze_group(
     partners: Partners,
     beat: Callable[[], None],
 ) -> Iterator[Analysis]:
+    observations: Sequence[Observation] = ()
     try:
         observations = observe_examples(
             model, encodings, stride=stride_of(wanted.values()) or 1, progress=lambda done, total: beat()
         )
-    except RedvizError as error:
-        if len(encodings) == 1:
-            yield Analysis(examples[0], model.source, None, error=str(error))
-            return
-        for part in (
-            slice(len(encodings) // 2),
-            slice(len(encodings) // 2, None),
-        ):  # one too long must not take the others with it
+    except Exception as error:
+        problem = str(of_one_row(error))  # the error itself would hold what filled the memory
+    if not observations and len(encodings) == 1:
+        yield Analysis(examples[0], model.source, None, error=problem)
+    elif not observations:
+        half = len(encodings) // 2
+        for part in (slice(half), slice(half, None)):  # a bad one must not take the others with it
             yield from _analyze_group(model, examples[part], encodings[part], wanted, partners, beat)
-        return
     for observation in observations:
         yield with_credits(model, observation, wanted, partners, lambda done, total: beat(), what_works=True)

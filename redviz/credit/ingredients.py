@@ -14,7 +14,7 @@ import numpy as np
 
 from redviz.credit.from_records.segments import segmented
 from redviz.credit.recipes import METHODS, SEGMENTS, MethodInfo, Recipe
-from redviz.errors import Cancelled, RedvizError
+from redviz.errors import RedvizError, of_one_row
 from redviz.models.running.budgets import Progress
 from redviz.models.spec import LOADERS, NEEDED_FOR, PARTNERS
 from redviz.records import Credit, Observation
@@ -113,10 +113,8 @@ def _kept_or_error(kept: Kept, name: str, make: Callable[[], Any]) -> Any:
     try:
         with within_memory("a model beside the reward model"):
             return kept(name, make)
-    except Cancelled:
-        raise
-    except RedvizError as error:
-        return error
+    except Exception as error:
+        return of_one_row(error)
 
 
 @contextmanager
@@ -168,6 +166,11 @@ def credit_of(
         if "model" in given:  # one whose objectives the prompt weighs gets this prompt's weights
             given["model"] = given["model"].for_prompt(observation.encoding)
         credit = info.credit(observation, **given)
+    if not np.isfinite([*credit.values, *(v for v in (credit.total, credit.reference) if v is not None)]).all():
+        raise RedvizError(
+            f"{recipe.method} gives NaN or infinity here, which is no number; load the model with --dtype float32, or use "
+            "another method."
+        )
     chosen = {name: value for name, value in recipe.options.items() if name in SEGMENTS}
     told = options | ({} if chosen.get("segment", "token") == "token" else chosen)
     named = {"method": recipe.method, "options": told}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tiny_families import MADE, D, config_of, gate, gate_config, internlm2_names, last_hidden, linear, named, saved
 from torch import nn
 from transformers import (
@@ -216,6 +216,22 @@ def test_a_missing_weight_of_the_trunk_is_refused(tmp_path):
     drop = lambda tensors: {k: v for k, v in tensors.items() if "layers.1.mlp.up_proj" not in k}  # noqa: E731
     saved(tmp_path, config_of(LlamaConfig), "transformer.", named("v_head", linear()), tiny.OPEN, drop)
     with pytest.raises(RedvizError, match="lacks 1 weights .layers.1.mlp.up_proj.weight.*noise"):
+        load_reward_model(str(tmp_path), device="cpu")
+
+
+@pytest.mark.parametrize(("name", "prefix"), [("ultra_rm", "model."), ("starling", "transformer."), ("armo", "model.")])
+def test_a_tensor_that_neither_trunk_nor_head_takes_is_refused(tmp_path, name, prefix):
+    MADE[name](tmp_path)
+    file = tmp_path / "model.safetensors"
+    held = load_file(file)
+    beside = {"lm_head.weight": torch.zeros(4), **({"model.norm.weight": torch.ones(D)} if name == "starling" else {})}
+    save_file({**held, **beside}, file, {"format": "pt"})
+    load_reward_model(str(tmp_path), device="cpu", head=0 if name == "armo" else None)  # whose gate is then not asked
+    unused = {f"{prefix}layers.0.self_attn.q_proj.bias": torch.ones(D), "extra.bias": torch.ones(1)}
+    save_file({**held, **beside, **unused}, file, {"format": "pt"})
+    with pytest.raises(
+        RedvizError, match=r"holds 2 weights that the model .* does not take \(extra.bias, .*q_proj.bias"
+    ):
         load_reward_model(str(tmp_path), device="cpu")
 
 

@@ -58,6 +58,55 @@ def test_missing_weights_are_refused_not_only_the_heads(folder, missing):
     assert "1 weights" in refused(folder, f"lacks .*{missing}.* noise")
 
 
+BIASES = {
+    f"model.layers.{i}.self_attn.{part}_proj.bias": torch.ones(48 if part in "qo" else 24)
+    for i in range(3)
+    for part in "qkvo"
+}
+
+
+@pytest.mark.parametrize(
+    ("unused", "named"),
+    [
+        (BIASES, r"12 weights .*\(model.layers.0.self_attn.k_proj.bias, .* …\)"),
+        ({"score.bias": torch.ones(1)}, r"1 weights .*\(score.bias\)"),
+        (
+            {"model.layers.3.mlp.up_proj.weight": torch.ones(96, 48)},
+            r"1 weights .*\(model.layers.3.mlp.up_proj.weight\)",
+        ),
+        ({"module.score.weight": torch.ones(1, 48)}, r"1 weights .*\(module.score.weight\)"),
+    ],
+)
+def test_tensors_that_the_model_does_not_take_are_refused_by_name(folder, unused, named):
+    change_weights(folder, **unused)
+    refused(folder, f"holds {named}, so its scores would be those of another model")
+
+
+def test_tensors_that_no_output_is_made_of_are_left_out(folder):
+    model = load_reward_model(str(folder), device="cpu")
+    wanted = observe(model, [model.encode(EXAMPLE)])[0].score
+    kept = (
+        "lm_head.weight",
+        "model.layers.0.self_attn.rotary_emb.inv_freq",
+        "model.embeddings.position_ids",
+        "h.0.attn.masked_bias",
+    )
+    change_weights(folder, **{name: torch.ones(6) for name in kept})
+    again = load_reward_model(str(folder), device="cpu")
+    assert observe(again, [again.encode(EXAMPLE)])[0].score == wanted
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_a_wrappers_prefix_before_all_names_is_no_part_of_them(folder, wrapper):
+    whole = load_reward_model(str(folder), device="cpu")
+    weights = load_file(folder / "model.safetensors")
+    change_weights(folder, list(weights), **{wrapper + name: tensor for name, tensor in weights.items()})
+    model = load_reward_model(str(folder), device="cpu")
+    assert observe(model, [model.encode(EXAMPLE)])[0].score == observe(whole, [whole.encode(EXAMPLE)])[0].score
+    change_weights(folder, **{f"{wrapper}score.bias": torch.ones(1)})
+    refused(folder, r"\(score.bias\)")
+
+
 def test_another_kind_of_head_is_named(folder):
     change_weights(folder, ["score.weight"], **{"lm_head.weight": torch.zeros(400, 48)})
     refused(folder, "holds? lm_head.weight, another kind of head")

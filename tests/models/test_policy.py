@@ -229,6 +229,19 @@ def test_missing_weights_are_refused(folder, missing):
     refused(folder, f"lacks 1 weights .*{missing}.*AutoModelForCausalLM")
 
 
+@pytest.mark.parametrize(
+    "unused", ["lm_head.bias", "model.layers.0.mlp.up_proj.bias", "model.layers.9.mlp.up_proj.weight"]
+)
+def test_tensors_that_the_model_does_not_take_are_refused(folder, unused):
+    tiny_lm.change_weights(folder, **{unused: torch.ones(4)})
+    refused(folder, rf"holds 1 weights that the model .* does not take \({unused}\)")
+
+
+def test_a_value_head_beside_a_policy_is_left_out(folder):
+    tiny_lm.change_weights(folder, **{"v_head.summary.weight": torch.ones(1, 48)})
+    load_policy(str(folder), device="cpu")
+
+
 def test_tied_embeddings_need_no_head_of_their_own(tmp_path):
     tied = tiny_lm.save(tmp_path / "tied", tie_word_embeddings=True)
     assert "lm_head.weight" not in tiny_lm.load_file(tied / "model.safetensors")

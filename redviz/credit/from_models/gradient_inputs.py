@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from redviz.credit.choices import BASELINES
 from redviz.errors import RedvizError
 from redviz.models.kinds.reward_model import RewardModel
+from redviz.models.reading.known_tokens import known_ids
 from redviz.models.running.both_ways import Embedded, embedded
 from redviz.models.running.budgets import at_once
 from redviz.models.running.tail import PromptCache, prompt_cache, tail_embeddings, tail_scores
@@ -94,8 +95,9 @@ def gradient_inputs(model: RewardModel, encoding: Encoding) -> GradientInputs:
 
 
 def baseline_kind(model: RewardModel, kind: str) -> str:
-    """The baseline that is used where ``kind`` is asked for: "pad" is "mean" where the tokenizer has no pad token."""
-    return "mean" if kind == "pad" and model.tokenizer.pad_token_id is None else kind
+    """The baseline that is used where ``kind`` is asked for: "pad" is "mean" where no pad token has an embedding."""
+    pad = model.tokenizer.pad_token_id
+    return "mean" if kind == "pad" and (pad is None or pad >= known_ids(model.module)) else kind
 
 
 def baseline_embedding(model: RewardModel, kind: str) -> Tensor:
@@ -114,8 +116,8 @@ def baseline_embedding(model: RewardModel, kind: str) -> Tensor:
             parts = [layer(part).float().sum(0) for part in ids.split(ROWS_AT_ONCE)]  # [D] each
         return (torch.stack(parts).sum(0) / len(weight)).to(weight.dtype)
     token = model.tokenizer.pad_token_id if kind == "pad" else model.tokenizer.eos_token_id
-    if token is None:
-        raise RedvizError(f'This tokenizer has no {kind} token; use baseline "mean" or "zero".')
+    if token is None or token >= len(weight):
+        raise RedvizError(f'There is no {kind} token that has an embedding; use baseline "mean" or "zero".')
     with torch.no_grad():
         embedded: Tensor = layer(torch.tensor([token], device=weight.device))[0]
     return embedded

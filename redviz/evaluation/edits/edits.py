@@ -13,7 +13,7 @@ import numpy as np
 from redviz.analysis import with_credits
 from redviz.credit.ingredients import Progress, why_not
 from redviz.credit.recipes import Recipe, recipes
-from redviz.errors import RedvizError
+from redviz.errors import RedvizError, of_one_row
 from redviz.evaluation.edits.text_edits import READY_EDITS, Edit, rewrite
 from redviz.models.kinds.function import FunctionModel
 from redviz.records import Analysis, Credit, Encoding, Example, Observation
@@ -215,8 +215,8 @@ def _encoded(
             if not text.strip():
                 raise RedvizError(NOTHING_LEFT)
             encodings[i] = model.encode(Example(analysis.prompt, text))
-        except RedvizError as error:
-            failed[i] = str(error)
+        except Exception as error:
+            failed[i] = str(of_one_row(error))
     return encodings
 
 
@@ -233,10 +233,7 @@ def _observed(
     if isinstance(model, FunctionModel):
         made = _by_function(model, original, alone, failed, progress)
     elif alone:
-        from redviz.models.running.suffix import observe_edited
-
-        continued = observe_edited(model, original, list(alone.values()), progress)
-        made = {i: (one.observation, one.kept) for i, one in zip(alone, continued, strict=True)}
+        made = _by_model(model, original, alone, failed, progress)
     else:
         made = {}
     for i, encoding in encodings.items():
@@ -246,6 +243,28 @@ def _observed(
         else:
             made[i] = made[same]
     return made
+
+
+def _by_model(
+    model: RewardModel,
+    original: Observation,
+    encodings: Mapping[int, Encoding],
+    failed: dict[int, str],
+    progress: Progress | None,
+) -> dict[int, tuple[Observation, int]]:
+    """All at once; where that fails, each alone, so that a bad text takes no other with it."""
+    from redviz.models.running.suffix import observe_edited
+
+    try:
+        found = observe_edited(model, original, list(encodings.values()), progress)
+        return {i: (one.observation, one.kept) for i, one in zip(encodings, found, strict=True)}
+    except Exception as error:
+        problem = str(of_one_row(error))
+    if len(encodings) == 1:
+        failed[next(iter(encodings))] = problem
+        return {}
+    alone = [_by_model(model, original, {i: encoding}, failed, progress) for i, encoding in encodings.items()]
+    return {i: one for made in alone for i, one in made.items()}
 
 
 def _by_function(
@@ -267,8 +286,8 @@ def _by_function(
                 made[i] = model.observe(encoding), 0
                 continue
             columns[encoding.read] = model.score_texts(encoding.example.prompt, [encoding.example.response])[0]
-        except RedvizError as error:
-            failed[i] = str(error)
+        except Exception as error:
+            failed[i] = str(of_one_row(error))
             continue
         noted = replace(encoding, notices=original.encoding.notices)
         made[i] = Observation(noted, columns, black_box=True), 0

@@ -11,6 +11,7 @@ import numpy as np
 from redviz.analysis import observe_examples
 from redviz.errors import RedvizError
 from redviz.models.kinds.function import FunctionModel
+from redviz.models.reading.known_tokens import known_ids
 from redviz.records import Analysis, Credit, Encoding, Example
 from redviz.text import Unit, pool
 
@@ -102,8 +103,8 @@ def _padded(model: RewardModel | FunctionModel, encoding: Encoding, unit: Unit) 
     if isinstance(model, FunctionModel):
         raise RedvizError("A function of text has no pad token; use the operator delete or replace.")
     pad = model.tokenizer.pad_token_id
-    if pad is None:
-        raise RedvizError("This tokenizer has no pad token; use the operator delete or replace.")
+    if pad is None or pad >= known_ids(model.module):
+        raise RedvizError("There is no pad token that has an embedding; use the operator delete or replace.")
     ids = encoding.ids.copy()
     ids[encoding.start + unit.first : encoding.start + unit.last] = pad
     if model.first or model.read == "last" or model.pad_id is None:

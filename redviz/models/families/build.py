@@ -12,7 +12,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from redviz.errors import RedvizError
 from redviz.models.families.family import Config, Family, RewardModule
-from redviz.models.loading.checkpoint import pretrained, refuse_new_weights
+from redviz.models.loading.checkpoint import check_weights, pretrained
 from redviz.models.loading.weights import Weights
 
 
@@ -46,19 +46,21 @@ def build(
             f"{weights.name} scores the {pooling} of all tokens; redviz reads those that score the last one or their mean."
         )
     own = _config(config, family)
+    head = family.head(config, weights)
+    gate = family.gate(config, weights) if family.gate else None
     trunk = (
         _converted(own, config, weights, family, dtype)
         if family.trunk
-        else _loaded(folder, own, weights.name, dtype, options)
+        else _loaded(folder, own, weights, family, dtype, options)
     )
-    head = family.head(config, weights)
     width = next(p.shape[-1] for p in head.parameters() if p.dim() == 2)
     if width != own.hidden_size:
         raise RedvizError(
             f"{weights.name} has a head for hidden states of width {width} and a trunk of width {own.hidden_size}; save the model again."
         )
-    gate = family.gate(config, weights) if family.gate and gated else None
-    return RewardModule(trunk, head, family.labels(config), gate, family.header(config), pooling == "mean")
+    return RewardModule(
+        trunk, head, family.labels(config), gate if gated else None, family.header(config), pooling == "mean"
+    )
 
 
 def _config(config: Config, family: Family) -> Any:
@@ -67,11 +69,14 @@ def _config(config: Config, family: Family) -> Any:
     return CONFIG_MAPPING[kind].from_dict(known)
 
 
-def _loaded(folder: Path, own: Any, name: str, dtype: torch.dtype | str, options: dict[str, Any]) -> nn.Module:
-    """The trunk as Transformers reads it; tensors that are not its own are the head's."""
+def _loaded(
+    folder: Path, own: Any, weights: Weights, family: Family, dtype: torch.dtype | str, options: dict[str, Any]
+) -> nn.Module:
+    """The trunk as Transformers reads it; tensors that are not its own are those that the head and the gate took."""
     module: nn.Module
-    module, report = pretrained(AutoModel, folder, name, dtype, {"config": own, **options})
-    refuse_new_weights(report, name)
+    module, report = pretrained(AutoModel, folder, weights.name, dtype, {"config": own, **options})
+    report["unexpected_keys"] = set(report["unexpected_keys"]) - weights.taken
+    check_weights(report, weights.name, beside=family.beside)
     return module
 
 
@@ -85,6 +90,8 @@ def _converted(own: Any, config: Config, weights: Weights, family: Family, dtype
     known = {name: tensor for name, tensor in tensors.items() if name in there}
     wrong = [name for name, tensor in known.items() if tensor.shape != there[name].shape]
     missing = [name for name in there if name not in known]
-    refuse_new_weights({"missing_keys": missing, "mismatched_keys": wrong, "unexpected_keys": []}, weights.name)
+    unused = (set(tensors) - set(there)) | (set(weights.files) - weights.taken)
+    report = {"missing_keys": missing, "mismatched_keys": wrong, "unexpected_keys": unused}
+    check_weights(report, weights.name, beside=family.beside)
     module.load_state_dict(known)
     return module

@@ -59,6 +59,8 @@ class Family(Described):
         The ``model_type`` that the trunk has in Transformers, where the config's is another one.
     trunk
         Builds the trunk's state dict ``{name: tensor}`` for that type, where names or shapes are the family's own.
+    beside
+        Patterns of names of tensors that its authors save with it, and that its score is not made of.
     template
         A chat template (Jinja), for tokenizers that come without one; written from the published format.
     appended
@@ -82,6 +84,7 @@ class Family(Described):
     kinds: tuple[str, ...] = ()
     trunk_type: str = ""
     trunk: Callable[[Config, Weights], dict[str, Tensor]] | None = None
+    beside: tuple[str, ...] = ()
     template: str = ""
     appended: Callable[[Config], int | None] = lambda config: None
     lower_is_better: Callable[[Config], bool] = lambda config: False

@@ -72,6 +72,7 @@ FAMILY = Family(
     kinds=("internlm2",),
     trunk_type="llama",
     trunk=_trunk,
+    beside=(r"^output\.weight$",),
     appended=_reward_token,
     curve="one pass; only closed prefixes (red_closed) end in the reward token",
     open_means="It was only trained to be read at its reward token, so open prefix scores mean little; use red_closed.",

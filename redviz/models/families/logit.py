@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from redviz.errors import RedvizError
 from redviz.models.families.family import Described, RewardModule
-from redviz.models.loading.checkpoint import pretrained, refuse_new_weights
+from redviz.models.loading.checkpoint import check_weights, pretrained
 
 PREFIX = "logit:"
 ASK = "{% set add_generation_prompt = true %}"
@@ -69,7 +69,7 @@ def build(
         )
     ids = [token_id(tokenizer, text, name) for text in asked_tokens(head)]
     module, report = pretrained(AutoModelForCausalLM, folder, name, dtype, options)
-    refuse_new_weights(report, name, AutoModelForCausalLM)
+    check_weights(report, name, AutoModelForCausalLM)
     return RewardModule(module.base_model, rows_of(module, ids), tuple(f"logit {text}" for text in asked_tokens(head)))
 
 

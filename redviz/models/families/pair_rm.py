@@ -20,7 +20,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from redviz.errors import OnlyPairs, RedvizError
 from redviz.models.families.family import Config, Described
 from redviz.models.families.heads import linear
-from redviz.models.loading.checkpoint import pretrained, refuse_new_weights
+from redviz.models.loading.checkpoint import check_weights, pretrained
 from redviz.models.loading.weights import Weights
 from redviz.models.running.budgets import Progress, at_once
 from redviz.models.running.micro_batches import in_batches, padded
@@ -97,8 +97,8 @@ def build(folder: Path, config: Config, weights: Weights, dtype: torch.dtype | s
     own = CONFIG_MAPPING["deberta-v2"].from_dict(known)
     options = {"config": own, "key_mapping": {rf"^{TRUNK[:-1]}\.": ""}}
     trunk, report = pretrained(AutoModel, folder, name, dtype, options)
-    refuse_new_weights(report, name)
     first, last = linear(weights, f"{HEAD}1"), linear(weights, f"{HEAD}4")
+    check_weights({**report, "unexpected_keys": set(report["unexpected_keys"]) - weights.taken}, name)
     if (first.in_features, first.out_features) != (2 * own.hidden_size, last.in_features):
         raise RedvizError(
             f"{name} has a head of {first.in_features} to {first.out_features} to {last.out_features} on a trunk of width "

@@ -20,7 +20,7 @@ from redviz.models.families.build import build as build_family
 from redviz.models.families.family import Config, Described, Family, RewardModule
 from redviz.models.families.heads import sequence
 from redviz.models.kinds.process import AGGREGATES, ProcessModel, causal
-from redviz.models.loading.checkpoint import pretrained, refuse_new_weights
+from redviz.models.loading.checkpoint import check_weights, pretrained
 from redviz.models.loading.weights import Weights
 from redviz.models.reading.steps import (
     BLANK_LINE,
@@ -199,7 +199,7 @@ def build(
         return build_family(folder, config, weights, QWEN, dtype, options)
     auto: Any = AutoModelForCausalLM if asked.tokens else AutoModelForTokenClassification
     module, report = pretrained(auto, folder, weights.name, dtype, options, allow_pickle)
-    refuse_new_weights(report, weights.name, auto)
+    check_weights(report, weights.name, auto)
     if asked.tokens:
         head = logit.rows_of(module, [logit.token_id(tokenizer, text, weights.name) for text in asked.tokens])
         return RewardModule(module.base_model, head, asked.tokens)

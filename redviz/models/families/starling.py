@@ -35,5 +35,6 @@ FAMILY = Family(
     head=lambda config, weights: linear(weights, "v_head"),
     trunk_type="llama",
     trunk=_trunk,
+    beside=(r"^model\.",),
     template=INST,
 )

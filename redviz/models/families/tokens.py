@@ -11,7 +11,7 @@ from transformers import AutoModelForTokenClassification
 
 from redviz.errors import RedvizError
 from redviz.models.families.family import Config, Described
-from redviz.models.loading.checkpoint import pretrained, refuse_new_weights
+from redviz.models.loading.checkpoint import check_weights, pretrained
 
 NAME, PREFIX = "token_rewards", "tokens"
 DESCRIBED = Described(
@@ -64,7 +64,7 @@ def build(
     """
     auto = AutoModelForTokenClassification
     module, report = pretrained(auto, folder, name, dtype, options, allow_pickle)
-    refuse_new_weights(report, name, auto)
+    check_weights(report, name, auto)
     return module
 
 

@@ -12,7 +12,9 @@ import numpy as np
 from redviz.models.kinds.function import split_text
 from redviz.models.kinds.pair_scores import PairScores, PairWord, PairWords
 from redviz.models.reading.encode import messages_of
+from redviz.models.reading.known_tokens import check_known, filler_id
 from redviz.models.running.budgets import Progress
+from redviz.models.running.finite import finite
 from redviz.records import Array, Message, Source
 
 if TYPE_CHECKING:
@@ -123,14 +125,17 @@ class PairScorer:
             one, two = sides[0][first], sides[1][second]
             at = len(source.ids), len(source.ids) + len(one.ids)
             rows.append(PairRow([*source.ids, *one.ids, *two.ids], (source.mark, at[0] + one.mark, at[1] + two.mark)))
-        found, passes = pair_margins(self.module, rows, self.tokenizer.pad_token_id or 0, progress)
+        fill = filler_id(self.module.base_model, self.tokenizer.pad_token_id)
+        found, passes = pair_margins(self.module, rows, fill, progress)
         self.forwards += passes
         parts = {"The prompt": source, **{f"Response {i}": sides[0][text] for i, text in enumerate(noted, 1)}}
+        finite(self.source, "the margin of a pair", found)
         return found, tuple(note for name, part in parts.items() for note in part.notices(name))
 
     def _part(self, which: int, text: str, limit: int) -> _Part:
         mark = self.tokenizer.convert_tokens_to_ids(self.marks[which])
         ids = self.tokenizer(self.marks[which] + text, truncation=True, max_length=limit)["input_ids"]
+        check_known(self.module.base_model, self.tokenizer, ids, self.name)
         whole = self.tokenizer(self.marks[which] + text, verbose=False)["input_ids"]
         spelt = [text_of for text_of in self.marks if text_of in text]
         return _Part(ids, ids.index(mark), len(whole), tuple(spelt))

@@ -14,7 +14,13 @@ from transformers import AutoModelForCausalLM
 
 from redviz.errors import RedvizError
 from redviz.models.kinds.reward_model import positions
-from redviz.models.loading.checkpoint import pretrained, read_config, refuse_new_weights, refuse_pickle, refuse_unknown
+from redviz.models.loading.checkpoint import (
+    check_weights,
+    pretrained,
+    read_config,
+    refuse_pickle,
+    refuse_unknown,
+)
 from redviz.models.loading.files import fingerprint, resolve
 from redviz.models.loading.lora import base_of, is_adapter
 from redviz.models.loading.precision import QUANTISED, pick_dtype, quantised
@@ -30,7 +36,9 @@ from redviz.models.loading.shared import (
 from redviz.models.loading.stated import set_text
 from redviz.models.reading.alignment import check_same_tokens
 from redviz.models.reading.encode import encode
+from redviz.models.reading.known_tokens import check_known
 from redviz.models.running.budgets import Progress, at_once
+from redviz.models.running.finite import finite
 from redviz.models.running.micro_batches import micro_batches
 from redviz.records import Array, Encoding, Example, LogProbs, Source
 
@@ -73,6 +81,7 @@ class Policy:
         """Ids, span and offsets of one example under this policy's tokenizer, template and context."""
         try:
             encoding = encode(self.tokenizer, example, max_length=self.max_length, read="last")
+            check_known(self.module, self.tokenizer, encoding.ids, "it")
         except RedvizError as error:
             raise RedvizError(f"{self.name}: {error}") from error
         if self.trained_length and len(encoding.ids) > self.trained_length:
@@ -146,7 +155,7 @@ def load_policy(
         module, report = pretrained(AutoModelForCausalLM, folder, name, kind, options, allow_pickle)
         if "score.weight" in report["unexpected_keys"]:
             raise _is_reward_model(name, "score.weight")
-        refuse_new_weights(report, name, AutoModelForCausalLM)
+        check_weights(report, name, AutoModelForCausalLM)
         if not bits:
             module = float32_if_small(module, dtype).to(target)
     make_ready(module)
@@ -170,6 +179,7 @@ def _is_reward_model(name: str, found: str) -> RedvizError:
 
 def _check_forward(policy: Policy) -> None:
     """Refuse a model that looks ahead, and one whose own logits are made in a way that :meth:`Policy.log_softmax` does not know."""
+    check_known(policy.module, policy.tokenizer, policy.tokenizer("Review the film.")["input_ids"], policy.name)
     last = policy.module.config.get_text_config().vocab_size - 1
     ids = torch.tensor([[1, 2, 3, 4, 5], [1, 2, 3, 4, 6]], device=policy.device).clamp(max=last)  # [2, 5]
     mask = torch.ones_like(ids)
@@ -238,6 +248,8 @@ def log_probs(policy: Policy, reference: Policy, encoding: Encoding, progress: P
             return torch.stack([*taken, divergence])
 
         found = _in_pieces(compare, count, policy, progress)  # [3, count]
+    for model, numbers in ((policy, found[0]), (reference, found[1]), (policy, found[2])):
+        finite(model.source, "the log-probability of a token", numbers)
     closing = (float(found[0, -1]), float(found[1, -1]), float(found[2, -1])) if ends else None
     return LogProbs(found[0, :length], found[1, :length], found[2, :length], closing, names)
 
@@ -257,7 +269,7 @@ def token_log_probs(
         def score(piece: slice) -> Tensor:  # [1, columns]
             return policy.log_softmax(states[piece]).gather(1, ids[piece]).T
 
-        return _in_pieces(score, count, policy, progress)[0]
+        return finite(policy.source, "the log-probability of a token", _in_pieces(score, count, policy, progress)[0])
 
 
 def closes(policy: Policy, encoding: Encoding) -> bool:

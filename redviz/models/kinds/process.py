@@ -14,8 +14,10 @@ from redviz.errors import RedvizError
 from redviz.models.kinds.function import FunctionModel, RewardFunction
 from redviz.models.loading.precision import MIXED
 from redviz.models.reading.encode import LONE_SURROGATE, messages_of, text_notices
+from redviz.models.reading.known_tokens import check_known
 from redviz.models.reading.steps import Marked, StepFormat
 from redviz.models.running.budgets import at_once
+from redviz.models.running.finite import finite
 from redviz.models.running.micro_batches import in_batches, padded
 from redviz.records import Array, Encoding, Example, Observation, Prompt
 
@@ -189,7 +191,9 @@ class ProcessModel(FunctionModel):
 
     def marked(self, prompt: Prompt, contents: Sequence[str]) -> Marked:
         """The steps as the model reads them."""
-        return self.format.write(self.tokenizer, prompt, contents, self.format.tag)
+        marked = self.format.write(self.tokenizer, prompt, contents, self.format.tag)
+        check_known(self.module, self.tokenizer, marked.ids, self.name)
+        return marked
 
     def step_scores(self, texts: Sequence[Marked]) -> list[Array]:
         """``p_1 .. p_K`` of each text, ``[K]`` float32, in padded passes of like length."""
@@ -221,7 +225,7 @@ class ProcessModel(FunctionModel):
     def _scores(self, hidden: Tensor) -> Array:
         """``[K, D] -> [K]`` float32."""
         found: Array = torch.softmax(self.head(hidden.float()), -1)[:, self.good].cpu().numpy()
-        return found
+        return finite(self.source, "the score of a step", found)
 
 
 def causal(model: ProcessModel) -> ProcessModel:
@@ -238,6 +242,7 @@ def causal(model: ProcessModel) -> ProcessModel:
             model.hidden(ids := torch.as_tensor(text.ids)[None], torch.ones_like(ids))[0, int(text.columns[0])].float()
             for text in (both, one)
         ]  # 2 x [D]
+    finite(model.source, "a hidden state", torch.stack(pair).cpu().numpy())
     rounding = 16 * torch.finfo(next(model.module.parameters()).dtype).eps
     allowed = max(MOVES, MIXED if model.source.dtype == "8bit" else rounding)
     if not float((pair[0] - pair[1]).abs().max()) <= allowed * float(pair[0].std()):

@@ -12,6 +12,7 @@ from torch import Tensor
 from redviz.errors import RedvizError
 from redviz.models.families.family import gate_column
 from redviz.models.reading.encode import encode
+from redviz.models.reading.known_tokens import check_known, filler_id
 from redviz.models.running.micro_batches import padded
 from redviz.models.running.pooling import running_mean
 from redviz.records import Encoding, Example, Source
@@ -103,6 +104,7 @@ class RewardModel:
             first=self.first,
             appended=self.appended,
         )
+        check_known(self.module, self.tokenizer, encoding.ids, self.name)
         encoding = replace(encoding, notices=(*encoding.notices, *self.notices)) if self.notices else encoding
         if self.trained_length and len(encoding.ids) > self.trained_length:
             notice = f"This text has {len(encoding.ids)} tokens; the model was trained on lengths up to {self.trained_length}."
@@ -151,7 +153,7 @@ class RewardModel:
             raise RedvizError(
                 f"{self.name} reads segments, which ids do not show; redviz.check_model compares its scores."
             )
-        fill = 0 if self.pad_id is None else self.pad_id
+        fill = filler_id(self.module, self.pad_id)
         ids, mask = (part.to(self.device) for part in padded(batch, fill, side))  # [B, L]
         self.forwards += 1
         with torch.inference_mode():

@@ -14,8 +14,10 @@ from redviz.errors import RedvizError
 from redviz.models.kinds.function import FunctionModel, RewardFunction
 from redviz.models.kinds.reward_model import positions
 from redviz.models.reading.encode import encode
+from redviz.models.reading.known_tokens import check_known, filler_id
 from redviz.models.reading.pairs import joins_pairs
 from redviz.models.running.budgets import at_once
+from redviz.models.running.finite import finite
 from redviz.models.running.micro_batches import in_batches, padded
 from redviz.models.running.split import places, sees_ahead
 from redviz.records import Array, Encoding, Example, Observation, Prompt
@@ -66,6 +68,7 @@ class TokenRewards(FunctionModel):
     def encode(self, example: Example) -> Encoding:
         """Ids, span and offsets of one example; nothing behind the response belongs to the score."""
         encoding = encode(self.tokenizer, example, max_length=self.max_length, read="last", pairs=self.pairs)
+        check_known(self.module, self.tokenizer, encoding.ids, self.name)
         notices = (*encoding.notices, self._meaning())
         if self.trained_length and len(encoding.ids) > self.trained_length:
             notices += (
@@ -136,9 +139,10 @@ class TokenRewards(FunctionModel):
         given, starts = self.inputs(encodings, side)
         hidden = self.run(**given, use_cache=False).last_hidden_state  # [B, L, D]
         logits = self.head(hidden.float()).float().cpu().numpy()  # [B, L, K]
-        return [
+        own = [
             logits[row, at + e.start : at + e.stop] for row, (e, at) in enumerate(zip(encodings, starts, strict=True))
         ]
+        return [finite(self.source, "the reward of a token", each) for each in own]
 
     def inputs(self, encodings: Sequence[Encoding], side: str = "right") -> tuple[dict[str, Tensor], list[int]]:
         """A padded batch, ``[B, L]`` each, and the column at which each text begins in it.
@@ -148,7 +152,7 @@ class TokenRewards(FunctionModel):
         width = max(len(e.ids) for e in encodings)
         starts = [width - len(e.ids) if side == "left" else 0 for e in encodings]
         pad = self.module.config.get_text_config().pad_token_id
-        ids, mask = padded([e.ids for e in encodings], 0 if pad is None else int(pad), side)  # [B, L]
+        ids, mask = padded([e.ids for e in encodings], filler_id(self.module, pad), side)  # [B, L]
         given = {"input_ids": ids, "attention_mask": mask}
         if not self.both_ways:
             given["position_ids"] = positions(mask)

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from redviz.errors import RedvizError
-from redviz.models.loading.weights import INDEX
+from redviz.models.loading.weights import INDEX, weights_of
 
 REWARD = AutoModelForSequenceClassification
+NEVER_READ = (  # names of tensors that no output is made of
+    r"(rotary_emb|rotary_pos_emb|rope)\.(original_)?inv_freq$|position_ids$|att(n|ention)\.(masked_)?bias$|num_batches_tracked$",
+    r"(^|\.)mtp\.|^(model\.)?(visual|vision_tower|vision_model|multi_modal_projector|audio_tower)\.",  # no next but one, no pictures
+    r"^(roberta|longformer)\.pooler\.",  # their classifiers have a layer of their own for it
+)
+LANGUAGE_HEADS = (  # beside a head that scores
+    r"^(lm_head|embed_out|final_logits_bias|lm_loss|cls|predictions|lm_predictions|mask_predictions|decoder\.(weight|bias)$)\b",
+    r"^(discriminator|generator)_(predictions|lm_head)\.|^vocab_(transform|projector|layer_norm)\.",
+)
+VALUE_HEADS = (r"^(v_head|value_head)\.",)  # beside a language model's own
 OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 
 
@@ -89,11 +100,28 @@ def refuse_pickle(folder: Path, name: str, or_allow: bool = True) -> None:
     )
 
 
-def refuse_new_weights(report: dict[str, Any], name: str, auto: Any = REWARD) -> None:
-    """Refuse weights that the checkpoint did not hold: Transformers fills them with noise and only warns."""
+def check_weights(report: dict[str, Any], name: str, auto: Any = REWARD, beside: Collection[str] = ()) -> None:
+    """Refuse a model that does not hold the checkpoint's tensors and no others: Transformers only warns.
+
+    Parameters
+    ----------
+    report
+        Its missing, mismatched and unexpected keys.
+    auto
+        The class that it was loaded by, for the message.
+    beside
+        Patterns of names of further tensors that its score is not made of.
+
+    Raises
+    ------
+    RedvizError
+        Where weights would be noise, or tensors of the checkpoint would be left out.
+    """
     missing = sorted(report["missing_keys"])
     mismatched = sorted(str(key[0]) if isinstance(key, tuple) else str(key) for key in report["mismatched_keys"])
     if not missing and not mismatched:
+        others = VALUE_HEADS if auto is AutoModelForCausalLM else LANGUAGE_HEADS
+        refuse_unused(map(str, report["unexpected_keys"]), name, (*others, *beside))
         return
     listed = ", ".join([*missing, *mismatched][:4]) + (" …" if len(missing) + len(mismatched) > 4 else "")
     heads = [
@@ -108,10 +136,30 @@ def refuse_new_weights(report: dict[str, Any], name: str, auto: Any = REWARD) ->
     )
 
 
+def refuse_unused(names: Iterable[str], name: str, beside: Collection[str] = ()) -> None:
+    """Refuse tensors of a checkpoint that no model took, other than those that are known to be no part of an output.
+
+    Raises
+    ------
+    RedvizError
+        Where there are any; it names the first few.
+    """
+    known = re.compile("|".join([*NEVER_READ, *beside]))
+    unused = sorted(key for key in names if not known.search(key))
+    if unused:
+        raise RedvizError(
+            f"{name} holds {len(unused)} weights that the model its config.json describes does not take "
+            f"({', '.join(unused[:4])}{' …' if len(unused) > 4 else ''}), so its scores would be those of another model; correct "
+            "config.json, or save the model again by the class that it was trained as."
+        )
+
+
 def pretrained(
     auto: Any, folder: Path, name: str, dtype: Any, options: dict[str, Any], allow_pickle: bool = False
 ) -> tuple[Any, dict[str, Any]]:
     """The model as one of Transformers' auto classes builds it, and its report of missing and unexpected weights.
+
+    Names are read without what a trainer's wrapper put before all of them.
 
     Raises
     ------
@@ -119,6 +167,8 @@ def pretrained(
         For whatever Transformers and safetensors raise; memory that runs out is left to the caller.
     """
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on a CPU it tells of kernels that it does without
+    if wrapper := weights_of(folder, name).wrapper:
+        options = {**options, "key_mapping": {f"^{re.escape(wrapper)}": "", **options.get("key_mapping", {})}}
     try:
         module, report = auto.from_pretrained(
             folder, dtype=dtype, use_safetensors=None if allow_pickle else True, output_loading_info=True, **options

@@ -15,9 +15,9 @@ from redviz.models.families.family import Config, Family
 from redviz.models.families.table import FAMILIES, KINDS, family_of
 from redviz.models.loading.checkpoint import (
     REWARD,
+    check_weights,
     pretrained,
     read_config,
-    refuse_new_weights,
     refuse_pickle,
     refuse_unknown,
 )
@@ -140,7 +140,7 @@ def module_of(
     if checkpoint.lora:
         return merged(checkpoint.lora, dtype, options)
     module, report = pretrained(REWARD, folder, name, dtype, options, allow_pickle)
-    refuse_new_weights(report, name)
+    check_weights(report, name)
     return module
 
 

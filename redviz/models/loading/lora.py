@@ -12,10 +12,10 @@ import torch
 from redviz.errors import RedvizError
 from redviz.models.loading.checkpoint import (
     REWARD,
+    check_weights,
     first_line,
     pretrained,
     read_json,
-    refuse_new_weights,
     refuse_pickle,
 )
 from redviz.models.loading.files import resolve
@@ -100,7 +100,7 @@ def merged(adapter: Adapter, dtype: torch.dtype | str, options: dict[str, Any]) 
             f"{adapter.name} is an adapter without a head, and neither has its base; train it with modules_to_save=['score'], for a new "
             "head would be random and its scores noise."
         )
-    refuse_new_weights({**report, "missing_keys": missing}, adapter.name)
+    check_weights({**report, "missing_keys": missing}, adapter.name)
     from peft import PeftModel  # which imports bitsandbytes, whose notes are kept off the terminal by now
 
     try:

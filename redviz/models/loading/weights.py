@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from safetensors import safe_open
@@ -13,6 +14,9 @@ from torch import Tensor
 from redviz.errors import RedvizError
 
 INDEX = "model.safetensors.index.json"
+WRAPPERS = re.compile(
+    r"((module|_orig_mod|_fsdp_wrapped_module|_forward_module)\.)+"
+)  # of DDP, torch.compile, FSDP, DeepSpeed
 
 
 @dataclass(frozen=True)
@@ -25,10 +29,16 @@ class Weights:
         The model's name, for errors.
     files
         File by tensor name.
+    wrapper
+        What a trainer's wrapper put before every name in the files; the names here are without it.
+    taken
+        Names that were read so far.
     """
 
     name: str
     files: Mapping[str, Path]
+    wrapper: str = ""
+    taken: set[str] = field(default_factory=set, compare=False)
 
     def __contains__(self, name: str) -> bool:
         return name in self.files
@@ -50,11 +60,13 @@ class Weights:
             raise RedvizError(
                 f"{self.name} lacks the weights {', '.join(absent[:4])}; download or save the model again."
             )
+        self.taken.update(asked)
         tensors = {}
         for path in dict.fromkeys(self.files[name] for name in asked):
             try:
                 with safe_open(path, framework="pt") as file:
-                    tensors.update({name: file.get_tensor(name) for name in asked if self.files[name] == path})
+                    here = [name for name in asked if self.files[name] == path]
+                    tensors.update({name: file.get_tensor(self.wrapper + name) for name in here})
             except Exception as error:  # safetensors raises its own tree
                 raise RedvizError(
                     f"{self.name}/{path.name} cannot be read ({error}); download or save the model again."
@@ -91,4 +103,6 @@ def weights_of(folder: Path, name: str) -> Weights:
             raise RedvizError(
                 f"{name}/{path.name} cannot be read ({error}); download or save the model again."
             ) from error
-    return Weights(name, files)
+    wrapped = {found[0] if (found := WRAPPERS.match(key)) else "" for key in files}
+    wrapper = wrapped.pop() if len(wrapped) == 1 else ""
+    return Weights(name, {key.removeprefix(wrapper): path for key, path in files.items()}, wrapper)

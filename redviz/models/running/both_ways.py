@@ -18,8 +18,10 @@ from torch import Tensor
 from redviz.errors import RedvizError
 from redviz.models.kinds.reward_model import RewardModel, positions
 from redviz.models.reading.encode import reading_column
+from redviz.models.reading.known_tokens import filler_id
 from redviz.models.running.attention import reading
 from redviz.models.running.budgets import Progress, at_once
+from redviz.models.running.finite import finite
 from redviz.models.running.micro_batches import in_batches, padded
 from redviz.records import Array, Encoding, Observation
 
@@ -55,7 +57,7 @@ def _inputs(model: RewardModel, rows: Sequence[Row]) -> dict[str, Tensor]:
 
     No positions are given, so that every model counts its own; padding stands after the text and is masked, so it shifts none.
     """
-    ids, mask = padded([row.ids for row in rows], 0 if model.pad_id is None else model.pad_id)
+    ids, mask = padded([row.ids for row in rows], filler_id(model.module, model.pad_id))
     for own, row in zip(mask, rows, strict=True):
         if row.seen is not None:
             own[: len(row.seen)] = torch.as_tensor(row.seen)
@@ -99,7 +101,8 @@ def _read(model: RewardModel, rows: Sequence[Row], progress: Progress | None) ->
         lambda i: _too_large(rows[i]),
         progress,
     )
-    return np.array(each, np.float32).reshape(len(rows), 1 + len(model.mix))
+    scores = np.array(each, np.float32).reshape(len(rows), 1 + len(model.mix))
+    return finite(model.source, "the score of a text", scores)
 
 
 def _too_large(row: Row) -> str:
@@ -254,4 +257,4 @@ def _whole_pass(
             raise
         raise RedvizError(_too_large(rows[0])) from None
     layers = torch.stack(read.layers, 1).cpu().numpy() if attention and read.layers else None
-    return scores, layers
+    return finite(model.source, "the score of a response", scores), layers

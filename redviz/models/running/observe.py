@@ -12,6 +12,7 @@ from redviz.models.kinds.reward_model import RewardModel, positions
 from redviz.models.running.attention import reading
 from redviz.models.running.both_ways import inputs_of, observe_both_ways
 from redviz.models.running.budgets import Progress
+from redviz.models.running.finite import all_finite
 from redviz.models.running.micro_batches import padded
 from redviz.records import Array, Encoding, Observation
 
@@ -45,6 +46,11 @@ def observe(
     -------
     list[Observation]
         In the order given; ``column_scores`` ``[L]`` and rows ``[layer, head, L]`` are float32 and without padding.
+
+    Raises
+    ------
+    RedvizError
+        Where a score is NaN or infinite.
     """
     if model.both_ways:
         if side != "right":
@@ -72,7 +78,7 @@ def observe(
         ends, read = (None, None) if layers is None else (layers[row, :, i, :, own].copy() for i in (0, 1))
         each = labels[row, own].float().cpu().numpy() if labels.shape[-1] > 1 else None  # [L, K]
         observations.append(Observation(encoding, scores[row, own].copy(), ends, read, label_scores=each))
-    return observations
+    return all_finite(model.source, observations)
 
 
 def _mixes(model: RewardModel, hidden: Tensor, encodings: Sequence[Encoding], starts: Sequence[int]) -> Tensor:

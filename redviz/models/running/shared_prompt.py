@@ -11,6 +11,7 @@ from transformers.cache_utils import DynamicLayer
 
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.running.attention import reading
+from redviz.models.running.finite import all_finite
 from redviz.models.running.micro_batches import padded
 from redviz.models.running.observe import observe
 from redviz.models.running.tail import PromptCache
@@ -55,7 +56,7 @@ def observe_responses(model: RewardModel, encodings: Sequence[Encoding]) -> list
         columns = np.concatenate([beginning, rest[row, 1 : own - shared + 1]])  # [L]
         pair = (None, None) if rows is None else (rows[row, :, 0, :, :own].copy(), rows[row, :, 1, :, :own].copy())
         observations.append(Observation(encoding, columns, *pair))
-    return observations
+    return all_finite(model.source, observations)
 
 
 def shared_columns(encodings: Sequence[Encoding]) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from redviz.errors import RedvizError
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.loading.precision import MIXED
+from redviz.models.reading.known_tokens import check_known
 from redviz.models.reading.pairs import joins_pairs
 from redviz.models.running.both_ways import Row, embedded, rows_scores
 from redviz.records import Example
@@ -81,6 +82,7 @@ def tried(model: RewardModel) -> RewardModel:
 def sees_ahead(model: Any) -> bool:
     """Whether other tokens in the second half of a text move hidden states of its first half."""
     ids = torch.as_tensor(model.tokenizer(f"{PROBE} {ANSWER}")["input_ids"], device=model.device)  # [L]
+    check_known(model.module, model.tokenizer, ids.cpu().numpy(), model.name)
     half = len(ids) // 2
     changed = torch.cat([ids[:half], ids[half:].flip(0)])
     one, two = (

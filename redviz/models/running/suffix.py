@@ -10,6 +10,7 @@ import torch
 
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.running.budgets import Progress, at_once
+from redviz.models.running.finite import all_finite
 from redviz.models.running.micro_batches import micro_batches
 from redviz.models.running.observe import observe
 from redviz.models.running.shared_prompt import begin, common_columns, continued
@@ -166,4 +167,5 @@ def _pass(
         columns[:kept] = original.column_scores[:kept]  # what did not change differs by nothing, not even by rounding
         pair = (None, None) if rows is None else (rows[row, :, 0, :, :own].copy(), rows[row, :, 1, :, :own].copy())
         observed.append(Continued(Observation(encoding, columns, *pair), kept))
+    all_finite(model.source, [one.observation for one in observed])
     return observed
