@@ -30,7 +30,7 @@ def lines(*rows: Any) -> str:
         ({"prompt": "Q", "response": "A", "id": 0}, [Example("Q", "A", "0")]),
         ({"prompt": "", "completion": "A"}, [Example("", "A", "1")]),
         ({"prompt": [USER, BOT, USER2], "response": "A2"}, [Example((USER, BOT, USER2), "A2", "1")]),
-        ({"prompt": [{**USER, "name": "Ann"}], "completion": [BOT]}, [Example((USER,), "A", "1")]),
+        ({"prompt": [{**USER, "name": "Ann"}], "completion": [BOT]}, [Example(({**USER, "name": "Ann"},), "A", "1")]),
         ({"prompt": [USER], "completion": [BOT, USER2, BOT2]}, [Example((USER, BOT, USER2), "A2", "1")]),
         ({"prompt": "Q", "completion": [BOT, USER2, BOT2]}, [Example((USER, BOT, USER2), "A2", "1")]),
         ({"prompt": "Q", "responses": ["A", "B"]}, [Example("Q", "A", "1-1"), Example("Q", "B", "1-2")]),

@@ -10,7 +10,7 @@ from redviz.data.labels.label_values import Judged, Span, listed, span_of
 from redviz.data.labels.labels import SCALES
 from redviz.data.labels.places import CODE_POINTS
 from redviz.data.labels.treebank import NAMES, detokenize, parse_tree
-from redviz.data.sets.schemas import SCHEMAS, item_of
+from redviz.data.sets.schemas import SCHEMAS, items_of
 from redviz.data.sets.values import BadValue, Row, kind_of, number_of, prompt_of, short_name, text_of
 
 REVIEW_PROMPT = "Write a film review."
@@ -64,7 +64,7 @@ def read_feedback(row: Row, line: int) -> Judged:
     """The error spans that people marked in prediction 1."""
     if not isinstance(row.get("feedback"), dict) or not isinstance(row["feedback"].get("errors"), list):
         raise BadValue("feedback has no list of errors")
-    item = item_of(row, line, QA)
+    [item] = items_of(row, line, QA)
     first = next((candidate for candidate in item.candidates if candidate.role == "1"), None)
     if first is None:
         raise BadValue("prediction 1 is empty")

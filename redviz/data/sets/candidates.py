@@ -4,10 +4,15 @@ import re
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from redviz.data.sets.conversations import context_of, turn_of, with_system
+from redviz.data.sets.conversations import context_of, turn_of, unwritten, with_history, with_system
 from redviz.data.sets.items import HumanSpan
-from redviz.data.sets.values import BadValue, Row, as_list, kind_of, list_of, number_of, short_name, text_of, verdict_of
+from redviz.data.sets.spelling import as_list, list_of
+from redviz.data.sets.values import BadValue, Row, kind_of, number_of, short_name, text_of, verdict_of
 from redviz.records import Prompt
+
+CHATS = ("messages", "conversation", "conversations", "trajectory")  # columns that may repeat an answer at their end
+VERDICTS = ("label", "kto_tag")
+TEXTS = ("response", "answer", "text", "content", "completion")  # what a listed response is called
 
 
 class Answer(NamedTuple):
@@ -23,16 +28,39 @@ class Answer(NamedTuple):
 
 def pair(row: Row, prompt: str, *sides: str) -> list[Answer]:
     """Chosen and rejected, with the prompt of the column or, where that is "", the shared beginning of both."""
-    context = _context(row, prompt) if prompt else with_system(row, "")
+    context = prompt_of_row(row, prompt) if prompt else with_system(row, "")
+    if prompt in CHATS:
+        context = _without_answer(context, [row[side] for side in sides])
     found = []
     for role, side in zip(("chosen", "rejected"), sides, strict=True):
         before, response = turn_of(row[side], side, context)
         found.append(Answer(role, before, response, _rating(row, role)))
-    return found
+    return tied(found) if row.get("status") == "tie" else found
+
+
+def tied(answers: list[Answer]) -> list[Answer]:
+    """Two answers of which neither was preferred: numbers for roles, and ratings that are equal."""
+    ratings = {answer.rating for answer in answers}
+    same = ratings.pop() if len(ratings) == 1 else None
+    return [answer._replace(role=str(n), rating=0.5 if same is None else same) for n, answer in enumerate(answers, 1)]
+
+
+def _without_answer(context: Prompt, sides: list[Any]) -> Prompt:
+    """A conversation without its last turn where that is one of the answers itself."""
+    if len(context) < 2 or isinstance(context, str) or context[-1]["role"] != "assistant":
+        return context
+    answers = [turn_of(side, "a side", "")[1] for side in sides]
+    return context[:-1] if context[-1]["content"] in answers else context
 
 
 def one(row: Row, prompt: str, response: str) -> list[Answer]:
-    return [Answer("", *turn_of(row[response], response, _context(row, prompt)))]
+    return [Answer("", *turn_of(row[response], response, prompt_of_row(row, prompt)))]
+
+
+def one_rated(row: Row, prompt: str, response: str, score: str) -> list[Answer]:
+    """One response with the score that a trainer or a judge gave it."""
+    [answer] = one(row, prompt, response)
+    return [answer._replace(rating=number_of(row[score]))]
 
 
 def unpaired(row: Row, prompt: str, completion: str, label: str) -> list[Answer]:
@@ -44,12 +72,36 @@ def unpaired(row: Row, prompt: str, completion: str, label: str) -> list[Answer]
 
 
 def is_verdict(row: Row) -> bool:
-    return verdict_of(row["label"]) is not None
+    return any(verdict_of(row.get(name)) is not None for name in VERDICTS)
+
+
+def continued(row: Row, prompt: str, steps: str, *sides: str) -> list[Answer]:
+    """Two continuations of steps that were taken already: each response is these steps and what follows them (Step-DPO)."""
+    taken = text_of(row[steps], steps)
+    answers = pair(row, prompt, *sides)
+    return [a._replace(response=taken + a.response if a.response else "") for a in answers]  # an empty step is told
+
+
+def chat_and_rejected(row: Row, messages: str, rejected: str) -> list[Answer]:
+    """A chat whose last turn is the chosen response, and the one that was rejected beside it (ms-swift)."""
+    [chosen] = conversation(row, messages)
+    before, response = turn_of(row[rejected], rejected, chosen.prompt)
+    return [
+        chosen._replace(role="chosen", rating=_rating(row, "chosen")),
+        Answer("rejected", before, response, _rating(row, "rejected")),
+    ]
+
+
+def is_no_pair(row: Row) -> bool:
+    """Whether a row with several responses lacks the two that were picked from them as chosen and rejected (Argilla)."""
+    return row.get("chosen") is None or row.get("rejected") is None
 
 
 def several(row: Row, prompt: str, responses: str) -> list[Answer]:
     listed = list_of(row[responses], responses)
-    context = _context(row, prompt)
+    if isinstance(listed[0], dict) and unwritten(listed[0]) is listed[0]:  # no message: a response with its model
+        return completions(row, prompt, responses)
+    context = prompt_of_row(row, prompt)
     ratings = _ratings(row, ("ratings", "scores", "rating"), len(listed))
     return [
         Answer(str(n), *turn_of(value, f"{responses} {n}", context), rating)
@@ -67,15 +119,23 @@ def generations(row: Row, prompt: str, responses: str) -> list[Answer]:
 
 
 def completions(row: Row, prompt: str, listed: str) -> list[Answer]:
-    """Completions with a judge's scores (UltraFeedback)."""
+    """Completions with a judge's scores: an overall one, the mean of its annotations (UltraFeedback), its rank (Nectar), votes."""
     entries = list_of(row[listed], listed)
     entries = [entry if isinstance(entry, dict) else {"response": entry} for entry in entries]
-    context = _context(row, prompt)
-    roles = _roles([entry.get("model") for entry in entries])
-    return [
-        Answer(role, *turn_of(entry.get("response"), f"response of completion {n}", context), _overall(entry))
-        for n, (role, entry) in enumerate(zip(roles, entries, strict=True), 1)
-    ]
+    context = prompt_of_row(row, prompt)
+    models = [entry.get("model") for entry in entries]
+    roles = _roles(models)
+    judged = _judged(row.get("annotations"), models)
+    found = []
+    for n, (role, entry, rating) in enumerate(zip(roles, entries, judged, strict=True), 1):
+        name = next((name for name in TEXTS if entry.get(name) is not None), "response")
+        own = _overall(entry)
+        found.append(
+            Answer(
+                role, *turn_of(entry.get(name), f"{name} of completion {n}", context), rating if own is None else own
+            )
+        )
+    return found
 
 
 def steps(row: Row, prompt: str, listed: str, labels: str) -> list[Answer]:
@@ -84,22 +144,31 @@ def steps(row: Row, prompt: str, listed: str, labels: str) -> list[Answer]:
     verdicts = [verdict_of(label) for label in as_list(row[labels], labels, len(texts))]
     if None in verdicts:
         raise BadValue(f"label {verdicts.index(None) + 1} of {labels} is neither true nor false")
+    return [stepped(prompt_of_row(row, prompt), texts, [bool(v) for v in verdicts])]
+
+
+def stepped(prompt: Prompt, texts: list[str], verdicts: list[bool]) -> Answer:
+    """Steps with their verdicts as one response."""
     spans, at = [], 0
     for text, verdict in zip(texts, verdicts, strict=True):
         if text:
             spans.append(HumanSpan(at, at + len(text), "good" if verdict else "bad"))
         at += len(text) + 1
     response = "\n".join(texts)
-    return [Answer("", _context(row, prompt), response if response.strip() else "", spans=tuple(spans))]
+    return Answer("", prompt, response if response.strip() else "", spans=tuple(spans))
 
 
 def conversation(row: Row, messages: str) -> list[Answer]:
+    """The last assistant turn of a chat, chosen or rejected where the row says so (ms-swift, LLaMA-Factory)."""
     before, response = turn_of(list_of(row[messages], messages), messages, ())
-    return [Answer("", with_system(row, before) if before else before, response)]
+    # A number may be a class of any kind: only true and false are a verdict beside a chat.
+    verdict = next((row[name] for name in VERDICTS if isinstance(row.get(name), bool)), None)
+    role = "" if verdict is None else "chosen" if verdict else "rejected"
+    return [Answer(role, with_system(row, before) if before else before, response)]
 
 
 def instruction(row: Row, column: str, response: str) -> list[Answer]:
-    return [Answer("", _context(row, column), text_of(row[response], response))]
+    return [Answer("", prompt_of_row(row, column), text_of(row[response], response))]
 
 
 def feedback(row: Row, question: str, passages: str, first: str) -> list[Answer]:
@@ -128,15 +197,15 @@ def feedback(row: Row, question: str, passages: str, first: str) -> list[Answer]
     ]
 
 
-def _context(row: Row, column: str) -> Prompt:
-    if column != "instruction":
-        return with_system(row, context_of(row[column], column))
-    # The text that an instruction is about has its own column (Alpaca: input, Dolly: context), part of the prompt.
-    about = [text_of(row[name], name) for name in ("input", "context") if row.get(name)]
+def prompt_of_row(row: Row, column: str) -> Prompt:
+    """The prompt in a column, with what other columns hold of it: system text, earlier turns, functions, an instruction's object."""
     prompt = context_of(row[column], column)
-    if about and isinstance(prompt, str):
-        prompt = "\n\n".join([prompt, *about])
-    return with_system(row, prompt)
+    if column == "instruction":
+        # The text that an instruction is about has its own column (Alpaca: input, Dolly: context), part of the prompt.
+        about = [text_of(row[name], name) for name in ("input", "context") if row.get(name)]
+        if about and isinstance(prompt, str):
+            prompt = "\n\n".join([prompt, *about])
+    return with_system(row, prompt if column == "history" else with_history(row, prompt))
 
 
 def _passage(passage: Any) -> str:
@@ -186,11 +255,23 @@ def _roles(models: list[Any]) -> list[str]:
     return roles
 
 
+def _judged(annotations: Any, models: list[Any]) -> list[float | None]:
+    """The ratings that stand beside the completions, by the models that wrote them or in their order (CodeUltraFeedback)."""
+    notes = [note for note in annotations if isinstance(note, dict)] if isinstance(annotations, list) else []
+    ratings = [number_of(note.get("rating")) for note in notes]
+    if len(notes) == len(models) and not any(note.get("model") for note in notes):
+        return ratings
+    by_model = {note.get("model"): rating for note, rating in zip(notes, ratings, strict=True)}
+    return [by_model.get(model) for model in models]
+
+
 def _overall(entry: Row) -> float | None:
-    """The score of a completion: the overall one, else the fine-grained one, else the mean rating of its annotations."""
-    for name in ("overall_score", "fine-grained_score", "score", "rating"):
+    """The score of a completion: the overall one, the fine-grained one, votes, its rank below zero, its annotations' mean rating."""
+    for name in ("overall_score", "fine-grained_score", "score", "rating", "pm_score"):
         if (score := number_of(entry.get(name))) is not None:
             return score
+    if (rank := number_of(entry.get("rank"))) is not None:
+        return 0.0 - rank  # the first is the best
     notes = entry.get("annotations")
     notes = [note for note in notes.values() if isinstance(note, dict)] if isinstance(notes, dict) else []
     ratings = [rating for note in notes if (rating := number_of(note.get("Rating"))) is not None]

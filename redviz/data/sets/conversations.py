@@ -4,17 +4,21 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from redviz.data.sets.values import BadValue, Row, messages_of, parsed, text_of
+from redviz.data.sets.spelling import list_of, spelled, spells_messages
+from redviz.data.sets.values import BadValue, Row, is_message, messages_of, text_of
+from redviz.errors import RedvizError
+from redviz.messages import with_reasoning, with_tools
 from redviz.records import Message, Prompt
 
 TURN = re.compile(r"\n\n(Human|Assistant):")
 SPEAKERS = {
-    **dict.fromkeys(("human", "user"), "user"),
+    **dict.fromkeys(("human", "user", "prompter"), "user"),
     **dict.fromkeys(("gpt", "assistant", "chatgpt", "model", "bot", "bing", "bard"), "assistant"),
     **dict.fromkeys(("tool", "function", "observation", "function_call"), "tool"),
     "system": "system",
 }
-SPELLINGS = ({"role", "content"}, {"from", "value"})
+REASONING = ("reasoning_content", "reasoning", "thinking")
+SYSTEM = ("system", "system_prompt")
 
 
 class Turn(dict[str, Any]):
@@ -63,21 +67,34 @@ def dialogue_of(text: str) -> tuple[Message, ...]:
     return tuple(turns)
 
 
-def unwritten(value: Any) -> Any:
-    """The messages that a text spells as JSON (a CSV cell), or else the value as it is.
+def unwritten(value: Any, name: str = "the cell") -> Any:
+    """The messages that a text spells as JSON or as Python prints them (a CSV cell), or else the value as it is.
 
     >>> unwritten('[{"role": "user", "content": "Hello."}]')
     [{'role': 'user', 'content': 'Hello.'}]
+    >>> unwritten("{'from': 'gpt', 'value': None}")
+    [{'from': 'gpt', 'value': None}]
     >>> unwritten("[1, 2]")
     '[1, 2]'
     """
-    if not isinstance(value, str) or not value.lstrip().startswith("["):
+    if isinstance(value, dict):
+        return [value] if _is_turn(value) else value
+    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{", "array(")):
         return value
-    found = parsed(value)
-    if not isinstance(found, list) or not found:
-        return value
-    spelled = all(isinstance(turn, dict) and any(keys <= turn.keys() for keys in SPELLINGS) for turn in found)
-    return found if spelled else value
+    found = spelled(value)
+    if isinstance(found, dict) and _is_turn(found):
+        return [found]
+    if isinstance(found, dict) and isinstance(found.get("messages"), list):
+        return found
+    if isinstance(found, list) and found and all(isinstance(turn, dict) and _is_turn(turn) for turn in found):
+        return found
+    if isinstance(found, BadValue) and spells_messages(value):
+        raise BadValue(f"{name} begins as a list of messages does, and is none that JSON or Python reads")
+    return value
+
+
+def _is_turn(value: Row) -> bool:
+    return is_message(value) or {"from", "value"} <= value.keys()
 
 
 def conversation_of(value: list[Any], name: str) -> tuple[Message, ...]:
@@ -91,7 +108,12 @@ def conversation_of(value: list[Any], name: str) -> tuple[Message, ...]:
 
 def context_of(value: Any, name: str = "prompt") -> Prompt:
     """A prompt in any form; a Human/Assistant text loses the empty ``Assistant:`` that asks for the response."""
-    value = unwritten(value)
+    value = unwritten(value, name)
+    if isinstance(value, dict):  # OpenAI's {"messages": ..., "tools": ...}, WebGPT's {"full_text": ...}
+        if value.get("messages") is not None:
+            return with_row_tools(value, context_of(value["messages"], f"messages of {name}"))
+        if value.get("full_text") is not None:
+            return context_of(value["full_text"], name)
     if isinstance(value, list):
         return conversation_of(value, name)
     text = text_of(value, name)
@@ -104,36 +126,81 @@ def context_of(value: Any, name: str = "prompt") -> Prompt:
 
 
 def with_system(row: Row, prompt: Prompt) -> Prompt:
-    """The prompt after the text of the row's ``system`` column, if it has one."""
-    if not row.get("system"):
-        return prompt
+    """The prompt after the text of the row's ``system`` column, if it has one, with the functions of its ``tools``."""
+    name = next((name for name in SYSTEM if row.get(name)), None)
+    if name is None:
+        return with_row_tools(row, prompt)
     turns = ({"role": "user", "content": prompt},) if isinstance(prompt, str) else prompt
     if turns and turns[0]["role"] == "system":
-        return turns
-    return ({"role": "system", "content": text_of(row["system"], "system")}, *turns)
+        return with_row_tools(row, turns)
+    return with_row_tools(row, ({"role": "system", "content": text_of(row[name], name)}, *turns))
+
+
+def with_row_tools(row: Row, prompt: Prompt) -> Prompt:
+    """The prompt with the functions of the row's ``tools`` column, if it has one."""
+    tools = row.get("tools")
+    if isinstance(tools, str) and tools.strip():
+        tools = list_of(tools, "tools") if tools.strip() not in ("[]", "null", "None") else None
+    if not tools:
+        return prompt
+    try:
+        return with_tools(prompt, tools)
+    except RedvizError as error:
+        raise BadValue(str(error).rstrip(".")) from None
+
+
+def with_history(row: Row, prompt: Prompt) -> Prompt:
+    """The prompt after the earlier turns of a ``history`` column: messages, or LLaMA-Factory's pairs of question and answer."""
+    earlier = unwritten(row.get("history"), "history")
+    if isinstance(earlier, str) and earlier.lstrip().startswith("["):
+        earlier = spelled(earlier)
+    if not isinstance(earlier, list) or not earlier:
+        return prompt
+    if all(isinstance(turn, list) and len(turn) == 2 for turn in earlier):
+        roles = ("user", "assistant")
+        turns: tuple[Message, ...] = tuple(
+            {"role": role, "content": text_of(text, "a turn of history")}
+            for pair in earlier
+            for role, text in zip(roles, pair, strict=True)
+        )
+    else:
+        turns = conversation_of(earlier, "history")
+    last: tuple[Message, ...] = ({"role": "user", "content": prompt},) if isinstance(prompt, str) else prompt
+    return (*turns, *last)
 
 
 def turn_of(value: Any, name: str, prompt: Prompt) -> tuple[Prompt, str]:
     """The prompt and the response: a text, or the last assistant turn of a conversation, after the turns before it."""
-    value = [value] if isinstance(value, dict) else unwritten(value)
+    value = unwritten(value, name)
     if not isinstance(value, list) and not is_dialogue(value):
         return prompt, text_of(value, name)
     turns = conversation_of(value, name) if isinstance(value, list) else dialogue_of(text_of(value, name))
     last = max((n for n, message in enumerate(turns) if message["role"] == "assistant"), default=None)
     if last is None:
         raise BadValue(f"{name} has no assistant turn")
-    earlier = turns[:last]
+    earlier, response = turns[:last], response_of(turns[last], name)
     mark, said = "\n\nAssistant:", turns[last]
     if earlier and said.get("written", "").count(mark) > said["content"].count(mark):
         torn = Turn(earlier[-1], written=False)  # a speaker twice: the response is not what is written
         earlier = (*earlier[:-1], torn)
     if not earlier:
-        return prompt, turns[last]["content"]
-    if earlier[0]["role"] != "assistant":  # the turns repeat the prompt, but not always the system text before it
-        system = [turn for turn in prompt[:1] if not isinstance(turn, str) and turn["role"] == "system"]
-        return (*system, *earlier) if earlier[0]["role"] != "system" else earlier, turns[last]["content"]
+        return prompt, response
+    if earlier[0]["role"] != "assistant":  # the turns repeat the prompt, but not always what stands before it
+        first = prompt[0] if prompt and not isinstance(prompt, str) else {}
+        if earlier[0]["role"] != "system" and first.get("role") == "system":
+            return (first, *earlier), response
+        if "tools" in first and "tools" not in earlier[0]:
+            earlier = (Turn(earlier[0], tools=first["tools"]), *earlier[1:])
+        return earlier, response
     before = ({"role": "user", "content": prompt},) if isinstance(prompt, str) else prompt
-    return before + earlier, turns[last]["content"]  # a completion of several turns goes on from the prompt
+    return before + earlier, response  # a completion of several turns goes on from the prompt
+
+
+def response_of(message: Message, name: str) -> str:
+    """The text of the message that is scored, its reasoning before it; calls of tools are no text."""
+    if calls := next((key for key in ("tool_calls", "function_call") if key in message), None):
+        raise BadValue(f"the response in {name} makes {calls}, and redviz scores text")
+    return with_reasoning(str(next((message[key] for key in REASONING if key in message), "")), message["content"])
 
 
 def _role(speaker: Any) -> str:

@@ -11,11 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from redviz.data.sets.detection import Findings, findings_of, schema_of, sentence, understood
+from redviz.data.sets.detection import TOLD, Findings, findings_of, schema_of, sentence, understood
 from redviz.data.sets.formats import ENDINGS, Content, Rows, rows_of
 from redviz.data.sets.hub import files_of, hub_files, is_hub_id
 from redviz.data.sets.items import Candidate, DataItem, Detected, HumanSpan, RowProblem
-from redviz.data.sets.schemas import FIELDS, PROMPTS, Schema, item_of, kept_beside, schemas_with
+from redviz.data.sets.schemas import FIELDS, PROMPTS, Schema, items_of, kept_beside, schemas_with
 from redviz.data.sets.values import BadValue, file_name, kind_of, quoted
 from redviz.errors import RedvizError
 
@@ -56,7 +56,7 @@ class Dataset:
         self._contents = contents
         self._mapping = dict(mapping)
         self._files: list[Rows] = [
-            rows_of(content, frozenset([*FIELDS, *mapping.values()]), not whole) for content in contents
+            rows_of(content, frozenset([*FIELDS, *TOLD, *mapping.values()]), not whole) for content in contents
         ]
         self.rows = sum(file.count or 0 for file in self._files)
         self.examples: int | None = None
@@ -84,20 +84,21 @@ class Dataset:
             if self.limit is not None and given >= self.limit:
                 return
             try:
-                item = item_of(self._mapped(row), line, self._schema)
+                items = items_of(self._mapped(row), line, self._schema)
             except BadValue as problem:
                 self.skipped += 1
                 if len(problems) < MAX_PROBLEMS:
                     problems.append(RowProblem(line, str(problem)))
                 continue
-            name = item.id
-            while name in seen:  # a, a-2, a-3, ...
-                seen[item.id] += 1
-                name = f"{item.id}-{seen[item.id]}"
-            self.renamed += name != item.id
-            seen[name] = 1
-            given += 1
-            yield item if name == item.id else replace(item, id=name)
+            for item in items[: None if self.limit is None else self.limit - given]:
+                name = item.id
+                while name in seen:  # a, a-2, a-3, ...
+                    seen[item.id] += 1
+                    name = f"{item.id}-{seen[item.id]}"
+                self.renamed += name != item.id
+                seen[name] = 1
+                given += 1
+                yield item if name == item.id else replace(item, id=name)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -10,10 +10,24 @@ from typing import Any
 
 from redviz.data.sets.conversations import is_dialogue, unwritten
 from redviz.data.sets.items import DataItem, RowProblem
-from redviz.data.sets.schemas import IDS, SCHEMAS, SUBSETS, Schema, item_of
-from redviz.data.sets.values import BadValue
+from redviz.data.sets.schema import AROUND, CONTEXTS, PROMPTS
+from redviz.data.sets.schemas import IDS, SCHEMAS, SUBSETS, Schema, items_of
+from redviz.data.sets.values import BadValue, quoted
 
-SIDES = ("preference", "implicit", "unpaired", "response", "completion")  # schemas whose text may also be messages
+SIDES = (
+    "preference",
+    "preference_chat",
+    "implicit",
+    "unpaired",
+    "response",
+    "completion",
+)  # schemas whose text may also be messages
+
+
+PAIRS = ("preference", "preference_chat", "implicit")
+TOLD = frozenset(
+    [*PROMPTS, *CONTEXTS, "documents", "images", "image", "videos", "quotes_0", "quotes_1", "chat_template_kwargs"]
+)
 
 
 @dataclass
@@ -29,6 +43,7 @@ class Findings:
     prompts: bool = False
     ratings: bool = False
     apart: int = 0  # pairs whose prompts differ
+    unread: set[str] = field(default_factory=set)  # columns that a template could show, and this schema leaves out
 
 
 def schema_of(
@@ -57,11 +72,11 @@ def findings_of(rows: Iterable[tuple[int, Any]], schema: Schema) -> Findings:
     findings = Findings(schema)
     for line, row in rows:
         try:
-            item = item_of(row, line, schema)
+            items = items_of(row, line, schema)
         except BadValue as problem:
             findings.first_problem = findings.first_problem or RowProblem(line, str(problem))
         else:
-            _note(findings, row, item)
+            _note(findings, row, items)
     return findings
 
 
@@ -84,8 +99,10 @@ def sentence(findings: Findings, rows: int, mapping: Mapping[str, str], limit: i
     if findings.dialogues:
         forms.append("Human/Assistant text")
     remarks = [f"{rows:,} {unit} ({', '.join(forms)})", _remark(findings)]
-    if schema.name in ("preference", "implicit") and findings.ratings:
+    if schema.name in PAIRS and findings.ratings:
         remarks.append("ratings are kept")
+    if findings.unread and not mapping:
+        remarks.append(f"not read: {quoted(sorted(findings.unread))}")
     if mapping:
         remarks.append(", ".join(f"{part} is the column {column!r}" for part, column in mapping.items()))
     if limit is not None and limit < rows:
@@ -103,12 +120,17 @@ def _remark(findings: Findings) -> str:
     return findings.schema.remark
 
 
-def _note(findings: Findings, row: Mapping[str, Any], item: DataItem) -> None:
-    values = [unwritten(row[name]) for name in findings.schema.found(row)]
-    findings.items += 1
+def _note(findings: Findings, row: Mapping[str, Any], items: list[DataItem]) -> None:
+    used = findings.schema.found(row)
+    values = [unwritten(row[name]) for name in used]
+    findings.items += len(items)
     findings.there |= {name for name, value in row.items() if value is not None}
+    about = ("input", "context") if "instruction" in used else ()
+    read = {*used, *about, *AROUND, *(name for name in findings.schema.extra if name != "context")}
+    findings.unread |= {name for name in TOLD - read if row.get(name) not in (None, "", [], {})}
     findings.messages |= findings.schema.name in SIDES and any(isinstance(value, list | dict) for value in values)
     findings.dialogues |= any(is_dialogue(value) for value in values)
-    findings.prompts |= bool(item.prompt)
-    findings.ratings |= any(candidate.rating is not None for candidate in item.candidates)
-    findings.apart += any(candidate.prompt is not None for candidate in item.candidates)
+    candidates = [candidate for item in items for candidate in item.candidates]
+    findings.prompts |= any(item.prompt for item in items)
+    findings.ratings |= any(candidate.rating is not None for candidate in candidates)
+    findings.apart += any(candidate.prompt is not None for candidate in candidates)

@@ -7,7 +7,7 @@ from typing import Any
 
 from redviz.data.sets.formats import json_rows, jsonl_rows, txt_rows
 from redviz.data.sets.items import DataItem, RowProblem
-from redviz.data.sets.schemas import EXPECTED, item_of
+from redviz.data.sets.schemas import EXPECTED, items_of
 from redviz.data.sets.separated import csv_rows
 from redviz.data.sets.values import BadValue, NoSchema, file_name, quoted
 from redviz.errors import RedvizError
@@ -57,7 +57,7 @@ def read_examples(source: bytes | str | Path, filename: str) -> tuple[list[Examp
     unknown: dict[str, None] = {}  # columns of the rows that fit no schema, in order
     for line, row in rows_of(_text(source, filename), filename):
         try:
-            examples += _examples(item_of(row, line))
+            examples += [example for item in items_of(row, line) for example in _examples(item)]
         except BadValue as problem:
             problems.append(RowProblem(line, str(problem)))
             if isinstance(problem, NoSchema):

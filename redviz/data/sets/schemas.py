@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from redviz.data.sets.candidates import (
-    Answer,
     completions,
     conversation,
     feedback,
     generations,
     instruction,
+    is_no_pair,
     is_verdict,
     one,
     pair,
@@ -21,6 +20,8 @@ from redviz.data.sets.candidates import (
     unpaired,
 )
 from redviz.data.sets.items import Candidate, DataItem
+from redviz.data.sets.published import CHOSEN, PAIR, PUBLISHED, REJECTED
+from redviz.data.sets.schema import AROUND, CONTEXTS, MAX_COLUMNS, PROMPTS, Schema
 from redviz.data.sets.values import (
     KINDS,
     BadValue,
@@ -41,60 +42,25 @@ __all__ = [
     "BadValue",
     "NoSchema",
     "Schema",
-    "item_of",
+    "items_of",
     "parsed",
     "prompt_of",
     "quoted",
     "text_of",
 ]
 
-PROMPTS = ("prompt", "instruction", "question", "input", "query", "conversations")
 IDS = ("id", "prompt_id", "question_id", "example_id", "uuid")
 SUBSETS = ("subset", "src", "source", "category", "dataset")
-MAX_COLUMNS = 2_000
 
 
-@dataclass(frozen=True)
-class Schema:
-    """One way in which data sets hold prompts and responses.
+def items_of(row: Any, line: int, schema: Schema | None = None) -> list[DataItem]:
+    """The items in one row (a tree holds several), by ``schema`` or else by the first of ``SCHEMAS`` whose columns it has.
 
-    Attributes
-    ----------
-    label, unit
-        What it is called, and what one row of it is (in the plural), for :class:`redviz.data.sets.items.Detected`.
-    columns
-        The columns it needs, each with the names it may have.
-    read
-        Gives the answers of a row, called with the row and the names found.
-    accepts
-        Where the columns alone do not decide.
-    extra
-        Columns it uses where they are there.
+    Raises
+    ------
+    BadValue
+        What is wrong with the row.
     """
-
-    name: str
-    label: str
-    unit: str
-    columns: tuple[tuple[str, ...], ...]
-    read: Callable[..., list[Answer]]
-    accepts: Callable[[Row], bool] = lambda row: True
-    extra: tuple[str, ...] = ()
-    remark: str = ""
-
-    def missing(self, row: Row) -> str | None:
-        """The first column that is not there or null, or None."""
-        return next((names[0] for names in self.columns if _first(row, names) is None), None)
-
-    def fits(self, row: Any) -> bool:
-        return isinstance(row, dict) and self.missing(row) is None and self.accepts(row)
-
-    def found(self, row: Row) -> tuple[str, ...]:
-        """The names that the needed columns have in this row."""
-        return tuple(name for name in (_first(row, names) for names in self.columns) if name is not None)
-
-
-def item_of(row: Any, line: int, schema: Schema | None = None) -> DataItem:
-    """The item in one row, by ``schema`` or else by the first of ``SCHEMAS`` whose columns it has; raises ``BadValue``."""
     if isinstance(row, BadValue):
         raise row
     if not isinstance(row, dict):
@@ -107,7 +73,11 @@ def item_of(row: Any, line: int, schema: Schema | None = None) -> DataItem:
             raise NoSchema(f"columns {quoted(row)}; {EXPECTED}")
     elif (missing := schema.missing(row)) is not None:
         raise BadValue(f"{missing} is missing" if missing not in row else f"{missing} is null")
-    answers = schema.read(row, *schema.found(row))
+    return [_item(part, line, schema, schema.found(row)) for part in schema.unfold(row)]
+
+
+def _item(row: Row, line: int, schema: Schema, names: tuple[str, ...]) -> DataItem:
+    answers = schema.read(row, *names)
     if empty := [answer.role for answer in answers if not answer.response]:
         raise BadValue(f"the response {empty[0]} is empty" if empty[0] else "the response is empty")
     shared = answers[0].prompt
@@ -132,13 +102,14 @@ def _id(row: Row) -> str:
     return short_name(text_of(str(value), "id"), 120).replace("/", "_")
 
 
-def _first(row: Row, names: tuple[str, ...]) -> str | None:
-    return next((name for name in names if row.get(name) is not None), None)
-
-
-RATINGS = ("score_{}", "{}_score", "rating_{}", "{}_rating", "{}-rating", "{}_avg_rating")
-PAIR = ("system", "context", *(pattern.format(side) for side in ("chosen", "rejected") for pattern in RATINGS))
-CHOSEN, REJECTED = ("chosen", "chosen_response"), ("rejected", "rejected_response")
+PREFERENCE = Schema(
+    "preference",
+    "TRL preference",
+    "pairs of prompt, chosen and rejected",
+    (PROMPTS, CHOSEN, REJECTED),
+    pair,
+    extra=PAIR,
+)
 SCHEMAS: tuple[Schema, ...] = (
     Schema(
         "qa_feedback",
@@ -157,12 +128,14 @@ SCHEMAS: tuple[Schema, ...] = (
         steps,
         remark="steps are joined by line breaks and kept as spans",
     ),
+    *PUBLISHED,
     Schema(
         "ultrafeedback",
         "UltraFeedback",
         "prompts with several completions",
         (PROMPTS, ("completions",)),
         completions,
+        accepts=is_no_pair,
         extra=("system",),
         remark="ratings are kept where they are given",
     ),
@@ -172,14 +145,16 @@ SCHEMAS: tuple[Schema, ...] = (
         "prompts with several generations",
         (PROMPTS, ("generations",)),
         generations,
+        accepts=is_no_pair,
         extra=("system", "context", "ratings", "rating", "generation_models"),
         remark="ratings are kept where they are given",
     ),
+    PREFERENCE,
     Schema(
-        "preference",
-        "TRL preference",
-        "pairs of prompt, chosen and rejected",
-        (PROMPTS, CHOSEN, REJECTED),
+        "preference_chat",
+        "TRL preference with a chat as prompt",
+        "pairs of conversation, chosen and rejected",
+        (CONTEXTS, CHOSEN, REJECTED),
         pair,
         extra=PAIR,
     ),
@@ -196,18 +171,20 @@ SCHEMAS: tuple[Schema, ...] = (
         "unpaired",
         "TRL unpaired preference",
         "prompts with one completion and its label",
-        (("prompt",), ("completion", "response"), ("label",)),
+        (("prompt",), ("completion", "response"), ("label", "kto_tag")),
         unpaired,
         accepts=is_verdict,
+        extra=("system",),
         remark="a true label is chosen, a false one rejected",
     ),
     Schema(
         "responses",
         "prompt and responses",
         "prompts with several responses",
-        (("prompt",), ("responses",)),
+        (PROMPTS, ("responses",)),
         several,
-        extra=("system", "ratings", "scores"),
+        accepts=is_no_pair,
+        extra=("system", "ratings", "scores", "annotations"),
     ),
     Schema(
         "response",
@@ -231,6 +208,7 @@ SCHEMAS: tuple[Schema, ...] = (
         "conversations",
         (("messages",),),
         conversation,
+        extra=("system", "label", "kto_tag"),
         remark="the last assistant turn is the response",
     ),
     Schema(
@@ -239,7 +217,7 @@ SCHEMAS: tuple[Schema, ...] = (
         "conversations",
         (("conversations", "conversation"),),
         conversation,
-        extra=("system",),
+        extra=("system", "label", "kto_tag"),
         remark="the last assistant turn is the response",
     ),
     Schema(
@@ -251,12 +229,13 @@ SCHEMAS: tuple[Schema, ...] = (
         extra=("system", "input", "context"),
     ),
 )
-EXPECTED = "expected " + " or ".join(" + ".join(names[0] for names in schema.columns) for schema in SCHEMAS[4:])
+USUAL = [schema for schema in SCHEMAS[SCHEMAS.index(PREFERENCE) :] if schema.name != "preference_chat"]
+EXPECTED = "expected " + " or ".join(" + ".join(names[0] for names in schema.columns) for schema in USUAL)
 FIELDS = tuple(
     dict.fromkeys(
         [*(name for schema in SCHEMAS for names in schema.columns for name in names)]
         + [name for schema in SCHEMAS for name in schema.extra]
-        + [*IDS, *SUBSETS]
+        + [*AROUND, *IDS, *SUBSETS]
     )
 )
 
@@ -270,7 +249,9 @@ def schemas_with(parts: Iterable[str]) -> tuple[Schema, ...]:
     needed = {name for schema in SCHEMAS for names in schema.columns for name in names}
     asked = needed & {*parts}
     return tuple(
-        schema for schema in SCHEMAS if asked <= {*(name for names in schema.columns for name in names), *schema.extra}
+        schema
+        for schema in SCHEMAS
+        if asked <= {*(name for names in schema.columns for name in names), *schema.extra, *AROUND}
     )
 
 

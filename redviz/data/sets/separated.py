@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, TextIO
 
-from redviz.data.sets.schemas import FIELDS, MAX_COLUMNS
+from redviz.data.sets.published import CHOSEN, REJECTED
+from redviz.data.sets.schema import MAX_COLUMNS
+from redviz.data.sets.schemas import FIELDS
+from redviz.data.sets.spelling import spelled
 from redviz.data.sets.values import BadValue, quoted
 from redviz.errors import RedvizError
 
@@ -34,7 +37,7 @@ def csv_rows(text: TextIO, filename: str) -> Iterator[tuple[int, Any]]:
         line = reader.line_num + 1
         for cells in reader:
             if len(cells) == len(header):
-                yield line, dict(zip(header, cells, strict=True))
+                yield line, _with_lists(dict(zip(header, cells, strict=True)))
             elif cells:
                 yield (
                     line,
@@ -46,6 +49,21 @@ def csv_rows(text: TextIO, filename: str) -> Iterator[tuple[int, Any]]:
     except UnicodeDecodeError:
         where = f"after line {max(0, line - 1)}"
         raise RedvizError(f"{filename} is not UTF-8 ({where}); save it in that encoding.") from None
+
+
+def _with_lists(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with its chosen and rejected responses as lists, where the cells of both spell lists of texts (RewardBench 2).
+
+    One alone may be an answer that is a list.
+    """
+    found = {}
+    for names in (CHOSEN, REJECTED):
+        name = next((name for name in names if row.get(name, "").lstrip().startswith("[")), "")
+        listed = spelled(row[name]) if name else None
+        if not isinstance(listed, list) or not listed or not all(isinstance(text, str) for text in listed):
+            return row
+        found[name] = listed
+    return row | found
 
 
 def _head(lines: Iterator[str]) -> tuple[list[str], str, str]:

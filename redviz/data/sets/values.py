@@ -5,9 +5,11 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from redviz.records import Message, Prompt
+from redviz.errors import RedvizError
+from redviz.messages import Message, Prompt, as_message
 
 Row = Mapping[str, Any]
+UNREAD = ("images", "image", "videos", "video", "audio", "audios")  # what a message may hold that is no text
 
 
 class BadValue(ValueError):
@@ -37,29 +39,33 @@ def text_of(value: Any, name: str) -> str:
 
 
 def messages_of(value: list[Any], name: str) -> tuple[Message, ...]:
-    """Check a list of ``{"role", "content"}`` messages."""
-    if not all(isinstance(message, dict) and {"role", "content"} <= message.keys() for message in value) or not value:
+    """Check a list of messages: a role, a content, and what templates may show beside them (:mod:`redviz.messages`)."""
+    if not all(isinstance(message, dict) and is_message(message) for message in value) or not value:
         raise BadValue(f'{name} is a list, expected messages {{"role": ..., "content": ...}}')
-    return tuple(
-        {key: text_of(message[key], f"{key} of message {n} in {name}") for key in ("role", "content")}
-        for n, message in enumerate(value, 1)
-    )
+    return tuple(message_of(message, f"message {n} in {name}") for n, message in enumerate(value, 1))
 
 
-def list_of(value: Any, name: str) -> list[Any]:
-    """A list with something in it, or the JSON text of one (a CSV cell)."""
-    listed = parsed(value) if isinstance(value, str) else value
-    if not isinstance(listed, list) or not listed:
-        raise BadValue(f"{name} is not a list with something in it")
-    return listed
+def is_message(value: Row) -> bool:
+    """Whether an object has the keys of a message; beside tool calls the content may be left out."""
+    return {"role", "content"} <= value.keys() or {"role", "tool_calls"} <= value.keys()
 
 
-def as_list(value: Any, name: str, length: int) -> list[Any]:
-    """:func:`list_of` with one entry for each of ``length`` responses."""
-    listed = list_of(value, name)
-    if len(listed) != length:
-        raise BadValue(f"{name} has {len(listed)} entries, expected {length}")
-    return listed
+def message_of(value: Row, name: str) -> Message:
+    """Check one message; what is no text in it is told."""
+    for key in ("role", "content"):
+        if not isinstance(value.get(key), str | list | None) or (key == "role" and not isinstance(value[key], str)):
+            raise BadValue(f"{key} of {name} is {kind_of(value[key])}, expected text")
+    if seen := next((key for key in UNREAD if value.get(key)), None):
+        raise BadValue(f"{name} has {seen}, and redviz reads text")
+    try:
+        message = as_message(value)
+    except RedvizError as error:
+        if value.get("content") is None:
+            raise BadValue(f"content of {name} is null, expected text") from None
+        raise BadValue(f"{name}: {str(error).rstrip('.')}") from None
+    for key, text in message.items():
+        text_of(text if isinstance(text, str) else json.dumps(text, ensure_ascii=False), f"{key} of {name}")
+    return message
 
 
 def verdict_of(value: Any) -> bool | None:

@@ -1,0 +1,61 @@
+"""What pandas and datasets write into the cells of a CSV is read as what it was, or refused; never scored as its spelling."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from redviz.data.sets.dataset import open_dataset
+from redviz.data.sets.spelling import spelled
+from redviz.data.sets.values import BadValue
+from redviz.errors import RedvizError
+
+CHAT = [{"role": "user", "content": "Name a 'colour',\nit's \"easy\"."}, {"role": "assistant", "content": "Red."}]
+
+
+@pytest.mark.parametrize("kind", [list, lambda chat: np.array(chat, dtype=object), json.dumps])
+def test_messages_in_the_cells_of_a_csv(tmp_path, kind):
+    row = {"prompt": CHAT[:1], "chosen": CHAT, "rejected": [{"role": "assistant", "content": None, "reasoning": "Hm."}]}
+    pd.DataFrame([{name: kind(value) for name, value in row.items()}]).to_csv(tmp_path / "a.csv", index=False)
+    [item] = open_dataset(tmp_path / "a.csv").items()
+    assert item.prompt == (CHAT[0],)
+    assert [candidate.response for candidate in item.candidates] == ["Red.", "<think>\nHm.\n</think>\n\n"]
+
+
+@pytest.mark.parametrize("kind", [list, lambda texts: np.array(texts, dtype=object)])
+def test_lists_of_chosen_and_rejected_in_the_cells_of_a_csv(tmp_path, kind):
+    table = pd.DataFrame([{"prompt": "Q", "chosen": kind(["A", "it's A"]), "rejected": kind(["B"])}])
+    table.to_csv(tmp_path / "a.csv", index=False)
+    [item] = open_dataset(tmp_path / "a.csv").items()
+    assert [(c.role, c.response) for c in item.candidates] == [
+        ("chosen", "A"),
+        ("chosen-2", "it's A"),
+        ("rejected", "B"),
+    ]
+    assert item.preferences == (("chosen", "rejected"), ("chosen-2", "rejected"))
+
+
+def test_an_answer_that_is_a_list_is_text_in_jsonl():
+    row = {"prompt": "Print it.", "chosen": "['a', 'b']", "rejected": "['a']"}
+    [item] = open_dataset(json.dumps(row).encode(), "a.jsonl").items()
+    assert [candidate.response for candidate in item.candidates] == ["['a', 'b']", "['a']"]
+
+
+def test_messages_that_nothing_reads_are_refused():
+    cut = "[{'role': 'assistant', 'content': 'Red"
+    with pytest.raises(
+        RedvizError, match="chosen begins as a list of messages does, and is none that JSON or Python reads"
+    ):
+        open_dataset(pd.DataFrame([{"prompt": "Q", "chosen": cut, "rejected": cut}]).to_csv().encode(), "a.csv")
+
+
+@pytest.mark.parametrize("text", ["[1", "['a'", "array(", "[nan]", "[" * 5000, "[f(1)]", "[a for a in 'b']", "{"])
+def test_what_is_no_value_is_not_run(text):
+    assert isinstance(spelled(text), BadValue)
+
+
+def test_numpy_prints_no_commas():
+    assert spelled(str(np.array(["a", "b c"], dtype=object))) == ["a", "b c"]
+    assert spelled(repr(np.array([{"a": None}, {"a": [True]}], dtype=object))) == [{"a": None}, {"a": [True]}]
+    assert spelled("[-1 2]") == [-1, 2]
