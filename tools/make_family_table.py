@@ -11,12 +11,12 @@ from redviz.models.families.table import ABOUT  # noqa: E402
 PAGE = ROOT / "docs" / "families.md"
 BAR = "\\|"
 START, END = "<!-- the table of adapters: tools/make_family_table.py writes it -->\n", "<!-- end of the table -->\n"
-HEAD = "| Family | How it is read | Prefix scores | Follows | Verified |\n|---|---|---|---|---|\n"
+HEAD = "| Family | How it is read | Text, and who says so | Prefix scores | Follows | Verified |\n|---|---|---|---|---|---|\n"
 
 
 def family_table() -> str:
     """One row per adapter."""
-    rows = [[f"`{name}` {f.title}", f.about, f.curve, f.source, f.verified] for name, f in ABOUT.items()]
+    rows = [[f"`{name}` {f.title}", f.about, f.text, f.curve, f.source, f.verified] for name, f in ABOUT.items()]
     return HEAD + "".join(f"| {' | '.join(cell.replace('|', BAR) for cell in row)} |\n" for row in rows)
 
 

@@ -68,13 +68,34 @@ def test_openrlhf_with_and_without_its_mean(tmp_path, prefix):
     trunk, tok = saved(tmp_path, config_of(Qwen2Config), "model.", named(prefix, head), tiny.CLOSED, changes=changes)
     text = tok.apply_chat_template(
         [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": RESPONSE}], tokenize=False
-    )
+    ).rstrip("\n")
     raw = head(last_hidden(trunk, tok, text))
     assert agrees(tmp_path, (raw - 0.7) / 2.5).source.family == "openrlhf"
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"normalize_reward": False}))
-    if prefix == "value_head":
-        agrees(tmp_path, raw)
+    agrees(tmp_path, raw)
+
+
+@pytest.mark.parametrize(
+    ("template", "around"), [(tiny.OPEN, "<|user|>{}<|assistant|>{} <|end|>"), (None, "{}{} <|end|>")]
+)
+def test_openrlhf_ends_every_text_in_eos(tmp_path, template, around):
+    """RewardDataset: without line breaks at the end, a blank and EOS unless it ends in EOS, no special tokens added."""
+    head = linear()
+    changes = {
+        "value_head_prefix": "score",
+        "id2label": None,
+    }  # as it is saved: nothing of labels, and two are the default
+    trunk, tok = saved(tmp_path, config_of(Qwen2Config), "model.", named("score", head), template, changes=changes)
+    expected = float(head(last_hidden(trunk, tok, around.format(PROMPT, RESPONSE))).detach())
+    model = load_reward_model(str(tmp_path), device="cpu")
+    for response in (RESPONSE, f"{RESPONSE}\n\n"):
+        encoding = model.encode(Example(PROMPT, response))
+        assert encoding.ids[encoding.read] == tok.eos_token_id and encoding.read == len(encoding.ids) - 1
+        assert observe(model, [encoding])[0].score == pytest.approx(expected, abs=1e-5)
+    if template is None:
+        with pytest.raises(RedvizError, match="without a chat template the text is one prompt and one response"):
+            model.encode(Example([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "c"))
 
 
 @pytest.mark.parametrize("layers", [0, 1, 2])
@@ -193,7 +214,7 @@ def test_internlm2_reads_at_its_reward_token(tmp_path):
 def test_every_family_says_what_it_follows_and_that_it_was_not_run():
     assert set(MADE) == set(FAMILIES)
     for name, family in ABOUT.items():
-        assert "/" in family.source and family.about.endswith(".")
+        assert "/" in family.source and family.about.endswith(".") and ":" in family.text
         assert (family.verified == NOT_RUN) == (name != "dpo")  # that one was run, on models that ship
     page = make_family_table.PAGE.read_text(encoding="utf-8")
     assert page == make_family_table.page_with(make_family_table.family_table(), page), "run tools/make_family_table.py"

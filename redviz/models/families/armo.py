@@ -77,6 +77,7 @@ FAMILY = Family(
     title="ArmoRM",
     source="RLHFlow/ArmoRM-Llama3-8B-v0.1: modeling_custom.py, LlamaForRewardModelWithGating",
     about="Nineteen objectives and a gate that weighs them by the prompt alone; --head NAME shows one objective.",
+    text="the tokenizer's chat template, with its BOS and nothing added: model card; the gate reads the header of its last answer",
     curve="one pass for every objective and for the gated score",
     recognises=_recognises,
     head=_head,

@@ -35,8 +35,11 @@ FAMILY = Family(
     title="PKU Beaver",
     source="PKU-Alignment/safe-rlhf: safe_rlhf/models/score_model/__init__.py, ScoreModelMixin.get_scores",
     about="A score head read at the end token; of a cost model (score_type in config.json) the negative is shown, higher is better.",
+    text="BEGINNING OF CONVERSATION: USER: … ASSISTANT:…, BOS before it and EOS behind: "
+    "safe_rlhf/configs/constants.py and safe_rlhf/datasets/preference.py",
     recognises=lambda config, weights: "score_head.weight" in weights,
     head=_head,
+    beside=(r"^normalizer\.(mean|var|count)$",),  # as in config.json
     template=TEMPLATE,
     lower_is_better=lambda config: config.get("score_type") == "cost",
     labels=lambda config: (str(config.get("score_type", "reward")),),

@@ -30,6 +30,8 @@ class Described:
         The published code that is followed: repository and file.
     about
         One sentence: where the score is read, and what is special.
+    text
+        In which text it was trained and is served, with which added tokens, and who says so: training code or model card, by file.
     curve
         How prefix scores are had, for the table of families.
     verified
@@ -39,6 +41,7 @@ class Described:
     title: str
     source: str
     about: str
+    text: str
     curve: str = "one pass"
     verified: str = NOT_RUN
 
@@ -63,6 +66,8 @@ class Family(Described):
         Patterns of names of tensors that its authors save with it, and that its score is not made of.
     template
         A chat template (Jinja), for tokenizers that come without one; written from the published format.
+    ending
+        Makes of the chat template one that ends the text as the trainer did, whichever template that is.
     appended
         The id of a token that is put behind everything, where the score is read; None for none.
     lower_is_better
@@ -86,6 +91,7 @@ class Family(Described):
     trunk: Callable[[Config, Weights], dict[str, Tensor]] | None = None
     beside: tuple[str, ...] = ()
     template: str = ""
+    ending: Callable[[str], str] = lambda template: template
     appended: Callable[[Config], int | None] = lambda config: None
     lower_is_better: Callable[[Config], bool] = lambda config: False
     labels: Callable[[Config], tuple[str, ...]] = lambda config: ("score",)

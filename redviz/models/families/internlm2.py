@@ -67,6 +67,8 @@ FAMILY = Family(
     source="internlm/internlm2-7b-reward: modeling_internlm2.py, InternLM2ForRewardModel.get_score "
     "(as in allenai/reward-bench: rewardbench/models/internlm.py)",
     about="A reward token (reward_token_id in config.json) is put behind the conversation, and the score read there.",
+    text="the tokenizer's chat template and the reward token, no BOS but the template's: modeling_internlm2.py, get_score and "
+    "get_conversation_str",
     recognises=lambda config, weights: config.get("model_type") == "internlm2" and "v_head.weight" in weights,
     head=lambda config, weights: linear(weights, "v_head"),
     kinds=("internlm2",),

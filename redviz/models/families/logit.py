@@ -21,6 +21,7 @@ DESCRIBED = Described(
     source="nvidia/Llama-3.1-Nemotron-70B-Reward-HF: model card (the logit of token 0 at the first generated position)",
     about="--head logit:0 reads the logit of a token, logit:+|- of one less another, where the text after the next generation prompt "
     "would begin.",
+    text="the tokenizer's chat template up to the next generation prompt: model card",
     curve="one pass; only closed prefixes (red_closed) end in a generation prompt",
 )
 

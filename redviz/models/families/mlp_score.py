@@ -20,6 +20,7 @@ FAMILY = Family(
     source="infly/INF-ORM-Llama3.1-70B: model card, INFORMForSequenceClassification (as in allenai/reward-bench: "
     "rewardbench/models/inform.py); Qwen/Qwen2.5-Math-RM-72B: modeling_qwen2_rm.py",
     about="Two linear layers with ReLU between, read at the last token.",
+    text="the tokenizer's chat template, nothing added: the model cards of both (apply_chat_template)",
     recognises=_recognises,
     head=lambda config, weights: sequence(weights, "score"),
 )

@@ -7,7 +7,8 @@ from redviz.models.families.heads import linear
 from redviz.models.loading.weights import Weights
 
 TEMPLATE = (
-    "{% for m in messages %}{{ '<|assistant|>' if m['role'] == 'assistant' else '<|prompter|>' }}{{ m['content'] }}<|endoftext|>"
+    "{% for m in messages %}{{ {'assistant': '<|assistant|>', 'system': '<|system|>'}[m['role']] or '<|prompter|>' }}{{ m['content'] }}"
+    "<|endoftext|>"
     "{% endfor %}"
 )
 
@@ -20,6 +21,8 @@ FAMILY = Family(
     title="Open-Assistant GPT-NeoX",
     source="LAION-AI/Open-Assistant: model/model_training/models/reward_model.py, GPTNeoXRewardModel",
     about="A linear head with bias on the hidden state of the last token, or on the mean of all (pooling in config.json).",
+    text="<|prompter|>…<|endoftext|><|assistant|>…<|endoftext|>, nothing added: "
+    "model/model_training/custom_datasets/formatting.py, DatasetEntryRm",
     recognises=_recognises,
     head=lambda config, weights: linear(weights, "out_proj"),
     kinds=("gpt_neox_reward_model",),

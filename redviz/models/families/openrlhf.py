@@ -8,16 +8,30 @@ from redviz.models.families.family import Config, Family
 from redviz.models.families.heads import Scaled, linear
 from redviz.models.loading.weights import Weights
 
+PLAIN = (
+    "{% if messages | length != 2 %}{{ raise_exception('without a chat template the text is one prompt and one response') }}{% endif %}"
+    "{{ messages[0]['content'] }}{{ messages[1]['content'] }}"
+)
+
 
 def recognises(config: Config, weights: Weights) -> bool:
-    """A head called otherwise than score, or a score that is normalised; the rest are plain sequence-classification models."""
-    return "value_head.weight" in weights or (_prefix(config, weights) + ".weight" in weights and _is_scaled(config))
+    """A head by the name that config.json or OpenRLHF's older default gives; it is one row, whatever config.json says of labels."""
+    named = config.get("value_head_prefix") is not None or _is_scaled(config)
+    return "value_head.weight" in weights or (named and f"{_prefix(config, weights)}.weight" in weights)
 
 
 def head(config: Config, weights: Weights) -> nn.Module:
     """The head, and the checkpoint's own mean and spread where it was trained with ``normalize_reward``."""
     own = linear(weights, _prefix(config, weights))
     return Scaled(own, config["mean"], config["std"]) if _is_scaled(config) else own
+
+
+def ending(template: str) -> str:
+    """The template's text without line breaks at its end, and behind it a blank and EOS, unless it ends in EOS."""
+    return (
+        "{% set written %}" + template + "{% endset %}{% set written = written.rstrip('\\n') %}{{ written }}"
+        "{% if eos_token and not written.endswith(eos_token) %} {{ eos_token }}{% endif %}"
+    )
 
 
 def _prefix(config: Config, weights: Weights) -> str:
@@ -31,7 +45,12 @@ def _is_scaled(config: Config) -> bool:
 FAMILY = Family(
     title="OpenRLHF",
     source="OpenRLHF/OpenRLHF: openrlhf/models/model.py, _get_reward_model",
-    about="A linear head without bias, read at the last token; (score - mean) / std where config.json says normalize_reward.",
+    about="A linear head without bias, read at EOS, the last token; (score - mean) / std where config.json says normalize_reward.",
+    text="the tokenizer's chat template, else prompt and response as they are, without line breaks at the end and ended by EOS (a blank "
+    "before it where it is added), no BOS but the template's: openrlhf/datasets/reward_dataset.py, RewardDataset.__getitem__; "
+    "openrlhf/cli/serve_rm.py adds EOS too",
     recognises=recognises,
     head=head,
+    template=PLAIN,
+    ending=ending,
 )

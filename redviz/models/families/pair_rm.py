@@ -34,6 +34,7 @@ DESCRIBED = Described(
     title="PairRM",
     source="yuchenlin/LLM-Blender: llm_blender/pair_ranker/pairrm.py, DebertaV2PairRM; llm-blender/PairRM-hf: model card, tokenize_pair",
     about="Scores a pair, in both orders, and gives no score to one response: Compare and redviz compare show margins and a ranking.",
+    text="[CLS] <|source|> prompt [SEP] [CLS] <|candidate1|> … [SEP] [CLS] <|candidate2|> … [SEP]: model card, tokenize_pair",
     curve="none",
 )
 

@@ -57,6 +57,7 @@ QWEN = Family(
     title="Qwen2.5-Math-PRM",
     source="Qwen/Qwen2.5-Math-PRM-7B: modeling_qwen2_rm.py, Qwen2ForProcessRewardModel, and README.md, make_step_rewards",
     about="Two linear layers with ReLU between give two logits at <extra_0>, which stands after every step.",
+    text="the tokenizer's chat template, <extra_0> behind every step: README.md, make_step_rewards",
     recognises=lambda config, weights: _named(config, "ForProcessRewardModel") and "score.0.weight" in weights,
     head=lambda config, weights: sequence(weights, "score"),
     labels=lambda config: LABELS,
@@ -64,12 +65,19 @@ QWEN = Family(
 
 PROCESS: dict[str, ProcessFamily] = {
     "qwen_math_prm": ProcessFamily(
-        title=QWEN.title, source=QWEN.source, about=QWEN.about, format=StepFormat(after_each, "<extra_0>"), good=1
+        title=QWEN.title,
+        source=QWEN.source,
+        about=QWEN.about,
+        text=QWEN.text,
+        format=StepFormat(after_each, "<extra_0>"),
+        good=1,
     ),
     "token_classification": ProcessFamily(
         title="TRL token classification",
         source="huggingface/trl: trl/trainer/prm_trainer.py, PRMTrainer.tokenize_row",
         about="Two labels for each token, read at the last token of the separator behind every step; a line break unless head names it.",
+        text="BOS, prompt, and every step followed by the separator, each tokenized by itself, no chat template: "
+        "trl/trainer/prm_trainer.py, tokenize_row",
         format=StepFormat(joined_ids, "\n", LINE_BREAK),
         good=1,
     ),
@@ -78,6 +86,7 @@ PROCESS: dict[str, ProcessFamily] = {
         source="peiyi9979/math-shepherd-mistral-7b-prm: model card (as in huggingface/search-and-learn: "
         "src/sal/models/reward_models.py, MathShepherd)",
         about="A language model's logits of two tokens such as + and -, read at a tag behind every line.",
+        text="prompt, a blank, and every line with a blank and the tag behind it, with BOS and no chat template: model card",
         format=StepFormat(lines_with_tag, "ки", LINE_BREAK),
         good=0,
     ),
@@ -86,6 +95,7 @@ PROCESS: dict[str, ProcessFamily] = {
         source="RLHFlow/RLHF-Reward-Modeling: math/prm_evaluate.py (as in huggingface/search-and-learn: "
         "src/sal/models/reward_models.py, RLHFFlow)",
         about="A language model's logits of two tokens such as + and -, where the answer to the turn of every step begins.",
+        text="the tokenizer's chat template, a user turn for each step: math/prm_evaluate.py",
         format=StepFormat(turns, "+", in_text=False),
         good=0,
     ),

@@ -91,6 +91,7 @@ FAMILY = Family(
     "LlamaForRewardModelWithGating31)",
     about="Quantiles of every objective, read as their mean, and a gate that weighs the objectives by the prompt alone; "
     "--head NAME shows one objective.",
+    text="the tokenizer's chat template, nothing added: model cards (apply_chat_template)",
     curve="one pass for every objective and for the gated score",
     recognises=_recognises,
     head=_head,

@@ -31,6 +31,8 @@ FAMILY = Family(
     source="berkeley-nest/Starling-RM-7B-alpha and Nexusflow/Starling-RM-34B: model cards, GPTRewardModel "
     "(as in allenai/reward-bench: rewardbench/models/starling.py)",
     about="A linear head without bias, read before the first pad token, which is the last token of the text.",
+    text="<s>[INST] … </s> [/INST] …</s> for Llama 2: model card of the 7B, whose code adds one more <s>; the 34B's "
+    "tokenizer has its template",
     recognises=_recognises,
     head=lambda config, weights: linear(weights, "v_head"),
     trunk_type="llama",

@@ -20,6 +20,7 @@ DESCRIBED = Described(
     "arXiv 2306.01693)",
     about="The logit of a label at every response token is that token's reward, --head NAME or 1-0 chooses, and the score is their "
     "sum; two labels need --head tokens:1-0.",
+    text="the tokenizer's chat template, else prompt and response as they are: nobody says, --template chooses another",
     curve="one pass; of a model that looks both ways none, truncation cuts the text",
 )
 

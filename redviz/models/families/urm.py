@@ -53,6 +53,7 @@ FAMILY = Family(
     "python/sglang/srt/models/llama_reward.py)",
     about="Five attributes, each a mean and a spread, and weights of the means, all read at the last token; the score is the weighed "
     "sum of the means, and --head NAME shows one mean.",
+    text="the tokenizer's chat template, nothing added: model card (apply_chat_template)",
     curve="one pass for every attribute and for the score",
     recognises=_recognises,
     head=_head,

@@ -21,6 +21,7 @@ GRM = Family(
     title="GRM (generalizable reward model)",
     source="allenai/reward-bench: rewardbench/models/grm.py, GRewardModel",
     about="A linear head or an MLP with ReLU on the last hidden state of the last token; the language model's own head is not used.",
+    text="the tokenizer's chat template: rewardbench/models/grm.py and the model cards, whose code may add a second BOS",
     recognises=_is_grm,
     head=lambda config, weights: dense(weights, HEAD),
 )
@@ -29,6 +30,7 @@ TRL = Family(
     title="TRL value head",
     source="huggingface/trl: trl/models/modeling_value_head.py, AutoModelForCausalLMWithValueHead",
     about="A linear head on the last hidden state of a language model, read at the last token, as trlx and TRL's PPO saved reward models.",
+    text="the tokenizer's chat template, else prompt and response as they are: TRL leaves the text to whoever trains",
     recognises=_is_trl,
     head=lambda config, weights: dense(weights, HEAD),
 )

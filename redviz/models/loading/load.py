@@ -133,8 +133,9 @@ def load_reward_model(
         options["device_map"] = device_map
     own = any(checkpoint.given.glob("tokenizer*"))
     tokenizer = load_tokenizer(checkpoint.given if own else checkpoint.folder, name, trust_remote_code)
-    if checkpoint.adapter and checkpoint.adapter.template and not tokenizer.chat_template:
-        tokenizer.chat_template = checkpoint.adapter.template
+    if adapter := checkpoint.adapter:
+        own_text = tokenizer.get_chat_template() if tokenizer.chat_template else adapter.template
+        tokenizer.chat_template = adapter.ending(own_text) if own_text else None
     text = set_text(tokenizer, template, name, dict.fromkeys((checkpoint.given, checkpoint.folder)))
     if text and checkpoint.steps:
         process.check_text(checkpoint.steps.format, name)
