@@ -20,6 +20,7 @@ from redviz.data.gallery import GalleryItem, load_gallery
 from redviz.data.results.archive import load_analysis
 from redviz.errors import RedvizError
 from redviz.models.loading.files import embedded_reward_models
+from redviz.models.reading.templates import names_file
 from redviz.models.spec import PARTNERS, ModelSpec, is_rule
 from redviz.records import Example
 from redviz.view.colour import DARK, LIGHT, Theme
@@ -86,12 +87,17 @@ def view() -> ViewState:
             check_length(asked.prompt, asked.response)  # of a view that was stored before this was a demonstration
         except RedvizError as error:
             asked, problem = DEFAULT, str(error)
+        if offered() is not None and names_file(asked.template):
+            asked = replace(asked, template="")
+            problem = "This server reads no files, so the template of this link is left out; the rest stands."
         st.session_state[VIEW] = asked
         st.session_state[NOTICE] = problem
         st.session_state[STORED] = st.query_params.get("view") if not problem else None
         if offered() is None:
             named = (asked.model, *(getattr(asked, role) for role in ROLES))
             st.session_state[UNCONFIRMED] = {name for name in named if name and not ships(name)}
+            if names_file(asked.template):  # the model is what is asked about: it is loaded with the file
+                st.session_state[UNCONFIRMED].add(asked.model)
     state: ViewState = st.session_state[VIEW]
     return state
 
@@ -118,11 +124,18 @@ def write_link() -> None:
 def spec_of(state: ViewState) -> ModelSpec:
     """Which model the view names, and how it is loaded. A shared server decides revision, device and dtype itself."""
     if offered() is not None:
-        return ModelSpec(state.model, head=state.head or None, read=state.read)
+        return ModelSpec(state.model, head=state.head or None, read=state.read, template=state.template or None)
     if is_rule(state.model):
         return ModelSpec(state.model)
     return ModelSpec(
-        state.model, state.device, state.dtype, state.revision or None, state.head or None, None, state.read
+        state.model,
+        state.device,
+        state.dtype,
+        state.revision or None,
+        state.head or None,
+        None,
+        state.read,
+        state.template or None,
     )
 
 
@@ -166,7 +179,7 @@ def confirm_partners(wanted: Mapping[str, Recipe]) -> None:
 
 def use_model(name: str) -> None:
     """Score by this model. Methods that cannot look into a function of text give way to those that can."""
-    changes: dict[str, Any] = {"model": name, "head": "", "pin": None}
+    changes: dict[str, Any] = {"model": name, "head": "", "template": "", "pin": None}
     rule, was_rule = is_rule(name), is_rule(view().model)
     if rule and not all(recipe.info.black_box for recipe in view().recipes.values()):
         changes |= {"methods": {method: {} for method in FOR_RULES}, "rewards": FOR_RULES[0]}

@@ -28,7 +28,7 @@ class ViewState:
 
     Attributes
     ----------
-    model, device, dtype, revision, head, read
+    model, device, dtype, revision, head, read, template
         The model and how it is loaded.
     policy, reference, cost_model, value_model
         Models beside it, for methods that need them and for the critic of the return curves; "" is none.
@@ -50,6 +50,7 @@ class ViewState:
     revision: str = ""
     head: str = ""
     read: str = "model"
+    template: str = ""
     policy: str = "embedded:writer-dpo"
     reference: str = "embedded:writer"
     cost_model: str = ""

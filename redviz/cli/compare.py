@@ -51,6 +51,9 @@ def compare(
     ] = None,
     revision2: Annotated[str | None, typer.Option("--revision2", help="The second model's revision.")] = None,
     head2: Annotated[str | None, typer.Option("--head2", help="The second model's head.")] = None,
+    template2: Annotated[
+        str | None, typer.Option("--template2", help="The text the second model was trained on.")
+    ] = None,
     methods: Methods = METHODS,
     option: MethodOptions = None,
     granularity: Granularity = "word",
@@ -80,6 +83,7 @@ def compare(
             "--option": option,
             "--head": model.head,
             "--read": model.read != "model",
+            "--template": model.template,
             "--granularity": granularity != "word",
             "--trust-remote-code": model.trust_remote_code,
             "--allow-pickle": model.allow_pickle,
@@ -90,7 +94,11 @@ def compare(
         told = {"names": names, **scores.to_dict()}
         typer.echo(jsonlib.dumps(told, ensure_ascii=False) if json else pairs_text(scores, names, top))
         return
-    second = None if model2 is None else open_model(replace(model, name=model2, revision=revision2, head=head2))
+    second = (
+        None
+        if model2 is None
+        else open_model(replace(model, name=model2, revision=revision2, head=head2, template=template2))
+    )
     beside = open_partners(partners)
     if second is not None:
         both = comparison.compare_models(loaded, second, asked, answers[0], wanted, **beside)

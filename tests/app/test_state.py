@@ -15,6 +15,7 @@ CHANGED = ViewState(
     revision="abc",
     head="1-0",
     read="last",
+    template="hh+eos",
     policy="embedded:writer",
     reference="some/other",
     cost_model="embedded:sentiment",

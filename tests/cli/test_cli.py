@@ -459,3 +459,52 @@ def answer(url: str, server: subprocess.Popen) -> bytes:
         except OSError:
             time.sleep(0.25)
     raise AssertionError("no answer within a minute")
+
+
+# ---------------------------------------------------------------- the text a model was trained on
+
+
+def test_a_template_is_one_flag_of_every_command_that_loads_a_model(run):
+    folder = tiny.checkpoint(template="none")
+    plain = json.loads(run("analyze", *ASK, "--model", folder, "--methods", "red", "--json")[1])
+    asked = json.loads(run("analyze", *ASK, "--model", folder, "--methods", "red", "--template", "qa+eos", "--json")[1])
+    assert (plain["source"]["template"], asked["source"]["template"]) == ("", "qa+eos")
+    assert plain["score"] != asked["score"] and plain["source"]["template_hash"] != asked["source"]["template_hash"]
+    both = (
+        "compare",
+        *ASK,
+        "--model",
+        folder,
+        "--model2",
+        folder,
+        "--template2",
+        "qa+eos",
+        "--json",
+        "--methods",
+        "red",
+    )
+    scores = [found["score"] for found in json.loads(run(*both)[1])["analyses"]]
+    assert scores == pytest.approx([plain["score"], asked["score"]], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("Q: {prompt}", "has {response} 0 times; write it once"),
+        ("{prompt}{response}{response}", "has {response} 2 times; write it once"),
+        ("nowhere.jinja", "'nowhere.jinja' is no file; give one of own, alpaca"),
+        ("raises.jinja", "cannot write a prompt and a response (never); mend it"),
+        ("loses.jinja", "loses the prompt; write the content of every turn"),
+    ],
+)
+def test_a_template_that_is_none_is_one_sentence(run, tmp_path, monkeypatch, template, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "raises.jinja").write_text("{{ raise_exception('never') }}")
+    (tmp_path / "loses.jinja").write_text("{{ messages[-1].content }}")
+    code, out, err = run("analyze", *ASK, "--model", tiny.checkpoint(template="none"), "--template", template)
+    assert (code, out, err.count("\n")) == (2, "", 1) and said in err
+
+
+def test_a_rule_has_no_template(run):
+    code, _, err = run("analyze", *ASK, "--model", "rule:exact-answer", "--template", "hh")
+    assert code == 2 and "leave --head, --max-length, --revision and --template out" in err

@@ -10,6 +10,7 @@ import psutil
 import streamlit as st
 
 from redviz.app.demonstration import about
+from redviz.app.parts.texts import text_as_read, text_choice
 from redviz.app.session import (
     CARD,
     QUICK,
@@ -46,6 +47,7 @@ OTHERS = {
     "cost_model": ("Cost model", "A second reward model whose score is a cost, for RED's α."),
     "value_model": ("Critic", 'V(s_t) of the return curves under the baseline "value model".'),
 }
+LOADING = "redviz.loading"
 READS = {"model": "where the model's own forward does", "last": "the last token"}
 LAMP = {"green": ("🟢", "all checks passed"), "amber": ("🟠", "read its cautions"), "red": ("🔴", "a check failed")}
 
@@ -117,7 +119,10 @@ def _model_picker() -> None:
 
 
 def _loading_options() -> None:
-    with st.popover("Loading options", width="stretch"):
+    with st.popover("Loading options", width="stretch", key=LOADING, on_change="rerun") as options:
+        text_choice()
+        if options.open:
+            text_as_read()
         if offered() is None:  # a shared server decides these itself
             help_device = "auto takes CUDA, else MPS, else the CPU"
             bound(st.selectbox, "Device", "device", CHOICES["device"], help=help_device)

@@ -24,9 +24,9 @@ def wait_for(jobs: Sequence[tuple[Hashable, Job]]) -> None:
                 (st.info if job.state == "cancelled" else st.error)(plain(job.error))
                 if " policy" in job.error:
                     st.caption("Policy and reference are chosen under Other models, at the left.")
-                elif " --" in job.error:
+                elif " --" in job.error or job.error.startswith("The template"):
                     st.caption(
-                        "What the sentence calls --head, --dtype or --read is under Loading options, at the left."
+                        "What the sentence calls --head, --dtype, --read or a template is under Loading options, at the left."
                     )
                 st.button("Try again", key=f"redviz.again.{job.id}", on_click=ask_again, args=(key,))
     running = [job for _, job in jobs if not job.finished.is_set()]
@@ -74,7 +74,7 @@ def result_of(
     button, note
         Words of the button that begins it, and what stands under it; without a button the work begins at once.
     """
-    content = repr(key)
+    content = key if isinstance(key, str) else repr(key)
     result = engine().kept(spec, title, content)
     if result is not None:
         return result
@@ -93,7 +93,7 @@ def job_on(
     title: str,
     content: str,
     work: Callable[[RewardModel, Job], Any],
-    priority: int,
+    priority: int = SHORT,
     subject: Hashable = None,
 ) -> tuple[Hashable, Job]:
     """The job of this session for some work on a model, with the key it is asked for under."""
