@@ -51,7 +51,8 @@ def analyze(
     model
         From :func:`redviz.load_reward_model` or :func:`redviz.reward_function`.
     prompt
-        Text, or a list of ``{"role", "content"}`` messages.
+        Text, or a list of ``{"role", "content"}`` messages, with what else chat templates read (``tool_calls``, ``tool_call_id``,
+        ``name``, ``reasoning_content``; the first may hold ``tools``). One that ends in the assistant's turn begins the response's.
     response
         The response to explain.
     methods

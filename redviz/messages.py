@@ -23,6 +23,9 @@ what stood before the response, which a model without a chat template reads (Fal
 """
 
 
+CALLS = ("tool_calls", "function_call")
+
+
 def as_prompt(prompt: Any) -> Prompt:
     """Text as it is, messages as a tuple of :func:`as_message`.
 

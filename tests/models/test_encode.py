@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tokenizers.processors import TemplateProcessing
 
 from redviz.errors import RedvizError
-from redviz.models.reading.encode import SENTINEL, encode, messages_of, template_hash
+from redviz.models.reading.conversations import SENTINEL, messages_of
+from redviz.models.reading.encode import encode, template_hash
 from redviz.records import Example
 from redviz.text import cells
 

@@ -9,7 +9,7 @@ import numpy as np
 from redviz.credit.choices import BETTER, WORSE
 from redviz.models.kinds.policy import Policy, closes, token_log_probs
 from redviz.models.reading.alignment import check_same_tokens
-from redviz.models.reading.encode import messages_of
+from redviz.models.reading.conversations import messages_of
 from redviz.models.running.budgets import Progress
 from redviz.records import Array, Credit, Observation, Prompt
 

@@ -14,7 +14,8 @@ import numpy as np
 import regex
 
 from redviz.errors import RedvizError
-from redviz.models.reading.encode import LONE_SURROGATE, messages_of
+from redviz.models.reading.conversations import turns_of
+from redviz.models.reading.encode import LONE_SURROGATE
 from redviz.records import Array, Encoding, Example, Observation, Prompt, Source
 
 RewardFunction = Callable[[Prompt, str], Any]
@@ -205,7 +206,9 @@ def _lines(text: str) -> list[tuple[int, int]]:
 def _text_of(prompt: Prompt) -> str:
     if isinstance(prompt, str):
         return prompt
-    return "".join(f"{message['role']}: {message['content']}\n" for message in messages_of(prompt))
+    turns, own = turns_of(prompt)
+    text = "".join(f"{message['role']}: {message['content']}\n" for message in turns)
+    return f"{text}{own['role']}: {own['content']}" if own["content"] else text
 
 
 def _fingerprint(f: RewardFunction, *settings: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from redviz.models.kinds.function import split_text
 from redviz.models.kinds.pair_scores import PairScores, PairWord, PairWords
-from redviz.models.reading.encode import messages_of
+from redviz.models.reading.conversations import left_out_of_text, messages_of
 from redviz.models.reading.known_tokens import check_known, filler_id
 from redviz.models.running.budgets import Progress
 from redviz.models.running.finite import finite
@@ -130,7 +130,8 @@ class PairScorer:
         self.forwards += passes
         parts = {"The prompt": source, **{f"Response {i}": sides[0][text] for i, text in enumerate(noted, 1)}}
         finite(self.source, "the margin of a pair", found)
-        return found, tuple(note for name, part in parts.items() for note in part.notices(name))
+        notices = [note for name, part in parts.items() for note in part.notices(name)]
+        return found, (*(left_out_of_text(prompt, self.name) if noted else ()), *notices)
 
     def _part(self, which: int, text: str, limit: int) -> _Part:
         mark = self.tokenizer.convert_tokens_to_ids(self.marks[which])

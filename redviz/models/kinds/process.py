@@ -13,7 +13,8 @@ from torch import Tensor
 from redviz.errors import RedvizError
 from redviz.models.kinds.function import FunctionModel, RewardFunction
 from redviz.models.loading.precision import MIXED
-from redviz.models.reading.encode import LONE_SURROGATE, messages_of, text_notices
+from redviz.models.reading.conversations import messages_of
+from redviz.models.reading.encode import LONE_SURROGATE, text_notices
 from redviz.models.reading.known_tokens import check_known
 from redviz.models.reading.steps import Marked, StepFormat
 from redviz.models.running.budgets import at_once
@@ -86,7 +87,8 @@ class ProcessModel(FunctionModel):
             )
         whole = self.marked(example.prompt, [self.format.content(response[a:b]) for a, b in spans])
         kept, size = self._fitting(example, spans, whole)
-        notices = (*text_notices(self.tokenizer, example), self._meaning())
+        left_out = self.format.left_out(self.tokenizer, example.prompt)
+        notices = (*left_out, *text_notices(self.tokenizer, example), self._meaning())
         if kept < len(spans):
             notices += (
                 f"The response was cut: its last {len(spans) - kept} of {len(spans)} steps do not fit the model's "

@@ -1,8 +1,8 @@
 """Encode: from a prompt and a response to token ids, the response's span and its character offsets.
 
-Knows tokenizers and chat templates, and nothing of torch models. The span is found by rendering the template twice, once with
-a sentinel as the assistant's content, and comparing: templates trim, insert think blocks and repeat text, so searching for
-the response would find the wrong place.
+Knows tokenizers and chat templates, and nothing of torch models. The span is found by rendering the template again with sentinels in
+the response's place, and comparing (:mod:`redviz.models.reading.spans`): templates trim, insert and move think blocks and repeat text,
+so searching for the response would find the wrong place.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 
 from redviz.errors import RedvizError
-from redviz.messages import as_message
+from redviz.models.reading.conversations import Conversation, left_out_of_text, messages_of, plain_text
 from redviz.models.reading.pairs import Tokenized, tokenized_pair
+from redviz.models.reading.spans import Place, place_of
 from redviz.models.reading.templates import adds_tokens, writes_date
-from redviz.records import Array, Encoding, Example, Message
-from redviz.text import align
+from redviz.records import Array, Encoding, Example
 
-SENTINEL = "REDVIZ7SENTINEL"
 DATED = "The chat template writes today's date, so the same text has another score on another day."
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -67,13 +66,13 @@ def encode(
     """
     if not example.response:
         raise RedvizError("The response is empty; give at least one character to score.")
-    rendered, prefix, suffix = render(tokenizer, example)
+    place, left_out = render(tokenizer, example)
+    rendered, begin, end = place.rendered, place.begin, place.end
     if lone := LONE_SURROGATE.search(rendered):
         raise RedvizError(
             f"The text holds half of a surrogate pair (U+{ord(lone[0]):04X}), which is no character; repair its encoding."
         )
-    begin, end = len(prefix), len(rendered) - len(suffix)
-    found = tokenized_pair(tokenizer, prefix, example.response) if pairs else _tokenized(tokenizer, rendered)
+    found = tokenized_pair(tokenizer, rendered[:begin], example.response) if pairs else _tokenized(tokenizer, rendered)
     ids, spans, types = found.ids, found.spans, found.types  # [L]
     if appended is not None and (not len(ids) or ids[-1] != appended):
         ids, spans = np.append(ids, appended), [*spans, (len(rendered), len(rendered))]
@@ -88,8 +87,8 @@ def encode(
     pieces = tuple(
         rendered[a:b] or tokenizer.convert_ids_to_tokens(int(i)) for i, (a, b) in zip(ids, spans, strict=True)
     )
-    offsets, notices = _response_offsets(example.response, rendered[begin:end], begin, spans[start:stop])
-    notices += text_notices(tokenizer, example)
+    offsets = place.offsets(spans[start:stop])
+    notices = (*place.notices, *left_out, *text_notices(tokenizer, example))
     keep = min(stop, max_length - (len(ids) - stop))
     cut = stop - keep
     if cut:
@@ -129,44 +128,20 @@ def _tokenized(tokenizer: Any, rendered: str) -> Tokenized:
     return Tokenized(np.asarray(batch["input_ids"], dtype=np.int64), spans, None)
 
 
-def messages_of(prompt: str | Sequence[Message]) -> list[dict[str, Any]]:
-    """A prompt as chat messages: text becomes one user turn."""
-    if isinstance(prompt, str):
-        return [{"role": "user", "content": prompt}]
-    return [as_message(message) for message in prompt]
-
-
-def render(tokenizer: Any, example: Example) -> tuple[str, str, str]:
-    """The text the model reads, and the template's text before and after the response."""
+def render(tokenizer: Any, example: Example) -> tuple[Place, tuple[str, ...]]:
+    """The text the model reads with the response's place in it, and what of the prompt is not in it."""
     if not tokenizer.chat_template:
-        return _render_plain(example)
-    sentinel = _free_sentinel(example)
-    with_sentinel = apply_template(tokenizer, example.prompt, sentinel)
-    rendered = apply_template(tokenizer, example.prompt, example.response)
-    if with_sentinel.count(sentinel) != 1:
-        raise RedvizError(
-            f"The chat template writes the response {with_sentinel.count(sentinel)} times, and redviz needs it once; "
-            "save a template with the tokenizer that writes the last assistant turn exactly once."
-        )
-    prefix, suffix = with_sentinel.split(sentinel)
-    if not (rendered.startswith(prefix) and rendered.endswith(suffix) and len(rendered) >= len(prefix) + len(suffix)):
-        raise RedvizError(
-            "The chat template changes its own text with the response, so the response's tokens cannot be told apart."
-        )
-    return rendered, prefix, suffix
-
-
-def apply_template(tokenizer: Any, prompt: str | Sequence[Message], response: str) -> str:
-    """The conversation as text, the response as its last assistant turn."""
-    messages = messages_of(prompt)
-    tools = next((message.pop("tools") for message in messages if "tools" in message), None)
-    conversation = [*messages, {"role": "assistant", "content": response}]
-    try:
-        return str(tokenizer.apply_chat_template(conversation, tools=tools, tokenize=False))
-    except Exception as error:  # jinja raises its own tree, and templates raise through it
-        raise RedvizError(
-            f"The model's chat template refused this conversation ({error}); change the roles or their order."
-        ) from error
+        return _render_plain(example), left_out_of_text(example.prompt, "This tokenizer has no chat template and")
+    conversation = Conversation.of(tokenizer, example.prompt, example.response)
+    template = tokenizer.chat_template
+    place = place_of(
+        example.response,
+        conversation.with_response,
+        sentinel=conversation.sentinel,
+        plain=conversation.plain,
+        template=template if isinstance(template, str) else "".join(template.values()),
+    )
+    return place, conversation.left_out()
 
 
 def template_hash(tokenizer: Any) -> str:
@@ -178,43 +153,9 @@ def template_hash(tokenizer: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _render_plain(example: Example) -> tuple[str, str, str]:
+def _render_plain(example: Example) -> Place:
     prompt = plain_text(example.prompt)
-    return prompt + example.response, prompt, ""
-
-
-def as_written(prompt: str | Sequence[Message]) -> str | None:
-    """The text that held a conversation, up to its response; None where it was messages, or turns of elsewhere joined it."""
-    turns = messages_of(prompt)
-    if not turns or not all("written" in turn for turn in turns):
-        return None
-    if not all(isinstance(turn["written"], str) for turn in turns):
-        raise RedvizError(
-            "The response's text repeats the mark of its speaker, so without a chat template it is not what the file holds; "
-            "mend the text, or name the model's with --template, such as hh."
-        )
-    return "".join(turn["written"] for turn in turns)
-
-
-def plain_text(prompt: str | Sequence[Message]) -> str:
-    """What stands before the response without a chat template: the prompt, or the text that its turns were read from."""
-    if (written := as_written(prompt)) is not None:
-        return written
-    turns = messages_of(prompt)
-    if len(turns) != 1:
-        raise RedvizError(
-            "This tokenizer has no chat template, so a conversation of several turns has no defined text; name the text that the "
-            "model was trained on with --template (such as hh or chatml), or give the prompt as one string, written so."
-        )
-    return turns[0]["content"]
-
-
-def _free_sentinel(example: Example) -> str:
-    text = example.response + "".join(m["content"] for m in messages_of(example.prompt))
-    sentinel = SENTINEL
-    while sentinel in text:
-        sentinel += "X"
-    return sentinel
+    return Place(prompt + example.response, len(prompt), len(prompt) + len(example.response))
 
 
 def _added(batch: Mapping[str, Any], tokenizer: Any) -> list[bool]:
@@ -240,28 +181,6 @@ def _gapless(raw: Sequence[tuple[int, int]], added: Sequence[bool], length: int)
             spans[i] = (spans[i][0], max(spans[i][1], length))
             break
     return spans
-
-
-def _response_offsets(
-    response: str, middle: str, begin: int, spans: Sequence[tuple[int, int]]
-) -> tuple[tuple[tuple[int, int], ...], tuple[str, ...]]:
-    """Offsets into the response as the person wrote it, from spans in the rendered text."""
-    notices: tuple[str, ...] = ()
-    size = len(middle)
-    clipped = [(min(max(a - begin, 0), size), min(max(b - begin, 0), size)) for a, b in spans]
-    if middle == response:
-        return tuple(clipped), notices
-    if middle == response.strip():
-        shift = len(response) - len(response.lstrip())
-        return tuple((a + shift, b + shift) for a, b in clipped), (
-            "The chat template trims blanks around the response.",
-        )
-    at = response.find(middle)
-    if at >= 0 and middle:
-        return tuple((a + at, b + at) for a, b in clipped), ("The chat template drops part of the response.",)
-    boundary: Array = align(middle, response)  # [len(middle) + 1]
-    mapped = tuple((int(boundary[a]), int(boundary[b])) for a, b in clipped)
-    return mapped, ("The chat template rewrites the response; its tokens are matched to your text by alignment.",)
 
 
 def text_notices(tokenizer: Any, example: Example) -> tuple[str, ...]:

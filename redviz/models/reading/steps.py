@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from redviz.errors import RedvizError
-from redviz.models.reading.encode import apply_template, as_written, encode, messages_of
+from redviz.models.reading.conversations import applied, as_written, left_out_of, left_out_of_text, messages_of
+from redviz.models.reading.encode import encode
 from redviz.models.reading.templates import adds_tokens
 from redviz.records import Array, Example, Prompt
 
@@ -88,6 +89,12 @@ class StepFormat:
                 start = end
         return (*spans[:-1], (spans[-1][0], len(response))) if spans else ()
 
+    def left_out(self, tokenizer: Any, prompt: Prompt) -> tuple[str, ...]:
+        """A sentence that names what the prompt holds and the model does not read."""
+        if self.write in (lines_with_tag, joined_ids) or not tokenizer.chat_template:
+            return left_out_of_text(prompt, "This model reads plain text and")
+        return left_out_of(tokenizer, prompt)
+
     def content(self, step: str) -> str:
         """What a step says: without blanks around it, and without the mark where it is written already."""
         text = step.strip()
@@ -101,7 +108,10 @@ def after_each(tokenizer: Any, prompt: Prompt, steps: Sequence[str], tag: str) -
     text = "".join(step + tag for step in steps)
     encoding = encode(tokenizer, Example(prompt, text), max_length=NO_LIMIT, read="last")
     ends = np.cumsum([len(step) + len(tag) for step in steps])  # [K]
-    columns = _ending_at([b for _, b in encoding.offsets], ends, tag) + encoding.start
+    reached = [
+        b if b > a else 0 for a, b in encoding.offsets
+    ]  # 0: what the template writes between a thought and an answer
+    columns = _ending_at(reached, ends, tag) + encoding.start
     return _checked(tokenizer, Marked(encoding.ids, columns, encoding.rendered), tag)
 
 
@@ -147,11 +157,12 @@ def turns(tokenizer: Any, prompt: Prompt, steps: Sequence[str], tag: str) -> Mar
         )
     conversation = first[:-1]
     starts = []
-    for step in (f"{first[-1]['content']} {steps[0]}", *steps[1:]):
-        conversation.append({"role": "user", "content": step})
-        starts.append(len(_asked(tokenizer, conversation)))
+    asked = {**first[-1], "content": f"{first[-1]['content']} {steps[0]}"}
+    for turn in (asked, *({"role": "user", "content": step} for step in steps[1:])):
+        conversation.append(turn)
+        starts.append(len(applied(tokenizer, conversation, add_generation_prompt=True)))
         conversation.append({"role": "assistant", "content": tag})
-    text = apply_template(tokenizer, conversation[:-1], tag)
+    text = applied(tokenizer, conversation)
     if any(not text.startswith(tag, start) for start in starts):
         raise RedvizError(
             "This chat template does not write the answers after a step where its generation prompt ends; "
@@ -164,16 +175,6 @@ def turns(tokenizer: Any, prompt: Prompt, steps: Sequence[str], tag: str) -> Mar
     return Marked(np.asarray(batch["input_ids"], np.int64), answers - 1, text)
 
 
-def _asked(tokenizer: Any, conversation: list[dict[str, Any]]) -> str:
-    """The conversation up to where the next answer begins."""
-    try:
-        return str(tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True))
-    except Exception as error:  # jinja raises its own tree, and templates raise through it
-        raise RedvizError(
-            f"The model's chat template refused a turn for each step ({error}); it is not that of such a model."
-        ) from error
-
-
 def text_of(prompt: Prompt) -> str:
     """The prompt as one text, for models that have no chat template."""
     if isinstance(prompt, str):
@@ -184,7 +185,7 @@ def text_of(prompt: Prompt) -> str:
         raise RedvizError(
             "This model reads plain text, not a conversation of several turns; give the prompt as one string."
         )
-    return prompt[0]["content"]
+    return str(messages_of(prompt)[0]["content"])
 
 
 def _ending_at(token_ends: Sequence[int], ends: Array, tag: str) -> Array:

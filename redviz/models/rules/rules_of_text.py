@@ -11,7 +11,7 @@ from functools import cache
 
 from redviz.data.gallery import load_gallery
 from redviz.errors import RedvizError
-from redviz.models.reading.encode import messages_of
+from redviz.models.reading.conversations import messages_of
 from redviz.records import Prompt
 
 MOST = 20_000  # characters
