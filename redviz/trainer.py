@@ -10,23 +10,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from redviz.analysis import as_prompt
 from redviz.credit.from_records.segments import segmented
 from redviz.credit.ingredients import credit_of
 from redviz.credit.recipes import METHODS, SEGMENTS, Recipe, recipes, stride_of
 from redviz.errors import RedvizError
+from redviz.messages import as_prompt
 from redviz.models.kinds.function import FunctionModel
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.reading.rollouts import from_ids, from_text, prompt_text, response_run, same_ids
 from redviz.models.running.budgets import at_once, within
 from redviz.models.running.micro_batches import micro_batches
 from redviz.models.running.observe import observe
-from redviz.records import Array, Credit, Encoding, Message, Observation, Prompt
+from redviz.records import Array, Credit, Encoding, Message, Observation
 
 log = logging.getLogger("redviz")
 
 ONE_MODEL = ("observation", "attention", "model")  # what a method may need here
 WHOLE = {"sparse": "", "red": "beta_c", "red_closed": "beta_c", "abc": "b"}  # the option that says how much is split
+EVEN = ("uniform",)  # each token gets the same, whatever it says
 OF_TEXTS = ("truncation",)  # score texts of their own, so ids alone are not enough
 
 
@@ -38,6 +39,7 @@ class _Job:
     columns: Array  # [T] int64: columns of the result
     encoding: Encoding  # T' response tokens of the reward model
     target: Array  # [T'] int64: which of the row's T tokens gets the credit of each
+    holes: bool = False  # whether some of the T' are the environment's
 
 
 def token_rewards(
@@ -62,14 +64,16 @@ def token_rewards(
     input_ids, attention_mask
         The policy's rollout, ``[B, L]``, padded on either side; torch tensors or arrays.
     response_mask
-        1 at the response's tokens, one run per row, ``[B, L]``. ``[B, T]`` with fewer columns stands for the last T: TRL's
-        ``completion_mask``, verl's ``response_mask`` and OpenRLHF's ``action_mask`` fit as they are.
+        1 at the response's tokens, ``[B, L]``, with holes where the environment wrote (the output of tools). ``[B, T]`` with fewer
+        columns stands for the last T: TRL's ``completion_mask``, verl's ``response_mask`` and OpenRLHF's ``action_mask`` fit as
+        they are.
     policy_tokenizer
         The tokenizer of the ids, where it is not the reward model's. The response is then decoded, encoded anew with the reward
         model's template, and its credits are mapped back by bytes.
     messages
-        The conversation before each response, messages or text, to be rendered by the reward model's template. Needed with a
-        policy tokenizer that has a chat template; without a template the prompt's ids are decoded.
+        The conversation before each response, messages or text, to be rendered by the reward model's template; one that ends in
+        the assistant's turn is gone on with by the response. Needed with a policy tokenizer that has a chat template; without a
+        template the prompt's ids are decoded, as many as the trainer left of them.
     method, options
         Any method of :func:`redviz.methods` that promises a sum and needs the reward model alone: red, red_closed, truncation (only
         with texts: ``policy_tokenizer`` or ``messages``), abc, rollout, attention_norm, ig, gradient_shap, p2t, shapley,
@@ -82,15 +86,16 @@ def token_rewards(
     -------
     torch.Tensor or numpy array
         float32 of ``response_mask``'s shape, on its device; 0 outside the mask. A row's sum is that of the method's credits
-        (``red``: R - P_0) less the penalty. What the template's closing tokens earn, and what a method leaves on the last token
-        (``sparse``; ``beta_c`` or ``b`` below 1), stands on the row's last token: the EOS, where the mask holds one. Rows without
-        response tokens are 0. The same call gives the same numbers.
+        (``red``: R - P_0) less the penalty. What the text in a hole earns stands on the policy's next token, whose state it is in.
+        What the template's closing tokens earn, and what a method leaves on the last token (``sparse``; ``beta_c`` or ``b`` below
+        1), stands on the row's last token: the EOS, where the mask holds one. Rows without response tokens are 0. The same call
+        gives the same numbers.
 
     Raises
     ------
     RedvizError
-        For shapes that disagree, a mask with gaps, a response with nothing before it, a row that the model cannot read, a method
-        without a sum or with needs of its own.
+        For shapes that disagree, a response with nothing before it, a row that the model cannot read, turns of a tool in a row that
+        is read anew as one text, a method without a sum or with needs of its own.
 
     Notes
     -----
@@ -173,32 +178,25 @@ def _jobs(
     jobs = []
     for row in range(len(ids)):
         try:
-            attended, start, stop = response_run(seen[row], mask[row])
-            if start == stop:
+            run = response_run(seen[row], mask[row])
+            if run.start == run.stop:
                 continue
+            own_ids, start, stop = ids[row, run.attended], run.start, run.stop
             if anew and tokenizer is not None:
-                before = ids[row, attended[:start]]
-                prompt = prompt_text(tokenizer, before) if messages is None else _prompt(messages[row])
-                encoding, target = from_text(model, tokenizer, prompt, ids[row, attended[start:stop]])
+                given = prompt_text(tokenizer, own_ids[:start]) if messages is None else as_prompt(messages[row])
+                encoding, target = from_text(model, tokenizer, given, own_ids[start:stop], run.own)
             elif isinstance(model, RewardModel):
                 closed = recipe.method == "red_closed"
-                encoding, target = from_ids(model, ids[row, attended], start, stop, closed=closed, offsets=words)
+                encoding, target = from_ids(model, own_ids, start, stop, closed=closed, offsets=words)
             else:
                 raise RedvizError(
                     f"{model.name} reads text, not ids; give policy_tokenizer, so that they can be decoded."
                 )
         except RedvizError as error:
             raise RedvizError(f"Row {row}: {error}") from error
-        columns = attended[start:stop] - (seen.shape[1] - mask.shape[1])  # [T]
-        jobs.append(_Job(row, columns, encoding, target))
+        columns = run.attended[start:stop][run.own] - (seen.shape[1] - mask.shape[1])  # [T]
+        jobs.append(_Job(row, columns, encoding, run.next_own[target], not run.own.all()))
     return jobs
-
-
-def _prompt(given: str | Sequence[Message]) -> Prompt:
-    prompt = as_prompt(given)
-    if prompt and not isinstance(prompt, str) and prompt[-1]["role"] == "assistant":
-        raise RedvizError("The conversation ends with an assistant's turn; give only what stands before the response.")
-    return prompt
 
 
 def _matrix(name: str, given: Any) -> Array:
@@ -267,7 +265,7 @@ def _values(model: RewardModel | FunctionModel, recipe: Recipe, observation: Obs
     credit = credit_of(observation, plain, {"model": model})
     credit = replace(credit, closing=credit.closing + _kept_whole(recipe) * observation.score)
     credit = segmented(credit, observation, **chosen)
-    return _at_tokens(credit, job)
+    return _at_tokens(credit, job, job.holes and recipe.method in EVEN)
 
 
 def _kept_whole(recipe: Recipe) -> float:
@@ -278,9 +276,11 @@ def _kept_whole(recipe: Recipe) -> float:
     return 1.0 - float(recipe.options[split]) if split else 1.0
 
 
-def _at_tokens(credit: Credit, job: _Job) -> Array:
+def _at_tokens(credit: Credit, job: _Job, even: bool = False) -> Array:
     sums = np.bincount(job.target, credit.own, minlength=len(job.columns))  # [T] float64
     sums[-1] += credit.closing
+    if even:  # among the policy's tokens alone
+        sums[:] = sums.mean()
     values = np.zeros(len(sums), np.float32)
     left = 0.0  # what rounding to float32 leaves is carried on, so that sums are kept
     for t in np.flatnonzero(sums):

@@ -388,6 +388,104 @@ def test_longer_responses_are_cut_and_it_is_said(caplog):
     assert found.sum() == pytest.approx(analysis.score - analysis.base, abs=1e-5)
 
 
+# ---------------------------------------------------------------- tool output in a rollout, prompts cut or gone on with
+
+TURNS = (
+    "<|user|>W?<|end|><|assistant|>",
+    "I look it up.<|end|>",
+    "<|tool|>Sunny<|end|><|assistant|>",
+    "It is sunny.<|end|>",
+)
+
+
+def with_tool(model, pad=2):
+    """A rollout whose response holds tool output, beside one without: ids, attention mask, response mask, lengths of its turns."""
+    turns = [model.tokenizer(text, add_special_tokens=False)["input_ids"] for text in TURNS]
+    sizes = [len(turn) for turn in turns]
+    one, other = sum(turns, []), turns[0] + turns[1]
+    mask = [0] * sizes[0] + [1] * sizes[1] + [0] * sizes[2] + [1] * sizes[3]
+    fill = len(one) - len(other) + pad
+    ids = np.array([[0] * pad + one, [0] * fill + other])
+    seen = np.array([[0] * pad + [1] * len(one), [0] * fill + [1] * len(other)])
+    return ids, seen, np.array([[0] * pad + mask, [0] * (fill + sizes[0]) + [1] * sizes[1]]), sizes
+
+
+@pytest.mark.parametrize("last_columns", [False, True])
+def test_tool_output_gets_nothing_and_the_sum_is_kept(last_columns):
+    model = tiny.model()
+    ids, seen, mask, sizes = with_tool(model)
+    shown = mask[:, 2 + sizes[0] :] if last_columns else mask  # verl's and OpenRLHF's form
+    rewards = token_rewards(model, ids, seen, shown)
+    assert rewards.shape == shown.shape and (rewards[shown == 0] == 0).all()
+    own = ids[0][2:]
+    scores = np.array([tiny.own_score(model, own[:c]) for c in range(sizes[0], len(own) + 1)])
+    first, hole = sizes[1], sizes[1] + sizes[2]
+    found = rewards[0][shown[0] == 1]
+    np.testing.assert_allclose(found[:first], np.diff(scores[: first + 1]), atol=2e-4)
+    assert found[first] == pytest.approx(scores[hole + 1] - scores[first], abs=2e-4)  # what the tool said, and its own
+    np.testing.assert_allclose(found[first + 1 :], np.diff(scores[hole + 1 :]), atol=2e-4)
+    assert found.sum() == pytest.approx(scores[-1] - scores[0], abs=2e-4)
+    alone = token_rewards(model, ids[1:], seen[1:], shown[1:])
+    np.testing.assert_allclose(rewards[1], alone[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["uniform", "sparse", "abc", "red_closed", "ig"])
+def test_every_method_leaves_tool_output_without_reward(method):
+    model = tiny.model()
+    ids, seen, mask, _ = with_tool(model)
+    options = {"steps": 2} if method == "ig" else {}
+    rewards = token_rewards(model, ids, seen, mask, method=method, options=options)
+    whole = mask.copy()
+    whole[0, np.flatnonzero(mask[0])[0] : np.flatnonzero(mask[0])[-1]] = 1
+    filled = token_rewards(model, ids, seen, whole, method=method, options=options)
+    assert (rewards[mask == 0] == 0).all() and np.isfinite(rewards).all()
+    np.testing.assert_allclose(rewards.sum(1), filled.sum(1), atol=1e-4)
+    if method == "uniform":
+        assert np.ptp(rewards[0][mask[0] == 1]) < 1e-6
+
+
+def test_tool_output_inside_one_turn_is_read_as_text_and_of_turns_it_is_refused():
+    model, tok = tiny.model(), bytewise()
+    ids, seen, mask = rollout(tok, [(PROMPT, "I look. [Sunny] It is sunny.")])
+    hole = slice(len(PROMPT) + len("I look. "), len(PROMPT) + len("I look. [Sunny]"))
+    mask[0, hole] = 0
+    found = token_rewards(model, ids, seen, mask, policy_tokenizer=tok)[0]
+    analysis = analyze(model, PROMPT, "I look. [Sunny] It is sunny.", methods=["red"])
+    assert (found[mask[0] == 0] == 0).all()
+    assert found.sum() == pytest.approx(analysis.score - analysis.base, abs=1e-5)
+    before = sum(v for v, (_, end) in zip(analysis.credits["red"].own, analysis.offsets, strict=True) if end <= 8)
+    assert found[: hole.start].sum() == pytest.approx(before, abs=1e-5)
+    with pytest.raises(RedvizError, match="Row 0: The response has turns of its own in it"):
+        token_rewards(model, *with_tool(model)[:3], messages=["W?", "W?"])
+
+
+def test_a_conversation_that_ends_in_the_assistants_turn_is_gone_on_with():
+    model, tok = tiny.model(), bytewise()
+    ids, seen, mask = rollout(tok, [("whatever it read", " superb film.")], eos=False)
+    begun = [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": "It is a"}]
+    found = token_rewards(model, ids, seen, mask, policy_tokenizer=tok, messages=[begun])
+    text = model.tokenizer.apply_chat_template(
+        [begun[0], {"role": "assistant", "content": "It is a superb film."}], tokenize=False
+    )
+    header = text.index(" superb film.")
+    scores = [
+        tiny.own_score(model, model.tokenizer(t, add_special_tokens=False)["input_ids"]) for t in (text, text[:header])
+    ]
+    assert found.sum() == pytest.approx(scores[0] - scores[1], abs=1e-4)
+
+
+def test_a_prompt_that_was_cut_on_the_left_is_read_as_far_as_it_is_there():
+    model, tok = tiny.model(), bytewise()
+    ids, seen, mask = of_template(model, RESPONSES[:1], eos=False)
+    cut = [x[:, 4:] for x in (ids, seen, mask)]
+    scores = brute(model, cut[0][0], cut[2][0])
+    np.testing.assert_allclose(token_rewards(model, *cut)[0][cut[2][0] == 1], np.diff(scores), atol=2e-4)
+    cut = [x[:, 6:] for x in rollout(tok, [(PROMPT, RESPONSES[0])])]
+    analysis = analyze(model, PROMPT[6:], RESPONSES[0], methods=["red"])
+    found = token_rewards(model, *cut, policy_tokenizer=tok)
+    assert found.sum() == pytest.approx(analysis.score - analysis.base, abs=1e-5)
+
+
 # ---------------------------------------------------------------- methods
 
 
@@ -483,7 +581,6 @@ def test_a_function_of_text_is_a_reward_too():
         ({"kl_coef": 0.1}, "there is no kl"),
         ({"kl": np.zeros((2, 3))}, "kl has shape"),
         ({"messages": ["one"]}, "There are 1 conversations for 2 rows"),
-        ({"messages": [[{"role": "assistant", "content": "x"}]] * 2}, "Row 0: The conversation ends with an assistant"),
     ],
 )
 def test_refusals_of_what_is_asked(change, sentence):
@@ -501,9 +598,6 @@ def test_refusals_of_rows():
         with pytest.raises(RedvizError, match=sentence):
             token_rewards(model, ids, seen, mask, **options)
 
-    gap = mask.copy()
-    gap[1, np.flatnonzero(mask[1])[2]] = 0
-    refused("Row 1: The response has gaps", mask=gap)
     refused("Row 0: The response mask holds tokens that the attention mask hides", seen=seen * 0)
     refused("Row 0: Nothing stands before the response", mask=seen)
     refused("response_mask holds something other than 0 and 1", mask=mask * 2)

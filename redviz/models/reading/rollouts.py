@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,39 @@ from redviz.models.reading.token_bytes import character_offsets, encoded_ends, t
 from redviz.records import Array, Encoding, Example, Prompt
 
 
-def response_run(seen: Array, mask: Array) -> tuple[Array, int, int]:
-    """A row's attended columns (``[n]`` int64), and where among them the response starts and stops.
+@dataclass(frozen=True)
+class Run:
+    """Where a row's response stands among its attended columns.
+
+    Attributes
+    ----------
+    attended
+        The row's attended columns, ``[n]`` int64.
+    start, stop
+        Where among them the response starts and stops; the same where the row has none.
+    own
+        Which of its ``m = stop - start`` tokens the policy wrote, ``[m]`` bool: the last of them, and all but the holes, which are
+        the environment's (the output of tools).
+    """
+
+    attended: Array  # [n] int64
+    start: int
+    stop: int
+    own: Array  # [m] bool
+
+    @property
+    def next_own(self) -> Array:
+        """Which of the policy's tokens is each of them, or the first behind its hole: ``[m]`` int64.
+
+        What the environment writes between two of the policy's turns is in the state before the later one, so what it does to the
+        score goes to the policy's first token behind it.
+        """
+        found: Array = np.cumsum(self.own) - self.own
+        return found
+
+
+def response_run(seen: Array, mask: Array) -> Run:
+    """Where a row's response stands.
 
     Parameters
     ----------
@@ -27,15 +58,16 @@ def response_run(seen: Array, mask: Array) -> tuple[Array, int, int]:
     attended = np.flatnonzero(seen)  # [n]
     wanted = np.flatnonzero(mask) + len(seen) - len(mask)
     if not len(wanted):
-        return attended, 0, 0
+        return Run(attended, 0, 0, np.zeros(0, bool))
     if not seen[wanted].all():
         raise RedvizError(
             "The response mask holds tokens that the attention mask hides; give masks of the same rollout."
         )
-    start, stop = (int(i) for i in np.searchsorted(attended, (wanted[0], wanted[-1] + 1)))
-    if stop - start != len(wanted):
-        raise RedvizError("The response has gaps; give every turn of a conversation a row of its own.")
-    return attended, start, stop
+    places = np.searchsorted(attended, wanted)
+    start, stop = int(places[0]), int(places[-1]) + 1
+    own = np.zeros(stop - start, bool)
+    own[places - start] = True
+    return Run(attended, start, stop, own)
 
 
 def same_ids(tokenizer: Any, model: RewardModel | FunctionModel) -> bool:
@@ -110,7 +142,9 @@ def prompt_text(tokenizer: Any, ids: Array) -> str:
     return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-def from_text(model: RewardModel | FunctionModel, tokenizer: Any, prompt: Prompt, ids: Array) -> tuple[Encoding, Array]:
+def from_text(
+    model: RewardModel | FunctionModel, tokenizer: Any, prompt: Prompt, ids: Array, own: Array
+) -> tuple[Encoding, Array]:
     """A response's text as the reward model reads it, with its own tokenizer and template.
 
     Parameters
@@ -121,6 +155,8 @@ def from_text(model: RewardModel | FunctionModel, tokenizer: Any, prompt: Prompt
         What stands before the response.
     ids
         The response's, ``[T]``; its special tokens are left out of the text.
+    own
+        Which of them the policy wrote, ``[T]`` bool.
 
     Returns
     -------
@@ -133,6 +169,11 @@ def from_text(model: RewardModel | FunctionModel, tokenizer: Any, prompt: Prompt
             f"The response holds the id {ids.min()}, which no tokenizer has; give the ids that were sampled."
         )
     special = np.isin(ids, tokenizer.all_special_ids)  # [T]
+    if not own.all() and special[: np.flatnonzero(~special)[-1] if not special.all() else 0].any():
+        raise RedvizError(
+            "The response has turns of its own in it (tool output between special tokens), and one text cannot say so; "
+            "leave out messages and policy_tokenizer where the ids are the reward model's, or give every turn a row of its own."
+        )
     text, ends = text_and_ends(tokenizer, ids[~special])
     reached = np.zeros(len(ids), np.int64)  # [T]: bytes after each token
     reached[~special] = ends
