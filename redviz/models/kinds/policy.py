@@ -22,8 +22,8 @@ from redviz.models.loading.checkpoint import (
     refuse_unknown,
 )
 from redviz.models.loading.files import fingerprint, resolve
-from redviz.models.loading.lora import base_of, is_adapter
-from redviz.models.loading.precision import QUANTISED, pick_dtype, quantised
+from redviz.models.loading.lora import adapter_folder, base_of
+from redviz.models.loading.precision import QUANTISED, as_saved, pick_dtype, quantised, saved_in
 from redviz.models.loading.shared import (
     building,
     context_length,
@@ -133,9 +133,9 @@ def load_policy(
         architecture, missing or pickled weights, a model that looks ahead.
     """
     folder = resolve(name, revision, allow_pickle)
-    if is_adapter(folder):
+    if inner := adapter_folder(folder, name):
         raise RedvizError(
-            f"{name} is a LoRA adapter of {base_of(folder, name)}, and policies are read whole; merge it (peft: merge_and_unload, "
+            f"{name} is a LoRA adapter of {base_of(inner, name)}, and policies are read whole; merge it (peft: merge_and_unload, "
             "then save_pretrained with the tokenizer) and give the merged folder."
         )
     config = read_config(folder, name)
@@ -148,8 +148,10 @@ def load_policy(
     tokenizer = load_tokenizer(folder, name, trust_remote_code)
     text = set_text(tokenizer, template, name, (folder,))
     target = pick_device(device)
-    bits, dtype = (str(dtype), "auto") if dtype in QUANTISED else ("", dtype)
-    options = {"trust_remote_code": trust_remote_code, **(quantised(bits, target) if bits else {})}
+    asked, dtype = (str(dtype), "auto") if dtype in QUANTISED else ("", dtype)
+    bits = asked or saved_in(config)
+    few = as_saved(config, asked, target, name) or (quantised(bits, target) if bits else {})
+    options = {"trust_remote_code": trust_remote_code, **few}
     with building(name, target):
         kind = pick_dtype(dtype, target)
         module, report = pretrained(AutoModelForCausalLM, folder, name, kind, options, allow_pickle)

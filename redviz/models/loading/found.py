@@ -22,7 +22,8 @@ from redviz.models.loading.checkpoint import (
     refuse_unknown,
 )
 from redviz.models.loading.files import resolve
-from redviz.models.loading.lora import Adapter, is_adapter, merged, open_adapter
+from redviz.models.loading.lora import Adapter, adapter_folder, open_adapter, with_adapter
+from redviz.models.loading.precision import saved_in
 from redviz.models.loading.weights import Weights, weights_of
 
 
@@ -79,7 +80,8 @@ def find(name: str, revision: str | None, head: str | int | None, trust_remote_c
         that scores pairs, a head that this kind of model cannot have.
     """
     given = resolve(name, revision, allow_pickle)
-    lora = open_adapter(given, name) if is_adapter(given) else None
+    inner = adapter_folder(given, name)
+    lora = open_adapter(inner, name) if inner else None
     folder = lora.base if lora else given
     config = read_config(folder, name)
     refuse_unknown(config, name, trust_remote_code, also=KINDS)
@@ -138,7 +140,7 @@ def module_of(
             gated=checkpoint.head is None,
         )
     if checkpoint.lora:
-        return merged(checkpoint.lora, dtype, options)
+        return with_adapter(checkpoint.lora, dtype, options, merge=not saved_in(checkpoint.config))
     module, report = pretrained(REWARD, folder, name, dtype, options, allow_pickle)
     check_weights(report, name)
     return module

@@ -20,7 +20,7 @@ from redviz.models.kinds.token_rewards import TokenRewards
 from redviz.models.kinds.token_rewards import tried as tried_tokens
 from redviz.models.loading.files import fingerprint
 from redviz.models.loading.found import Found, find, mix_of, module_of
-from redviz.models.loading.precision import QUANTISED, pick_dtype, quantised
+from redviz.models.loading.precision import QUANTISED, as_saved, pick_dtype, quantised, saved_in
 from redviz.models.loading.shared import (
     building,
     context_length,
@@ -79,7 +79,8 @@ def load_reward_model(
     max_length
         Tokens to read at most; by default the model's context.
     quantization
-        "8bit" or "4bit", with bitsandbytes installed: the linear layers of the trunk, on one device.
+        "8bit" or "4bit", with bitsandbytes installed: the linear layers of the trunk, on one device. A checkpoint that was saved
+        in few bits is loaded in them without it.
     device_map
         Passed to Transformers, with accelerate installed.
     trust_remote_code, allow_pickle
@@ -123,11 +124,14 @@ def load_reward_model(
         quantization, wanted = quantization or str(wanted), "auto"
     kind = pick_dtype(wanted, target)
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    if quantization:
-        options |= quantised(quantization, target)
-        if checkpoint.is_put_together:
+    saved = as_saved(checkpoint.config, quantization, target, name)
+    if bits := quantization or saved_in(checkpoint.config):
+        options |= saved or quantised(bits, target)
+        if checkpoint.is_put_together and not (checkpoint.lora and saved):
             raise RedvizError(
-                f"{name} is put together while it is loaded, which needs whole numbers; leave {quantization} out."
+                f"{name} is put together while it is loaded, which needs whole numbers; leave {bits} out."
+                if quantization
+                else f"{name} is put together while it is loaded, and is saved in {bits}; give the model in whole numbers."
             )
     if device_map is not None:
         options["device_map"] = device_map
@@ -141,14 +145,14 @@ def load_reward_model(
         process.check_text(checkpoint.steps.format, name)
     with building(name, target):
         module = module_of(checkpoint, tokenizer, kind, options, allow_pickle)
-        if quantization is None:
+        if not bits:
             module = float32_if_small(module, wanted)
-        if device_map is None and quantization is None:
+        if device_map is None and not bits:
             module = module.to(target)
         elif isinstance(module, RewardModule):
             module.join_trunk()
     make_ready(module)
-    return _opened(checkpoint, module, tokenizer, head, max_length, revision, quantization, read, text)
+    return _opened(checkpoint, module, tokenizer, head, max_length, revision, bits, read, text)
 
 
 def with_template(model: Loaded, template: str) -> Loaded:
@@ -188,7 +192,7 @@ def _opened(
     head: str | int | None,
     max_length: int | None,
     revision: str | None,
-    quantization: str | None,
+    bits: str,
     read: str,
     text: str,
 ) -> RewardModel | ProcessModel | TokenRewards:
@@ -200,15 +204,16 @@ def _opened(
     labels = tuple(str(module.config.id2label[i]) for i in range(module.config.num_labels))
     context = context_length(module.config, tokenizer, max_length, name)
     trained = checkpoint.config.get("redviz_trained_length")
-    hashes = [fingerprint(folder) for folder in dict.fromkeys((checkpoint.given, checkpoint.folder))]
+    inner = checkpoint.lora.folder if checkpoint.lora else checkpoint.given
+    hashes = [fingerprint(folder) for folder in dict.fromkeys((checkpoint.given, inner, checkpoint.folder))]
     source = source_of(
         name,
         module,
         tokenizer,
         revision=revision,
-        fingerprint=hashes[0] if len(hashes) == 1 else "".join(each[:16] for each in hashes),
+        fingerprint=hashes[0] if len(hashes) == 1 else "".join(each[: 32 // len(hashes)] for each in hashes),
         heads=("score",) if checkpoint.steps else labels,
-        bits=quantization or "",
+        bits=bits,
         head="" if head is None else str(head),
         read=read,
         family=checkpoint.family,

@@ -13,7 +13,7 @@ from redviz.models.families import pair_rm
 from redviz.models.kinds.pair_scorer import PairScorer
 from redviz.models.loading.checkpoint import read_config, refuse_pickle
 from redviz.models.loading.files import fingerprint, resolve
-from redviz.models.loading.precision import QUANTISED, pick_dtype
+from redviz.models.loading.precision import QUANTISED, pick_dtype, saved_in
 from redviz.models.loading.shared import building, float32_if_small, load_tokenizer, pick_device, source_of
 from redviz.models.loading.weights import weights_of
 from redviz.models.reading.templates import OWN
@@ -61,6 +61,8 @@ def load_pair_scorer(
         raise RedvizError(f"{name} is no model that scores pairs; load it with redviz.load_reward_model.")
     if dtype in QUANTISED:
         raise RedvizError(f"{name} scores pairs and is read whole; choose another --dtype than {dtype}.")
+    if bits := saved_in(config):
+        raise RedvizError(f"{name} scores pairs and is saved in {bits}; give the model in whole numbers.")
     target = pick_device(device)
     tokenizer = load_tokenizer(folder, name, trust_remote_code=False)
     tokenizer.truncation_side = "right"  # the mark begins each part

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -41,13 +42,49 @@ def quantised(kind: str, device: torch.device) -> dict[str, Any]:
     """
     if kind not in QUANTISED:
         raise RedvizError(f"Unknown quantization {kind!r}; use {' or '.join(QUANTISED)}.")
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise RedvizError(f"Loading in {kind} needs the package bitsandbytes; install it, or choose another --dtype.")
+    _check_installed(f"Loading in {kind}", "choose another --dtype")
     from transformers import BitsAndBytesConfig
 
     warnings.filterwarnings("ignore", message="MatMul8bitLt")
     bits = BitsAndBytesConfig(load_in_8bit=kind == "8bit", load_in_4bit=kind == "4bit", llm_int8_skip_modules=[WHOLE])
     return {"quantization_config": bits, "device_map": {"": device}}
+
+
+def saved_in(config: Mapping[str, Any]) -> str:
+    """In how few bits a checkpoint was saved, such as "4bit" or "gptq 4bit", "" where it holds whole numbers.
+
+    >>> saved_in({"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}), saved_in({})
+    ('4bit', '')
+    """
+    found = config.get("quantization_config") or {}
+    for kind in QUANTISED:
+        if found.get(f"load_in_{kind}"):
+            return kind
+    method, bits = found.get("quant_method", ""), found.get("bits") or found.get("w_bit") or ""
+    return f"{method} {bits}bit" if bits else str(method)
+
+
+def as_saved(config: Mapping[str, Any], asked: str | None, device: torch.device, name: str) -> dict[str, Any]:
+    """What ``from_pretrained`` is given for a checkpoint that was saved in few bits, on one device: {} for any other.
+
+    Raises
+    ------
+    RedvizError
+        Where other bits are asked for, or bitsandbytes is missing.
+    """
+    saved = saved_in(config)
+    if not saved:
+        return {}
+    if asked and asked != saved:
+        raise RedvizError(f"{name} is saved in {saved}; leave {asked} out, for its whole numbers are gone.")
+    if saved in QUANTISED:
+        _check_installed(f"{name} is saved in {saved}, which", "give the model in whole numbers")
+    return {"device_map": {"": device}}
+
+
+def _check_installed(what: str, otherwise: str) -> None:
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise RedvizError(f"{what} needs the package bitsandbytes; install it, or {otherwise}.")
 
 
 def keep_gradients(module: nn.Module) -> None:
