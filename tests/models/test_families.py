@@ -163,7 +163,9 @@ def test_starling(tmp_path, size):
     assert agrees(tmp_path, head(last_hidden(trunk, tok, text))).source.family == "starling"
 
 
-@pytest.mark.parametrize(("kind", "normalised"), [("reward", False), ("reward", True), ("cost", True)])
+@pytest.mark.parametrize(
+    ("kind", "normalised"), [("reward", False), ("reward", True), ("cost", True), ("critic", True)]
+)
 def test_beaver_and_its_cost_which_is_lower_better(tmp_path, kind, normalised):
     head = linear(bias=True)
     changes = {
@@ -173,11 +175,16 @@ def test_beaver_and_its_cost_which_is_lower_better(tmp_path, kind, normalised):
         "var": [4.0],
         "architectures": ["LlamaForScore"],
     }
-    trunk, tok = saved(tmp_path, config_of(LlamaConfig), "model.", named("score_head", head), changes=changes)
+    normalizer = {
+        "normalizer.mean": torch.tensor([0.4]),
+        "normalizer.count": torch.tensor([8]),
+    }  # its buffers, as in config.json
+    tensors = {**named("score_head", head), **normalizer}
+    trunk, tok = saved(tmp_path, config_of(LlamaConfig), "model.", tensors, changes=changes)
     text = f"<|user|>BEGINNING OF CONVERSATION: USER: {PROMPT} ASSISTANT:{RESPONSE}<|end|>"
     raw = head(last_hidden(trunk, tok, text))
     expected = {
-        ("reward", False): raw, ("reward", True): (raw - 0.4) / 2, ("cost", True): -raw / 2
+        ("reward", False): raw, ("reward", True): (raw - 0.4) / 2, ("cost", True): -raw / 2, ("critic", True): raw
     }[kind, normalised]  # fmt: skip
     model = agrees(tmp_path, expected)
     assert model.source.heads == (kind,) and model.source.family == "beaver"

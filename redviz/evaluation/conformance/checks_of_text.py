@@ -26,7 +26,8 @@ def weights(given: Subject) -> Finding:
         figure = f"every text scores {given.observations[0].score:.4g}"
         return Finding("red", figure, "The head is constant; use the checkpoint that was trained as a reward model.")
     return Finding(
-        "green", f"all {len(parameters)} weight tensors were in the checkpoint; loading refuses any that are new"
+        "green",
+        f"all {len(parameters)} weight tensors were in the checkpoint; loading refuses new ones and unused ones",
     )
 
 

@@ -17,11 +17,10 @@ EPSILON = 1e-8  # added to the spread, as their normalizer does
 
 
 def _head(config: Config, weights: Weights) -> nn.Module:
-    """The score head; normalised where config.json says so: rewards shifted and scaled, costs only scaled (0 stays 0)."""
-    own = linear(weights, "score_head")
-    if not config.get("do_normalize"):
+    """The score head; normalised where config.json says so: rewards shifted and scaled, costs only scaled (0 stays 0), critics never."""
+    own, kind = linear(weights, "score_head"), config.get("score_type", "reward")
+    if not config.get("do_normalize") or kind == "critic":
         return own
-    kind = config.get("score_type", "reward")
     if "mean" not in config or "var" not in config:
         raise RedvizError(
             f"{weights.name} says do_normalize, and its config.json holds no mean and var; save the model again with both."

@@ -77,6 +77,11 @@ def build(
 def rows_of(module: Any, ids: list[int]) -> Logits:
     """The rows of a language model's output layer that give these tokens' logits, in float32."""
     layer = module.get_output_embeddings()
+    if not layer.weight.is_floating_point():
+        raise RedvizError(
+            f"{module.name_or_path}'s output layer is saved in few bits, which have no rows to read; save it with lm_head whole "
+            "(llm_int8_skip_modules)."
+        )
     bias = getattr(layer, "bias", None)
     with torch.no_grad():
         rows = layer.weight[ids].float().cpu()
