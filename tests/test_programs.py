@@ -19,7 +19,7 @@ SMALLEST = {
     "benchmarks/closed_prefix.py": f"{SMALL} --prompts 8 --prefixes 2 --processes 0",
     "benchmarks/integrated_gradients.py": f"{SMALL} --prompt 8 --steps 2",
     "benchmarks/one_pass.py": "--layers 1 --hidden 64 --prompt 8 --lengths 16 --repeats 1 --prefixes 2 --processes 0",
-    "benchmarks/perturbation.py": f"{SMALL} --prompt 8",
+    "benchmarks/perturbation.py": f"{SMALL} --prompt 8 --seeds 1",
 }
 SMALLEST_OF_THE_SLOW = {
     "benchmarks/throughput.py": "--responses 4 --size 2 --sample 2 --each 2 --repeats 1",

@@ -186,17 +186,20 @@ METHODS: dict[str, MethodInfo] = {
         identity="every altered text scored alone; w·x on a linear model", black_box=True,
     ),
     "shapley": MethodInfo(
-        "Shapley", "Castro et al. 2009; SCAR, Cao et al. 2025, arXiv 2505.20417" + CAPTUM, "1 F, and M·P tails", "model", "R − v(∅)", False,
+        "Shapley", "Castro et al. 2009; SCAR, Cao et al. 2025, arXiv 2505.20417" + CAPTUM, "1 F, and M·P tails (at most 2^P)",
+        "model", "R − v(∅)", False,
         _later("shapley", "shapley"),
         {
             "players": _players("word"),
             "operator": OPERATOR,
-            "samples": Option(25, "Permutations; all of them are taken where there are at most 720.", bounds=(2, MOST_COALITIONS)),
+            "samples": Option(
+                25, "Permutations, drawn in pairs; up to ten units, and more in Owen values, are exact.", bounds=(2, MOST_COALITIONS)
+            ),
             "owen": Option(False, "Owen values: words and sentences join as one."),
             "seed": SEED,
         },
         family="perturbation", formula="E_orders[v(S ∪ t) − v(S)]", shift_invariant=True,
-        identity="efficiency; exact enumeration of 6 players; standard errors cover", black_box=True,
+        identity="efficiency; enumeration of 6 and of 10 players; standard errors cover", black_box=True,
     ),
     "lime": MethodInfo(
         "LIME", "Ribeiro et al. 2016, arXiv 1602.04938" + CAPTUM, "1 F, and M tails", "model", "nothing", False,
@@ -211,7 +214,8 @@ METHODS: dict[str, MethodInfo] = {
         identity="an independent ridge regression; the intercept takes every shift", black_box=True,
     ),
     "kernel_shap": MethodInfo(
-        "Kernel SHAP", "Lundberg & Lee 2017, arXiv 1705.07874" + CAPTUM, "1 F, and M tails", "model", "R − v(∅)", False,
+        "Kernel SHAP", "Lundberg & Lee 2017, arXiv 1705.07874; Covert & Lee 2021, arXiv 2012.01536", "1 F, and M tails",
+        "model", "R − v(∅)", False,
         _later("perturbation", "kernel_shap"),
         {
             "players": _players("word"),
@@ -220,7 +224,7 @@ METHODS: dict[str, MethodInfo] = {
             "seed": SEED,
         },
         family="perturbation", formula="slope of least squares of v(S) under the Shapley kernel's weights", shift_invariant=True,
-        identity="Shapley values where all coalitions are drawn; residual reported", black_box=True,
+        identity="efficiency; Shapley values where all coalitions are scored", black_box=True,
     ),
     "dpo": MethodInfo(
         "DPO", "Rafailov et al. 2024, From r to Q*, arXiv 2404.12358", "1 F, 2 F of the policies", "log_probs",

@@ -1,15 +1,16 @@
-"""Credits from altered responses, through Captum: occlusion, LIME and Kernel SHAP."""
+"""Credits from altered responses: occlusion and LIME through Captum, and Kernel SHAP."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 from captum._utils.models.linear_model import SkLearnRidge
-from captum.attr import FeatureAblation, KernelShap, Lime
+from captum.attr import FeatureAblation, Lime
 from torch import Tensor
 
 from redviz.credit.choices import MOST_COALITIONS
 from redviz.credit.from_models.coalitions import Model, operator_for, players_of, spread, value_function
+from redviz.credit.from_models.shapley_kernel import shapley_kernel
 from redviz.errors import RedvizError
 from redviz.models.running.budgets import Progress
 from redviz.records import Array, Credit, Observation
@@ -137,12 +138,13 @@ def kernel_shap(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Credit:
-    """Shapley values by weighted regression (Lundberg and Lee 2017, arXiv 1705.07874), by Captum's KernelShap.
+    """Shapley values by weighted regression (Lundberg and Lee 2017, arXiv 1705.07874), with paired sampling.
 
-    The whole and the empty response are always among the samples, with weight 10^6 instead of the infinite one; the others weigh 1,
-    for they are drawn by the Shapley kernel: how many units stay, k, with probability proportional to ``1 / (k (P - k))``, which
-    they are uniformly. The regression is plain least squares with an intercept. It tends to the Shapley values as samples grow,
-    and to nothing meaningful with fewer samples than units, which is refused.
+    Least squares of the score over coalitions, each with the weight of the Shapley kernel, under the condition that the values sum
+    to ``score - v(empty)``. Coalitions of one unit and of all but one come first, then those of two and of all but two: every
+    coalition of a size where its share of the samples is enough for all of them. The other sizes get their shares of the samples,
+    drawn without repetition, each coalition with its complement (Covert and Lee 2021, arXiv 2012.01536), and the weight of all
+    coalitions of the size. Where the samples are enough for all coalitions the values are exact.
 
     Parameters
     ----------
@@ -153,7 +155,8 @@ def kernel_shap(
     operator
         How units are removed (:func:`redviz.credit.from_models.coalitions.value_function`).
     samples
-        Altered responses to score. None takes 256 and two for every unit.
+        Responses to score, the whole and the empty one among them, at least two more than there are units. None takes 256 and two
+        for every unit. With fewer than two for every unit, coalitions are drawn without their complements.
     seed
         Of the samples.
     progress
@@ -162,7 +165,8 @@ def kernel_shap(
     Returns
     -------
     Credit
-        ``[T]``; sums to ``score - v(empty)`` up to a small residual, for the two ends weigh much and not infinitely.
+        ``[T]``; sums to ``score - v(empty)``. ``meta["samples"]`` is how many responses were scored, ``meta["exact"]`` whether they
+        are all that there are.
 
     Raises
     ------
@@ -173,14 +177,19 @@ def kernel_shap(
     units = players_of(observation, players)
     samples = _samples(samples, len(units), least=len(units) + 2)
     value = value_function(model, observation, units, operator)
-    reference = float(value(torch.zeros(1, len(units)), None))
-    meta = {"operator": operator, "players": players, "samples": samples}
-    if len(units) == 1:  # nothing to draw
-        slopes = np.array([observation.score - reference])
-    else:
-        method = KernelShap(lambda z: value(z, progress) - observation.score)
-        slopes = _seeded(method, len(units), samples, seed)  # [P]
-    return Credit(spread(slopes, units).astype(np.float32), observation.score, reference, meta=meta)
+    rows, weights = shapley_kernel(len(units), samples - 2, np.random.default_rng(seed))  # [N, P], [N]
+    ends = np.ones((2, len(units)), bool) * [[True], [False]]
+    scores = value(torch.from_numpy(np.concatenate([ends, rows])), progress).numpy()  # [2 + N]
+    whole, reference = observation.score, float(scores[1])
+    # Sum and rest apart: what is left is sought where values sum to 0, so that no unit is told apart from another.
+    even = (whole - reference) / len(units)
+    shares = rows.mean(1, keepdims=True)  # [N, 1]
+    root = np.sqrt(weights)  # [N]
+    left = scores[2:] - reference - rows.sum(1) * even  # [N]
+    values = even + np.linalg.lstsq((rows - shares) * root[:, None], left * root, rcond=None)[0]  # [P]
+    exact = len(rows) == 2 ** len(units) - 2
+    meta = {"operator": operator, "players": players, "samples": len(scores), "exact": exact}
+    return Credit(spread(values, units).astype(np.float32), whole, reference, meta=meta)
 
 
 def _samples(samples: int | None, players: int, least: int) -> int:

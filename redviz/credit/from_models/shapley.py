@@ -1,9 +1,9 @@
-"""Shapley and Owen values of a response's units, by Captum's permutation sampling."""
+"""Shapley and Owen values of a response's units: exact where they are few, else by Captum's permutation sampling in pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import permutations, product
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import combinations
 from math import factorial, prod
 
 import numpy as np
@@ -19,9 +19,10 @@ from redviz.records import Array, Credit, Observation
 from redviz.text import Unit
 
 MOST_ALTERED = 200_000  # altered responses of one call: hours of a large model, and their scores must be kept
-MOST_EXACT = 720  # permutations that are all taken: those of 6 players
+MOST_EXACT = 1024  # coalitions that are all scored: those of 10 players
 
 Group = Sequence["Group | int"]  # players that stay together in an ordering; a flat one lets them mix freely
+Term = tuple[int, int, float]  # a player, who is there before (a bit each), and how likely that is
 
 
 def shapley(
@@ -37,8 +38,10 @@ def shapley(
 ) -> Credit:
     """What each unit adds to the score when units join in a random order, averaged over orders.
 
-    A permutation starts from the empty response and adds the units one by one (Castro et al. 2009, through Captum's
-    ShapleyValueSampling). Where all permutations are at most 720 (six free players), every one is taken and the values are exact.
+    Where the coalitions that orders pass through are at most 1024 (ten units that join freely, more in Owen values), every one is
+    scored and the values are exact. Otherwise orders are drawn, each with its reverse (antithetic sampling, Mitchell et al. 2022,
+    arXiv 2104.12199): an order starts from the empty response and adds the units one by one (Castro et al. 2009, through Captum's
+    ShapleyValueSampling), and what a unit adds early in one it adds late in the other.
 
     Parameters
     ----------
@@ -49,7 +52,8 @@ def shapley(
     operator
         How units that have not joined are removed (:func:`redviz.credit.from_models.coalitions.value_function`).
     samples
-        Permutations, at least 2; each costs as many forwards as there are units, over what follows their first gap.
+        Permutations, taken in pairs and at least two of these; each costs as many forwards as there are units, over what follows
+        their first gap.
     owen
         Owen values (as in SCAR, Cao et al. 2025, arXiv 2505.20417): only orders in which the units of a sentence, and within it
         those of a word, join together.
@@ -62,7 +66,7 @@ def shapley(
     -------
     Credit
         ``[T]``; sums to ``score - v(empty)`` for any number of permutations. ``meta["stderr"]`` has each token's standard error
-        (0 where exact), ``meta["permutations"]`` how many were taken, ``meta["exact"]`` whether those are all.
+        over pairs (0 where exact), ``meta["permutations"]`` how many the mean is over, ``meta["exact"]`` whether those are all.
 
     Raises
     ------
@@ -77,10 +81,10 @@ def shapley(
     units = players_of(observation, players)
     count = len(units)
     group: Group = _nested(observation, units, players) if owen else range(count)
-    exact = _orders_of(group) <= MOST_EXACT
+    exact = _coalitions_of(group) <= MOST_EXACT
     rng = np.random.default_rng(seed)
-    orders = list(_all_orders(group)) if exact else [_random_order(group, rng) for _ in range(samples)]
-
+    drawn = [] if exact else [_random_order(group, rng) for _ in range(max(2, (samples + 1) // 2))]
+    orders = [order for one in drawn for order in (one, one[::-1])]
     if len(orders) * count > MOST_ALTERED:
         raise RedvizError(
             f"{len(orders)} permutations of {count} units are {len(orders) * count:,} altered responses, more than {MOST_ALTERED:,}; "
@@ -94,22 +98,32 @@ def shapley(
         if progress is not None:
             progress(done, total)
 
-    rows = np.concatenate([np.zeros((1, count), bool), *(_joining(order) for order in orders)])  # [1 + M P, P]
-    # All permutations are scored before Captum walks along each: its own calls would be batches of one permutation, and two
-    # permutations share coalitions.
-    scores = value_function(model, observation, units, operator)(torch.from_numpy(rows), counted).numpy()
-    known = dict(zip(map(bytes, rows), scores, strict=True))
-    marginals = np.stack([_along(order, known, lambda: counted(scored, scored)) for order in orders])  # [M, P]
-    error = np.zeros(count) if exact else marginals.std(0, ddof=1) / np.sqrt(len(orders))  # [P]
+    value = value_function(model, observation, units, operator)
+    if exact:
+        terms = list(_terms(group))
+        masks = sorted({before | with_it << player for player, before, _ in terms for with_it in (0, 1)})
+        rows = np.array([[mask >> player & 1 for player in range(count)] for mask in masks], bool)  # [C, P]
+        worth = dict(zip(masks, value(torch.from_numpy(rows), counted).tolist(), strict=True))
+        means, error, reference = np.zeros(count), np.zeros(count), worth[0]
+        for player, before, weight in terms:
+            means[player] += weight * (worth[before | 1 << player] - worth[before])
+    else:
+        rows = np.concatenate([np.zeros((1, count), bool), *(_joining(order) for order in orders)])  # [1 + M P, P]
+        # All permutations are scored before Captum walks along each: its own calls would be batches of one permutation, and two
+        # permutations share coalitions.
+        scores = value(torch.from_numpy(rows), counted).numpy()
+        known = dict(zip(map(bytes, rows), scores, strict=True))
+        marginals = np.stack([_along(order, known, lambda: counted(scored, scored)) for order in orders])  # [M, P]
+        pairs = marginals.reshape(-1, 2, count).mean(1)  # [M / 2, P]
+        means, error, reference = pairs.mean(0), pairs.std(0, ddof=1) / np.sqrt(len(pairs)), float(scores[0])
     meta = {
         "operator": operator,
         "players": players,
-        "permutations": len(orders),
+        "permutations": _orders_of(group) if exact else len(orders),
         "exact": exact,
         "stderr": spread(error, units).tolist(),
     }
-    values = spread(marginals.mean(0), units).astype(np.float32)  # [T]
-    return Credit(values, observation.score, float(scores[0]), meta=meta)
+    return Credit(spread(means, units).astype(np.float32), observation.score, reference, meta=meta)
 
 
 def _joining(order: Sequence[int]) -> Array:
@@ -156,11 +170,35 @@ def _orders_of(group: Group) -> int:
     return factorial(len(group)) * prod(_orders_of(member) for member in group if not isinstance(member, int))
 
 
-def _all_orders(group: Group) -> Iterator[tuple[int, ...]]:
-    for members in permutations(group):
-        choices = [[(m,)] if isinstance(m, int) else list(_all_orders(m)) for m in members]
-        for parts in product(*choices):
-            yield tuple(player for part in parts for player in part)
+def _coalitions_of(group: Group) -> int:
+    """How many coalitions they pass through: any of the members whole, or one in part beside any of the others."""
+    inner = [_coalitions_of(member) - 2 for member in group if not isinstance(member, int)]
+    return int(2 ** len(group) + 2 ** (len(group) - 1) * sum(inner))
+
+
+def _terms(group: Group, before: int = 0) -> Iterator[Term]:
+    """Shapley's formula over all orderings: every player beside whoever can be there before it.
+
+    >>> list(_terms([0, 1]))
+    [(0, 0, 0.5), (0, 2, 0.5), (1, 0, 0.5), (1, 1, 0.5)]
+    """
+    bits = [
+        1 << member if isinstance(member, int) else sum(1 << player for player in _flat(member)) for member in group
+    ]
+    for place, member in enumerate(group):
+        others = bits[:place] + bits[place + 1 :]
+        for size in range(len(group)):
+            weight = factorial(size) * factorial(len(others) - size) / factorial(len(group))
+            for there in combinations(others, size):
+                after = before + sum(there)
+                inside: Iterable[Term] = [(member, after, 1.0)] if isinstance(member, int) else _terms(member, after)
+                for player, mask, likely in inside:
+                    yield player, mask, weight * likely
+
+
+def _flat(group: Group) -> Iterator[int]:
+    for member in group:
+        yield from [member] if isinstance(member, int) else _flat(member)
 
 
 def _random_order(group: Group, rng: np.random.Generator) -> tuple[int, ...]:

@@ -86,8 +86,8 @@ def test_the_mean_embedding_too():
 def test_regressions_find_a_linear_score_too():
     model, seen, worth = linear()
     credit = kernel_shap(seen, model, players="token", operator="pad", samples=40)
-    np.testing.assert_allclose(credit.values, worth[IDS], rtol=0, atol=1e-3)
-    assert credit.residual == pytest.approx(0, abs=1e-3) and credit.reference == pytest.approx(worth[PROMPT].sum())
+    np.testing.assert_allclose(credit.values, worth[IDS], rtol=0, atol=1e-5)
+    assert credit.residual == pytest.approx(0, abs=1e-5) and credit.reference == pytest.approx(worth[PROMPT].sum())
     shrunk = lime(seen, model, players="token", operator="pad", samples=4000)
     np.testing.assert_allclose(shrunk.values, worth[IDS], rtol=0, atol=0.02)
     assert shrunk.meta["intercept"] == pytest.approx(worth[PROMPT].sum(), abs=0.05) and shrunk.meta["r2"] > 0.999
@@ -142,11 +142,54 @@ def test_six_players_are_exact(operator):
     assert (credit.total, credit.residual) == (seen.score, pytest.approx(0, abs=1e-5))
 
 
+TEN = [*IDS, 2, 10, 3]
+
+
+def test_ten_players_are_exact_and_alike_where_they_are_the_same_token():
+    model, seen, worth = game(TEN)
+    credit = shapley(seen, model, players="token", seed=5)
+    wanted = by_subsets(10, worth)
+    np.testing.assert_allclose(credit.values, wanted, rtol=0, atol=1e-5)
+    assert credit.meta["exact"] and credit.values[1] == pytest.approx(credit.values[9], abs=1e-6)
+    np.testing.assert_array_equal(shapley(seen, model, players="token", seed=6).values, credit.values)
+    kernel = kernel_shap(seen, model, players="token", samples=1024)
+    np.testing.assert_allclose(kernel.values, wanted, rtol=0, atol=1e-5)
+    assert kernel.meta["exact"] and kernel.meta["samples"] == 1024
+
+
+ELEVEN = [*IDS, 2, 10, 6, 9]
+
+
+def test_orders_are_drawn_with_their_reverses(monkeypatch):
+    model, seen, worth = game(ELEVEN)
+    drawn = [tuple(np.random.default_rng(n).permutation(11).tolist()) for n in range(3)]
+    given = iter(drawn)
+    monkeypatch.setattr(shapley_module, "_random_order", lambda group, rng: next(given))
+    credit = shapley(seen, model, players="token", samples=5)
+    wanted = by_orders([order for one in drawn for order in (one, one[::-1])], 11, worth)
+    np.testing.assert_allclose(credit.values, wanted, rtol=0, atol=1e-5)
+    assert credit.meta["permutations"] == 6 and not credit.meta["exact"]
+    pairs = np.array([by_orders([one, one[::-1]], 11, worth) for one in drawn])
+    np.testing.assert_allclose(credit.meta["stderr"], pairs.std(0, ddof=1) / 3**0.5, rtol=0, atol=1e-5)
+
+
+def test_a_pair_of_orders_is_exact_where_units_work_in_twos():
+    """With nothing but interactions of two units, what an order misses its reverse has: any pair gives the Shapley values."""
+    table = np.random.default_rng(3).normal(0, 0.6, (12, 3)).astype(np.float32)
+    model = bag(table.tolist(), lambda h: h[..., 0] * h[..., 1] + h[..., 2] ** 2)
+    (seen,) = observe(model, [encoding(PROMPT, ELEVEN, CLOSING)])
+    two = [shapley(seen, model, players="token", samples=2, seed=seed) for seed in (0, 1)]
+    np.testing.assert_allclose(two[0].values, two[1].values, rtol=0, atol=1e-5)
+    kernel = kernel_shap(seen, model, players="token", samples=60)
+    np.testing.assert_allclose(kernel.values, two[0].values, rtol=0, atol=1e-4)
+    assert max(two[0].meta["stderr"]) < 1e-5 < abs(two[0].values).max()
+
+
 def test_sampled_values_cover_the_exact_ones_and_their_errors_shrink():
-    model, seen, worth = game(IDS)
-    exact = by_subsets(7, worth)
+    model, seen, worth = game(ELEVEN)
+    exact = by_subsets(11, worth)
     inside, errors = [], {24: [], 96: []}
-    for samples, runs in ((24, 12), (96, 6)):
+    for samples, runs in ((24, 8), (96, 4)):
         for seed in range(runs):
             credit = shapley(seen, model, players="token", samples=samples, seed=seed)
             error = np.array(credit.meta["stderr"])
@@ -154,15 +197,16 @@ def test_sampled_values_cover_the_exact_ones_and_their_errors_shrink():
             errors[samples].append(error)
             assert credit.residual == pytest.approx(0, abs=1e-5)
             assert not credit.meta["exact"] and credit.meta["permutations"] == samples
-    assert 0.88 <= np.mean(inside) < 1
-    assert np.mean(errors[24]) / np.mean(errors[96]) == pytest.approx(2, rel=0.15)
+    assert 0.85 <= np.mean(inside) < 1
+    assert np.mean(errors[24]) / np.mean(errors[96]) == pytest.approx(2, rel=0.2)
 
 
 def test_kernel_shap_tends_to_the_shapley_values():
-    model, seen, worth = game(IDS[:6])
-    exact = by_subsets(6, worth)
-    far, near = (kernel_shap(seen, model, players="token", samples=n, seed=3).values for n in (40, 5000))
-    assert abs(near - exact).max() < 0.03 < abs(far - exact).max()
+    model, seen, worth = game(ELEVEN)
+    exact = by_subsets(11, worth)
+    far, near = (kernel_shap(seen, model, players="token", samples=n, seed=3) for n in (40, 1500))
+    assert abs(near.values - exact).max() < 0.03 < abs(far.values - exact).max()
+    assert far.residual == pytest.approx(0, abs=1e-5) and not far.meta["exact"] and far.meta["samples"] == 40
 
 
 def words_of_tokens():
@@ -203,30 +247,48 @@ def test_drawn_orders_keep_groups_together_and_reach_all_of_them():
     rng = np.random.default_rng(0)
     drawn = [shapley_module._random_order(group, rng) for _ in range(2000)]
     counts = {order: drawn.count(order) for order in set(drawn)}
-    assert set(counts) == set(shapley_module._all_orders(group)) and len(counts) == 48
-    assert all(together(order, [(0, 1), (4, 5), (0, 1, 2, 3)]) for order in counts)
+    kept = [o for o in itertools.permutations(range(6)) if together(o, [(0, 1), (4, 5), (0, 1, 2, 3)])]
+    assert set(counts) == set(kept) and len(counts) == 48
     assert min(counts.values()) > 15
+
+
+def test_coalitions_are_counted_before_any_is_scored():
+    for group in ([0, 1, 2], [[[0, 1], 2, 3], [[4, 5]]], [[0, 1, 2, 3], [4, 5], 6]):
+        terms = list(shapley_module._terms(group))
+        seen = {before | there << player for player, before, _ in terms for there in (0, 1)}
+        assert len(seen) == shapley_module._coalitions_of(group)
+        likely = [sum(weight for player, _, weight in terms if player == p) for p in {player for player, _, _ in terms}]
+        np.testing.assert_allclose(likely, 1.0)
 
 
 # ---------------------------------------------------------------- RED among them
 
 
 def test_red_is_the_marginal_of_the_natural_order(monkeypatch):
-    monkeypatch.setattr(shapley_module, "_random_order", lambda group, rng: tuple(range(len(group))))
+    monkeypatch.setattr(shapley_module, "_random_order", lambda group, rng: _Forwards(range(len(group))))
     table = np.random.default_rng(2).normal(0, 0.6, (12, 3))
     table[1] = 0  # a closing token that adds nothing
     model = bag(table.tolist(), bent)
-    (seen,) = observe(model, [encoding(PROMPT, IDS, CLOSING)])
+    (seen,) = observe(model, [encoding(PROMPT, ELEVEN, CLOSING)])
     written = tiny.model("Llama", "none")
-    (plain,) = observe(written, [written.encode(Example("The film", " opens on a quiet street, moving and funny"))])
+    (plain,) = observe(
+        written, [written.encode(Example("The film", " opens on a quiet street, moving and funny, the lead superb"))]
+    )
     for operator in ("delete", "mask"):
         credit = shapley(seen, model, players="token", operator=operator, samples=2)
         np.testing.assert_allclose(credit.values, red(seen).values, rtol=0, atol=1e-5)
-        assert credit.meta["stderr"] == [0.0] * len(IDS) and not credit.meta["exact"]
+        assert credit.meta["stderr"] == [0.0] * len(ELEVEN) and not credit.meta["exact"]
     for operator in ("delete", "pad", "mean", "mask"):
         credit = shapley(plain, written, players="token", operator=operator, samples=2)
         np.testing.assert_allclose(credit.values, red(plain).values, rtol=0, atol=recomputed(plain.score))
         assert credit.reference == red(plain).reference
+
+
+class _Forwards(tuple):
+    """An order whose reverse is itself."""
+
+    def __getitem__(self, at):
+        return self if isinstance(at, slice) else super().__getitem__(at)
 
 
 # ---------------------------------------------------------------- shift, scale, padding

@@ -12,6 +12,7 @@ from redviz.credit.from_models import coalitions, perturbation
 from redviz.credit.from_models import truncation as truncation_module
 from redviz.credit.from_models.perturbation import kernel_shap, lime, occlusion
 from redviz.credit.from_models.shapley import shapley
+from redviz.credit.from_models.shapley_kernel import shapley_kernel
 from redviz.credit.from_models.truncation import truncation
 from redviz.errors import Cancelled, RedvizError
 from redviz.models.kinds.function import reward_function
@@ -83,12 +84,12 @@ def test_all_permutations_are_scored_in_one_call_and_shared_coalitions_once(monk
     assert [given.shape for given in rows] == [(2**count, count)]
 
 
-def drawn_by(monkeypatch, method, **options):
-    """The rows that Captum drew in its one call, their scores, and the credits of six tokens that are players."""
+def drawn_by(monkeypatch, method, ids=(7, 3, 9, 5, 11), **options):
+    """The rows that were scored in one call, their scores, and the credits of tokens that are players."""
     torch.manual_seed(0)
     table = torch.randn(12, 3)
     model = bag(table.tolist(), lambda h: h[..., 0] * h[..., 1] + torch.tanh(h[..., 2]))
-    (seen,) = observe(model, [encoding([6], [7, 3, 9, 5, 11], [1])])
+    (seen,) = observe(model, [encoding([6], list(ids), [1])])
     calls = []
     made = perturbation.value_function
 
@@ -121,23 +122,44 @@ def test_lime_is_a_ridge_regression_weighted_by_cosine_distance(monkeypatch):
     assert (credit.total, credit.reference) == (None, None) and abs(slopes).max() > 0.1
 
 
-def test_kernel_shap_is_least_squares_on_draws_of_the_shapley_kernel(monkeypatch):
-    (z, scores), credit, seen = drawn_by(monkeypatch, kernel_shap, samples=3000)
-    assert z[0].all() and not z[1].any() and len(z) == 3000
-    kept = np.bincount(z[2:].sum(1).astype(int), minlength=6) / 2998
-    np.testing.assert_allclose(kept, [0, 0.3, 0.2, 0.2, 0.3, 0], atol=0.03)  # 1 / (k (5 - k)), made to sum to 1
-    weights = np.where((z.sum(1) % 5) == 0, 1e6, 1.0) ** 0.5
-    x = np.column_stack([z, np.ones(len(z))]) * weights[:, None]
-    slopes = np.linalg.lstsq(x, scores * weights, rcond=None)[0]
-    np.testing.assert_allclose(credit.values, slopes[:-1], rtol=0, atol=2e-3)
-    assert abs(credit.residual) < 2e-3
-    assert (credit.total, credit.reference) == (seen.score, pytest.approx(scores[1], abs=1e-5))
+def test_kernel_shap_is_constrained_least_squares_on_pairs_of_coalitions(monkeypatch):
+    (z, scores), credit, seen = drawn_by(
+        monkeypatch, kernel_shap, (7, 3, 9, 5, 11, 2, 4, 8, 10, 3, 7, 9, 5), samples=200
+    )
+    count = z.shape[1]
+    assert count == 13 and len(z) == 200 and z[0].all() and not z[1].any() and len(np.unique(z, axis=0)) == 200
+    pairs = z[2:].reshape(-1, 2, count)
+    assert (pairs.sum(1) == 1).all(), "every coalition stands beside its complement"
+    kept = z[2:].sum(1).astype(int)
+    assert [np.sum(kept == k) for k in (1, count - 1)] == [count, count], "the ends of the kernel are complete"
+    kernel = np.array([1 / (k * (count - k)) for k in kept])
+    weights = kernel / np.bincount(kept)[kept]
+    whole, reference = seen.score, scores[1]
+    x, y = z[2:, :-1] - z[2:, -1:], scores[2:] - reference - z[2:, -1] * (whole - reference)
+    slopes = np.linalg.lstsq(x * weights[:, None] ** 0.5, y * weights**0.5, rcond=None)[0]
+    np.testing.assert_allclose(credit.values[:-1], slopes, rtol=0, atol=1e-4)
+    assert credit.residual == pytest.approx(0, abs=1e-5)
+    assert (credit.total, credit.reference) == (seen.score, pytest.approx(reference, abs=1e-5))
+
+
+@pytest.mark.parametrize(
+    ("players", "samples"), [(1, 9), (2, 9), (3, 3), (6, 62), (6, 40), (7, 9), (12, 30), (13, 97), (40, 400)]
+)
+def test_the_coalitions_of_kernel_shap(players, samples):
+    rows, weights = shapley_kernel(players, samples, np.random.default_rng(2))
+    assert len(np.unique(rows, axis=0)) == len(rows) and not (rows.all(1) | ~rows.any(1)).any()
+    assert samples - 1 <= len(rows) <= samples or len(rows) == 2**players - 2
+    kept = rows.sum(1)
+    for k in set(kept):
+        assert weights[kept == k].sum() == pytest.approx(1 / (k * (players - k)))
+    if samples >= 2 * (players - 1):
+        assert {tuple(row) for row in rows} == {tuple(~row) for row in rows}
 
 
 @pytest.mark.parametrize("method", SAMPLED)
 def test_draws_repeat_and_leave_the_global_generator_alone(method):
     model, seen = setting()
-    options = {"samples": 30, "players": "word"}
+    options = {"samples": 30, "players": "token"}
     torch.manual_seed(7)
     wanted = torch.rand(3)
     torch.manual_seed(7)
