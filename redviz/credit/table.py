@@ -39,6 +39,7 @@ def _later(module: str, name: str) -> Callable[..., Credit]:
 
 LI, ABC = "Li et al. 2024, RED / R3HF, arXiv 2411.08302", "Chan et al. 2024, Dense Reward for Free, arXiv 2402.00782"
 CAPTUM = ", through Captum"
+SMOOTH = "; SmoothGrad, Smilkov et al. 2017, arXiv 1706.03825" + CAPTUM
 
 LAYER = Option(-1, "Attention layer; −1 is the last (the paper's choice).")
 ROW = Option("response", "Whose attention: the last response token's, or the reading position's.", choices=ROWS)
@@ -52,6 +53,17 @@ STRIDE = Option(
 )
 BETA = Option(0.1, "The temperature the policy was tuned with.", range=(0.0, 10.0))
 ESTIMATOR = Option("k1", "k1 is the signed log-ratio; k2 and k3 are never negative.", choices=ESTIMATORS)
+
+
+def _smooth(samples: int) -> dict[str, Option]:
+    """SmoothGrad's options."""
+    return {
+        "noise": Option(
+            0.0, "SmoothGrad's noise level, as a share of the embeddings' range; 0 is none.", range=(0.0, 1.0)
+        ),
+        "samples": Option(samples, "Noisy responses that SmoothGrad averages over.", bounds=(1, MOST_SAMPLES)),
+        "seed": SEED,
+    }
 
 
 def _players(default: str) -> Option:
@@ -128,24 +140,27 @@ METHODS: dict[str, MethodInfo] = {
         identity="sum; the norms recomputed from the eager kernel",
     ),
     "ig": MethodInfo(
-        "IG", "Sundararajan et al. 2017, Integrated Gradients, arXiv 1703.01365" + CAPTUM, "2 F + n (F + B)",
+        "IG", "Sundararajan et al. 2017, Integrated Gradients, arXiv 1703.01365" + SMOOTH, "2 F + n (F + B); with noise M times n more",
         "model", "R − R(baseline)", False,
         _later("integrated_gradients", "ig"),
         {
             "baseline": BASELINE,
             "steps": Option(None, "Quadrature nodes; empty doubles them until the residual is small.", bounds=(1, MOST_STEPS)),
+            **_smooth(8),
         },
         family="gradient", formula="(e_t − b) · ∫ ∇R(b + a (e − b)) da", shift_invariant=True,
         identity="completeness; Captum's own over the whole sequence",
     ),
     "grad_x_input": MethodInfo(
-        "Grad × input", "Shrikumar et al. 2016, arXiv 1605.01713" + CAPTUM, "2 F + 1 B", "model", "nothing", False,
-        _later("gradients", "grad_x_input"), {},
+        "Grad × input", "Shrikumar et al. 2016, arXiv 1605.01713" + SMOOTH,
+        "2 F + 1 B; with noise 1 F + M (F + B)", "model", "nothing", False,
+        _later("gradients", "grad_x_input"), _smooth(32),
         family="gradient", formula="e_t · ∇_t R", shift_invariant=True, identity="autograd over the whole sequence; w·x on a linear model",
     ),
     "saliency": MethodInfo(
-        "Saliency", "Simonyan et al. 2013, arXiv 1312.6034" + CAPTUM, "2 F + 1 B", "model", "nothing", False,
-        _later("gradients", "saliency"), {"norm": Option("l2", "Over the embedding.", choices=NORMS)},
+        "Saliency", "Simonyan et al. 2013, arXiv 1312.6034" + SMOOTH,
+        "2 F + 1 B; with noise 1 F + M (F + B)", "model", "nothing", False,
+        _later("gradients", "saliency"), {"norm": Option("l2", "Over the embedding.", choices=NORMS), **_smooth(32)},
         family="gradient", formula="‖∇_t R‖", shift_invariant=True, identity="autograd over the whole sequence; never negative",
     ),
     "gradient_shap": MethodInfo(

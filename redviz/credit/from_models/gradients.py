@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ import torch
 from captum.attr import GradientShap, InputXGradient, Saliency
 from torch import Tensor
 
-from redviz.credit.choices import MOST_SAMPLES, NORMS
+from redviz.credit.choices import NORMS
 from redviz.credit.from_models.gradient_inputs import (
     GradientInputs,
     ResponseScore,
@@ -21,6 +19,7 @@ from redviz.credit.from_models.gradient_inputs import (
     gradient_inputs,
     halving,
 )
+from redviz.credit.from_models.smoothing import check_draws, seeded, smoothed, stdev_of
 from redviz.credit.from_records.softmaxed import p2t_rewards
 from redviz.errors import RedvizError
 from redviz.models.kinds.reward_model import RewardModel
@@ -30,7 +29,15 @@ from redviz.records import Array, Credit, Observation
 CANCELS = 1e-4  # of what is summed: below this at every token, the sums are rounding
 
 
-def grad_x_input(observation: Observation, model: RewardModel, *, progress: Progress | None = None) -> Credit:
+def grad_x_input(
+    observation: Observation,
+    model: RewardModel,
+    *,
+    noise: float = 0.0,
+    samples: int = 32,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Credit:
     """Gradient of the score times the embedding, summed over the embedding (Shrikumar et al. 2016, arXiv 1605.01713).
 
     Decoders that normalise what a block reads undo much of an embedding's scale, so these credits can be far smaller than
@@ -40,8 +47,13 @@ def grad_x_input(observation: Observation, model: RewardModel, *, progress: Prog
     ----------
     model, observation
         The model and its forward pass over the example.
+    noise
+        SmoothGrad: the gradient is the mean over responses with Gaussian noise on their embeddings, of this standard deviation as a
+        share of the range of their values. 0 takes the response as it is.
+    samples, seed
+        Of the noisy responses: how many, at most 4096, and what draws them; the same seed gives the same ones on every device.
     progress
-        Called with (0, 1) and (1, 1); may raise to cancel.
+        Called with (gradients done, gradients); may raise to cancel.
 
     Returns
     -------
@@ -53,8 +65,13 @@ def grad_x_input(observation: Observation, model: RewardModel, *, progress: Prog
     RedvizError
         Where the parts cancel at every token, as they do where a norm reads the embeddings alone (DeBERTa): only rounding is left.
     """
+    check_draws(samples, noise, seed)
     given = gradient_inputs(model, observation.encoding)
-    attributions = _one_gradient(model, given, InputXGradient, progress)  # [T, D]
+    if noise:
+        gradient = _mean_gradient(model, given, noise, samples, seed, progress)
+        attributions = gradient * given.response[0].cpu().double()  # [T, D]
+    else:
+        attributions = _one_gradient(model, given, InputXGradient, progress)  # [T, D]
     size = attributions.abs().sum(-1)  # [T]
     if bool((size > 0).all() and (attributions.sum(-1).abs() <= CANCELS * size).all()):
         raise RedvizError(
@@ -65,7 +82,14 @@ def grad_x_input(observation: Observation, model: RewardModel, *, progress: Prog
 
 
 def saliency(
-    observation: Observation, model: RewardModel, *, norm: str = "l2", progress: Progress | None = None
+    observation: Observation,
+    model: RewardModel,
+    *,
+    norm: str = "l2",
+    noise: float = 0.0,
+    samples: int = 32,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> Credit:
     """Size of the score's gradient at each token (Simonyan et al. 2013, arXiv 1312.6034).
 
@@ -75,8 +99,13 @@ def saliency(
         The model and its forward pass over the example.
     norm
         How the embedding's coordinates become one number: "l2", the length of the gradient, or "l1", the sum of absolute values.
+    noise
+        SmoothGrad: the gradient is the mean over responses with Gaussian noise on their embeddings, of this standard deviation as a
+        share of the range of their values. 0 takes the response as it is.
+    samples, seed
+        Of the noisy responses: how many, at most 4096, and what draws them; the same seed gives the same ones on every device.
     progress
-        Called with (0, 1) and (1, 1); may raise to cancel.
+        Called with (gradients done, gradients); may raise to cancel.
 
     Returns
     -------
@@ -85,9 +114,13 @@ def saliency(
     """
     if norm not in NORMS:
         raise RedvizError(f"norm is {norm!r}; use one of {', '.join(NORMS)}.")
+    check_draws(samples, noise, seed)
     given = gradient_inputs(model, observation.encoding)
-    found = _one_gradient(model, given, Saliency, progress, abs=True)  # [T, D]
-    values = found.norm(dim=-1) if norm == "l2" else found.sum(-1)  # [T]
+    if noise:
+        found = _mean_gradient(model, given, noise, samples, seed, progress)  # [T, D]
+    else:
+        found = _one_gradient(model, given, Saliency, progress, abs=False)  # [T, D]
+    values = found.norm(dim=-1) if norm == "l2" else found.abs().sum(-1)  # [T]
     return Credit(values.numpy().astype(np.float32), None, None)
 
 
@@ -176,18 +209,11 @@ def gradient_shap(
         ``stdev`` of the noise, and the standard errors of every credit (``stderr``, ``[T]``) and of their sum (``stderr_of_sum``),
         None for a single sample.
     """
-    if not 1 <= samples <= MOST_SAMPLES:
-        raise RedvizError(f"samples is {samples}; give at least 1 and at most {MOST_SAMPLES}.")
-    if not 0.0 <= noise <= 1.0:
-        raise RedvizError(
-            f"noise is {noise}; it is a share of the range of the embeddings, so give a number from 0 to 1."
-        )
-    if not 0 <= seed < 2**32:
-        raise RedvizError(f"seed is {seed}; give a whole number from 0 to {2**32 - 1}.")
+    check_draws(samples, noise, seed)
     baseline = baseline_kind(model, baseline)
     given = gradient_inputs(model, observation.encoding)
     start = baseline_embedding(model, baseline).expand_as(given.response)  # [1, T, D]
-    meta: dict[str, Any] = {"baseline": baseline, "stdev": noise * float(given.response.max() - given.response.min())}
+    meta: dict[str, Any] = {"baseline": baseline, "stdev": stdev_of(given, noise)}
     if given.unread:  # a response of padding alone: the model reads before it
         zeros = np.zeros(given.response.shape[1], np.float32)  # [T]
         return Credit(
@@ -203,7 +229,7 @@ def gradient_shap(
 
     def draw(rows: int) -> Array:  # [samples, T]
         parts = []
-        with _seeded(seed):
+        with seeded(seed):
             for done in range(0, samples, rows):
                 if progress is not None:
                     progress(done, samples)
@@ -237,14 +263,20 @@ def _one_gradient(
     return found.detach()[0].cpu().double()
 
 
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Captum draws from NumPy's and torch's global generators: seed them, and put back what they were."""
-    state = np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(seed)  # torch.manual_seed would seed every device, for good
-        np.random.seed(seed)
-        try:
-            yield
-        finally:
-            np.random.set_state(state)
+def _mean_gradient(
+    model: RewardModel, given: GradientInputs, noise: float, samples: int, seed: int, progress: Progress | None
+) -> Tensor:
+    """SmoothGrad's: ``[T, D]`` float64 on the CPU."""
+    if given.unread:
+        return torch.zeros(given.response.shape[1:], dtype=torch.float64)
+
+    def pause(done: int) -> None:
+        if progress is not None:
+            progress(done, samples)
+
+    def mean(rows: int) -> Tensor:
+        return smoothed(Saliency(ResponseScore(model, given)), given, noise, samples, seed, rows, pause, abs=False)
+
+    found = halving(mean, min(given.rows, samples))
+    pause(samples)
+    return found

@@ -18,6 +18,7 @@ from redviz.credit.from_models.gradient_inputs import (
     halving,
     residual_tolerance,
 )
+from redviz.credit.from_models.smoothing import check_draws, smoothed
 from redviz.errors import RedvizError
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.running.budgets import Progress
@@ -30,6 +31,9 @@ def ig(
     *,
     baseline: str = "pad",
     steps: int | None = None,
+    noise: float = 0.0,
+    samples: int = 8,
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> Credit:
     """Integrate the score's gradient from a baseline to the response, the prompt and the template fixed.
@@ -44,6 +48,12 @@ def ig(
     steps
         Gauss-Legendre nodes, at most 1024. None doubles them from 16 until the residual is within
         ``max(1 % of |score - reference|, 0.01 x the standard deviation of the prefix scores)``, or 256.
+    noise
+        SmoothGrad: the gradient along the way is the mean over ways to responses with Gaussian noise on their embeddings, of this
+        standard deviation as a share of the range of their values. The residual then holds what the noise moves; whether the steps
+        are enough is judged without it. 0 takes the response as it is.
+    samples, seed
+        Of the noisy responses: how many, at most 4096, and what draws them.
     progress
         Called with (steps done, steps of this round) between micro-batches; may raise to cancel.
 
@@ -57,6 +67,7 @@ def ig(
         raise RedvizError(
             f"steps is {steps}; give at least 1 and at most {MOST_STEPS}, or leave it out to let the residual decide."
         )
+    check_draws(samples, noise, seed)
     baseline = baseline_kind(model, baseline)
     encoding = observation.encoding
     if encoding.read < encoding.start and not model.both_ways:  # a response of padding alone: the model reads before it
@@ -80,6 +91,20 @@ def ig(
             break
         count *= 2
     meta = {"steps": count, "baseline": baseline, "tolerance": tolerance, "converged": abs(residual) <= tolerance}
+    if noise:
+
+        def pause(done: int) -> None:
+            if progress is not None:
+                progress(done * count, samples * count)
+
+        def mean(rows: int) -> Tensor:  # [T, D]; one noisy response at a time
+            way = IntegratedGradients(score, multiply_by_inputs=False)
+            asked = {"n_steps": count, "method": "gausslegendre", "internal_batch_size": rows}
+            return smoothed(way, given, noise, samples, seed, 1, pause, baselines=start.float().cpu(), **asked)
+
+        gradient = halving(mean, min(given.rows, count))
+        pause(samples)
+        values = (gradient * (given.response - start)[0].cpu().double()).sum(-1).numpy()
     return Credit(values.astype(np.float32), observation.score, reference, meta=meta)
 
 

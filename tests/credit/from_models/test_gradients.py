@@ -257,6 +257,67 @@ def test_the_seed_decides_and_the_global_generators_stay():
     assert state() == before
 
 
+SMOOTHED = (grad_x_input, saliency, ig)
+
+
+@pytest.mark.parametrize("method", SMOOTHED)
+def test_smoothgrad_is_the_mean_gradient_at_noisy_responses(method):
+    model = tiny.model("Llama", "closed")
+    seen = seen_by(model)
+    given = gradient_inputs.gradient_inputs(model, seen.encoding)
+    x, start = given.response, baseline_embedding(model, "pad")
+    asked = {"steps": 3} if method is ig else {}
+    found = method(seen, model, noise=0.05, samples=5, seed=3, **asked)
+    stdev = 0.05 * float(x.max() - x.min())
+    gradients = torch.zeros(x.shape[1:], dtype=torch.float64)
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        noisy = [x + torch.normal(0.0, torch.full_like(x, stdev)) for _ in range(5)]
+    nodes, weights = np.polynomial.legendre.leggauss(3)
+    ways = [((1 + a) / 2, w / 2) for a, w in zip(nodes, weights, strict=True)] if method is ig else [(1.0, 1.0)]
+    for one in noisy:
+        for a, weight in ways:
+            at = (start + a * (one - start)).requires_grad_()
+            (gradient,) = torch.autograd.grad(given.score(model, at).sum(), at)
+            gradients += weight * gradient[0].double() / 5
+    apart = x[0].double() - (start.double() if method is ig else 0)
+    close(found.values, gradients.norm(dim=-1) if method is saliency else (gradients * apart).sum(-1))
+    plain = method(seen, model, **asked)
+    assert abs(found.values - plain.values).max() > 1e-3 * abs(plain.values).max()
+
+
+@pytest.mark.parametrize("method", SMOOTHED)
+def test_smoothgrad_without_noise_is_the_plain_method_and_a_seed_repeats(method):
+    model = tiny.model("Llama", "closed")
+    seen = seen_by(model)
+    asked = {"steps": 2} if method is ig else {}
+    plain, none = method(seen, model, **asked), method(seen, model, noise=0.0, samples=7, seed=9, **asked)
+    np.testing.assert_array_equal(plain.values, none.values)
+    torch.manual_seed(7)
+    wanted = torch.rand(3)
+    torch.manual_seed(7)
+    one, again, other = (method(seen, model, noise=0.1, samples=3, seed=seed, **asked).values for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one, again)
+    assert abs(one - other).max() > 1e-5 and torch.equal(torch.rand(3), wanted)
+    told = []
+    method(seen, model, noise=0.1, samples=3, progress=lambda done, total: told.append((done, total)), **asked)
+    assert told[-1][0] == told[-1][1] and told[-1][1] % 3 == 0
+    for wrong in ({"noise": 1.5}, {"samples": 0}, {"seed": -1}):
+        with pytest.raises(RedvizError, match=next(iter(wrong))):
+            method(seen, model, **wrong)
+
+
+@pytest.mark.parametrize("method", SMOOTHED)
+def test_noise_changes_nothing_on_a_linear_model(method):
+    table = np.random.default_rng(5).integers(-16, 17, (12, 6)) / 8.0
+    model = bag(table.tolist(), [0.5, -1.0, 0.25, 2.0, -0.75, 1.5])
+    (seen,) = observe(model, [encoding([6, 2], [7, 3, 9, 5, 11], [1])])
+    asked = {"steps": 2} if method is ig else {}
+    plain = method(seen, model, **asked)
+    noisy = method(seen, model, noise=0.5, samples=4, **asked)
+    np.testing.assert_allclose(noisy.values, plain.values, rtol=0, atol=1e-5)
+
+
 def test_noise_is_a_share_of_the_range():
     w = torch.linspace(-1, 1, 6)
     model, seen = on_bag(w.tolist())
