@@ -381,3 +381,31 @@ def test_a_data_set_that_changes_while_it_is_scored_is_refused(tmp_path, run, da
     monkeypatch.setattr("redviz.runs.local.start_run", start_and_change)
     code, _, said = run(*ask(data, tmp_path / "rows.jsonl"))
     assert code == 2 and "pairs.jsonl has changed since run" in said
+
+
+def test_credits_and_labels_go_to_annotation_tools(run, data, tmp_path):
+    run(*ask(data, tmp_path / "out.parquet"))
+    scored = {row["response"] for row in rows(tmp_path / "out.parquet")}
+    labels = list(dict.fromkeys(row["label"] for row in rows(tmp_path / "out.parquet")))
+    code, out, _ = run("export", tmp_path / "out.parquet", tmp_path / "tasks.json", "--for", "label_studio")
+    tasks = json.loads((tmp_path / "tasks.json").read_text())
+    assert code == 0 and f"{len(tasks)} responses" in out and {task["data"]["text"] for task in tasks} == scored
+    assert len(tasks[0]["predictions"]) == len(labels) and not tasks[0]["annotations"]
+    code, *_ = run("export", tmp_path / "out.parquet", tmp_path / "a.json", "--for", "argilla", "--method", labels[0])
+    suggested = json.loads((tmp_path / "a.json").read_text())[0]["suggestions"]["spans"]
+    assert code == 0 and suggested["agent"].startswith(f"redviz {labels[0]}")
+    (tmp_path / "marks.jsonl").write_text('{"text": "A dull film.", "label": [[2, 6, "bad"]], "user": "ada"}')
+    code, out, _ = run("export", tmp_path / "marks.jsonl", tmp_path / "b.json", "--for", "label_studio")
+    [task] = json.loads((tmp_path / "b.json").read_text())
+    assert code == 0 and task["annotations"][0]["result"][0]["value"]["text"] == "dull"
+    for given, said in (
+        (("out.parquet", "x.json", "--for", "brat"), "There is no tool 'brat'"),
+        (("out.parquet", "x.csv", "--for", "argilla"), "imports a .json file"),
+        (("out.parquet", "x.json", "--for", "argilla", "--method", "abcd"), "has no credits 'abcd'"),
+        (("out.parquet", "x.json", "--for", "argilla", "--share", 2), "above 0 and at most 1"),
+        (("out.parquet", "x.csv", "--share", 0.5), "--method and --share are for"),
+    ):
+        code, out, err = run(
+            "export", *(tmp_path / one if "." in str(one) and str(one)[0] in "ox" else one for one in given)
+        )
+        assert (code, out) == (2, "") and said in err and err.count("\n") == 1

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import io
 import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
+from redviz.data.labels.predictions import predicted
+from redviz.data.labels.tool_files import FILES, tool_file
+from redviz.data.results.from_rows import analyses_of
 from redviz.data.results.result_files import MOST_ROWS, ResultFile
 from redviz.data.results.result_filters import Where
+from redviz.data.results.row_files import read_rows
 from redviz.data.results.rows import without_formulas
 from redviz.runs.parts import put_together
 from redviz.runs.runs import Run
@@ -38,6 +44,15 @@ def downloads(results: ResultFile, where: Where, order: str, descending: bool, c
         st.download_button(
             "Download the run (Parquet)", lambda: run_parquet(run), f"run-{run.id}.parquet", on_click="ignore"
         )
+        with st.popover("Pre-annotations", help="The words with most of the credit, as marks that people correct."):
+            label = st.selectbox("Method", list(run.manifest.methods), key="redviz.dataset.suggested")
+            for tool, (named, ending) in FILES.items():
+                st.download_button(
+                    named,
+                    partial(pre_annotations, results.files, label, tool),
+                    f"run-{run.id}.{tool}{ending}",
+                    on_click="ignore",
+                )
 
 
 def keys_csv(found: ResultFile, where: Where, order: str = "row", descending: bool = False) -> str:
@@ -58,3 +73,10 @@ def run_parquet(run: Run) -> bytes:
         path = Path(folder) / "run.parquet"
         put_together(run, path)
         return path.read_bytes()
+
+
+def pre_annotations(files: Sequence[Path], label: str, tool: str) -> str:
+    """What a tool imports: each scored response with what the method would mark."""
+    rows = (row for file in files for batch in read_rows(file) for row in batch)
+    scored = (analysis for analysis in analyses_of(rows) if label in analysis.credits)
+    return tool_file(tool, [predicted(analysis, (label,)) for analysis in scored])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import streamlit as st
 
@@ -11,6 +12,7 @@ from redviz.annotation.labels import labelled_items
 from redviz.annotation.projects import ProjectInfo
 from redviz.app.annotate.state import store
 from redviz.data.labels.label_sets import to_lines
+from redviz.data.labels.tool_files import FILES, Exported, tool_file
 
 
 def export_part(project: ProjectInfo) -> None:
@@ -33,6 +35,15 @@ def export_part(project: ProjectInfo) -> None:
         f"{name}.labels.jsonl",
         on_click="ignore",
     )
+    st.markdown("**For other tools**: the same labels as these tools import them.")
+    with st.container(horizontal=True):
+        for tool, (label, ending) in FILES.items():
+            st.download_button(
+                label,
+                partial(_for_tool, project.id, tool),
+                f"{name}.{tool}{ending}",
+                on_click="ignore",
+            )
     st.markdown(
         "**Everything**: texts, guidelines, people, every keystroke that was kept, maps and choices; another redviz imports it whole."
     )
@@ -47,3 +58,7 @@ def export_part(project: ProjectInfo) -> None:
 
 def _rows(project_id: int) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in export_rows(store(), project_id))
+
+
+def _for_tool(project_id: int, tool: str) -> str:
+    return tool_file(tool, [Exported(item) for item in labelled_items(store(), project_id).items])

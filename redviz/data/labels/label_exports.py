@@ -16,6 +16,7 @@ from redviz.data.labels.argilla import is_argilla, read_argilla
 from redviz.data.labels.label_kinds import PUBLISHED, Kind
 from redviz.data.labels.label_values import (
     ANNOTATORS,
+    SETTLED,
     UNKNOWN,
     UNNAMED,
     Judged,
@@ -131,12 +132,16 @@ def read_label_studio(row: Row, line: int) -> Judged:
             continue
         results = [result for result in listed(given.get("result"), "result") if isinstance(result, dict)]
         marks = tuple(_regions(results, row["data"], response))
-        by = person(given["completed_by"]) if given.get("completed_by") is not None else UNNAMED
-        _add(judgements, by, marks)
+        named = next((given[name] for name in ("completed_by", "created_username") if given.get(name)), None)
+        by = UNNAMED if named is None else person(named)
         gold = marks if given.get("ground_truth") and gold is None else gold
-    if not judgements:
+        if not (by == SETTLED and given.get("ground_truth")):
+            _add(judgements, by, marks)
+    if not judgements and gold is None:
         raise BadValue("nobody submitted an annotation of it")
-    return Judged(id_of(row, line), prompt, response, tuple(judgements.items()), gold, subset_of(row["data"]))
+    own = row["data"].get("redviz_id")  # Label Studio numbers what it imports
+    name = id_of({"id": own} if own else row, line)
+    return Judged(name, prompt, response, tuple(judgements.items()), gold, subset_of(row["data"]))
 
 
 def _add(judgements: dict[str, tuple[Span, ...]], by: str, marks: tuple[Span, ...]) -> None:

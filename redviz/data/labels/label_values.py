@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ ANNOTATORS = ("annotator", "user", "created_by", "username", "annotator_id", "us
 UNKNOWN = 1.0  # the grade of a label that says neither good nor bad
 MOST_NAMED = 10
 UNNAMED = "annotator"  # where a file names nobody
+SETTLED = "settled"  # who gives a settled label in files for tools that know people only
+WITH_GRADE = re.compile(r"([+-][0-2](?:\.[0-9]+)?) (\S.*)", re.DOTALL)  # as redviz writes it for tools: -1 Missing
 WORDS = {
     **dict.fromkeys(("very positive", "very good"), 2.0),
     **dict.fromkeys(("positive", "pos", "good", "+"), 1.0),
@@ -90,8 +93,8 @@ def span_of(start: Any, end: Any, label: Any = None, quote: Any = None) -> Span:
 def grade_of(label: Any) -> tuple[float, str]:
     """The grade that a label means, and its name: numbers and words for good and bad by their meaning, any other +1.
 
-    >>> grade_of("-2"), grade_of("Negative"), grade_of("Missing")
-    ((-2.0, ''), (-1.0, 'Negative'), (1.0, 'Missing'))
+    >>> grade_of("-2"), grade_of("Negative"), grade_of("Missing"), grade_of("-0.5 Missing")
+    ((-2.0, ''), (-1.0, 'Negative'), (1.0, 'Missing'), (-0.5, 'Missing'))
     """
     if label is None:
         return 1.0, ""
@@ -102,6 +105,8 @@ def grade_of(label: Any) -> tuple[float, str]:
         if not -2 <= number <= 2:
             raise BadValue(f"the label {short_name(str(label), 20)} is a number outside -2 to 2")
         return number, ""
+    if isinstance(label, str) and (told := WITH_GRADE.fullmatch(label)) and abs(float(told[1])) <= 2:
+        return float(told[1]), short_name(text_of(told[2], "a label"), 60)
     name = short_name(text_of(str(label), "a label"), 60)
     return WORDS.get(_word(name), UNKNOWN), name
 
@@ -127,7 +132,9 @@ def unknown_labels(marks: Iterable[Mark], grades: Iterable[str]) -> str:
     "labels of unknown meaning are graded +1: 'Missing' (1 mark)"
     """
     known = {*WORDS, *(_word(short_name(label, 60)) for label in grades)}
-    counts = Counter(mark.label for mark in marks if mark.label and _word(mark.label) not in known)
+    counts = Counter(
+        mark.label for mark in marks if mark.label and mark.grade == UNKNOWN and _word(mark.label) not in known
+    )
     if not counts:
         return ""
     said = [f"{label!r} ({count:,} mark{'s' * (count != 1)})" for label, count in counts.most_common(MOST_NAMED)]

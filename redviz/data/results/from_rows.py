@@ -92,6 +92,8 @@ def _observation(row: Mapping[str, Any], example: Example) -> Observation:
     if not tokens or not len(prefix) - 1 == len(tokens) == len(offsets) == len(row["token_ids"]):
         raise ValueError(f"{len(tokens)} tokens, {len(offsets)} offsets and {len(prefix)} prefix scores")
     score, closing = float(row["score"]), row.get("closing")
+    if not all(0 <= a <= b <= len(example.response) for a, b in offsets):
+        raise ValueError("tokens outside its response, which is not the text that was scored")
     after = closing is not None and closing != 0  # the score was read at a closing token
     pieces = ("", *tokens, *([""] if after else []))
     ids = np.asarray([0, *row["token_ids"], *([0] if after else [])], np.int64)
