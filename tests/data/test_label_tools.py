@@ -153,6 +153,12 @@ def test_spacy_spans_count_characters_or_tokens(row):
     assert "spaCy spans" in labels.sentence
 
 
+@pytest.mark.parametrize("spans", [3, "none", [3], [{"label": "bad"}]])
+def test_a_column_that_happens_to_be_called_spans_is_no_label(spans):
+    with pytest.raises(RedvizError, match="no form of labels that is read here"):
+        opened({"text": TEXT, "spans": spans})
+
+
 def test_numbers_that_may_count_either_are_refused():
     either = {
         "text": "I am so so",

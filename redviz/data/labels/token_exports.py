@@ -47,9 +47,14 @@ def is_spacy(row: Any) -> bool:
         return len(row) == 2 and isinstance(row[0], str) and isinstance(row[1], dict) and "entities" in row[1]
     if not isinstance(row, dict) or not (isinstance(row.get("text"), str) or _words(row.get("tokens"))):
         return False
-    given = [entry for name in OF_DOCS for entry in _entries(row.get(name))]
-    return any(row.get(name) is not None for name in OF_DOCS) and all(
-        isinstance(entry, dict) and entry.keys() & {"start", "start_char", "token_start"} for entry in given
+    columns = [row[name] for name in OF_DOCS if row.get(name) is not None]
+    listed_there = bool(columns) and all(
+        isinstance(column, dict) or maybe_list(column) is not None for column in columns
+    )
+    return listed_there and all(
+        isinstance(entry, dict) and entry.keys() & {"start", "start_char", "token_start"}
+        for column in columns
+        for entry in _entries(column)
     )
 
 
