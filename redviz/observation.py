@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,7 +78,7 @@ class Observation:
         scores at the columns where a causal model has them, the score at the reading column, nan elsewhere.
     response_row, pooling_row
         Attention paid by the last response token and by the pooling position to every column, ``[layer, head, L]`` float32;
-        None where the model offers none.
+        nan in layers without attention weights (linear, recurrent), and None where the model offers none.
     prefix_scores
         ``P_0 .. P_T``, ``[T+1]`` float32. From ``column_scores`` of a causal model; from ``T + 1`` truncated forwards otherwise.
     black_box
@@ -158,3 +159,12 @@ class LogProbs:
     kl: Array  # [T] float32
     closing: tuple[float, float, float] | None = None
     names: tuple[str, str] = ("", "")
+
+
+def without_weights(layer: int, those: Sequence[int], name: str) -> str:
+    """What is said of a layer without attention weights, in a model of which others have them."""
+    listed = ", ".join(map(str, those[:8])) + (" …" if len(those) > 8 else "")
+    return (
+        f"Layer {layer} of {name} has no attention weights (it is linear or recurrent); the layers that have are {listed}: "
+        "choose one of them, or use red."
+    )

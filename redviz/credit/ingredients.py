@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from redviz.credit.from_records.abc import layers_that_attend
 from redviz.credit.from_records.segments import segmented
 from redviz.credit.recipes import METHODS, SEGMENTS, MethodInfo, Recipe
 from redviz.errors import RedvizError, of_one_row
 from redviz.models.running.budgets import Progress
 from redviz.models.spec import LOADERS, NEEDED_FOR, PARTNERS
+from redviz.observation import without_weights
 from redviz.records import Credit, Observation
 
 if TYPE_CHECKING:
@@ -195,6 +197,11 @@ def why_not(observation: Observation, recipe: Recipe) -> str:
         return str(error)
     if recipe.info.needs == "attention" and observation.response_row is None:
         return f"{recipe.method} needs attention weights of one token that reads the score, and this model shows none."
+    rows, layer = observation.response_row, recipe.options.get("layer")
+    if recipe.info.needs == "attention" and rows is not None and layer is not None:
+        those = layers_that_attend(rows)
+        if -len(rows) <= layer < len(rows) and layer % len(rows) not in those:
+            return f"{recipe.method}: {without_weights(layer % len(rows), those, 'this model')}"
     return ""
 
 

@@ -105,7 +105,7 @@ def state_of(spec: ModelSpec, model: Any) -> ModelState:
 
     config = model.module.config.get_text_config()
     size = sum(p.numel() * p.element_size() for p in model.module.parameters())
-    sizes = config.num_hidden_layers, config.num_attention_heads
+    sizes = config.num_hidden_layers, getattr(config, "num_attention_heads", 0)  # Mamba and FNet have no heads
     free = free_memory(model.device)
     return ModelState(spec, model.source, size, model.max_length, *sizes, free, isinstance(model, FunctionModel))
 

@@ -18,6 +18,7 @@ from redviz.app.parts.waiting import result_of
 from redviz.app.session import engine, remembered, theme, update, view
 from redviz.app.worker import Job
 from redviz.credit.advantages import ReturnCurves
+from redviz.credit.from_records.abc import layers_that_attend
 from redviz.credit.recipes import Recipe
 from redviz.data.results.rows import without_formulas
 from redviz.models.spec import ModelSpec, ModelState
@@ -81,7 +82,8 @@ def _attention(analysis: Analysis, spec: ModelSpec, state: ModelState | None) ->
         attention_rows_figure(rows, texts, pin=pin, theme=theme()), width="stretch", key="redviz.attention.rows"
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        layer = st.selectbox("Layer", range(rows.shape[0]), index=rows.shape[0] - 1)
+        those = layers_that_attend(rows)
+        layer = st.selectbox("Layer", those, index=len(those) - 1)
         head = st.selectbox("Head", range(rows.shape[1]))
         full = st.toggle("Full map of this head", help="Every token's attention, computed on demand")
         if st.button("Use this layer and head in ABC"):

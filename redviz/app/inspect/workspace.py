@@ -248,7 +248,7 @@ def _layers(analysis: Analysis, unit: Unit) -> None:
     start = observation.encoding.start
     by_layer = observation.response_row[:, :, start + unit.first : start + unit.last].sum(2).mean(1)  # [layer]
     st.dataframe(
-        pd.DataFrame({"attention by layer": [by_layer.tolist()]}),
+        pd.DataFrame({"attention by layer": [[None if np.isnan(paid) else paid for paid in by_layer.tolist()]]}),
         hide_index=True,
         column_config={
             "attention by layer": st.column_config.BarChartColumn(

@@ -12,6 +12,7 @@ from redviz.models.kinds.policy import Policy
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.reading.alignment import check_same_tokens
 from redviz.models.running.attention_flow import Progress, carried_norms, head_mean_rows, kept_pass, rolled
+from redviz.models.running.layer_kinds import layer_kinds
 from redviz.records import Array, Credit, Encoding, Observation
 
 
@@ -57,6 +58,11 @@ def rollout(
     column = _column(model, observation.encoding, row)
     kept = kept_pass(model, observation.encoding)
     depth = model.module.config.get_text_config().num_hidden_layers
+    if "hybrid" in layer_kinds(model.module):
+        raise RedvizError(
+            f"{model.name} has layers that attend and carry a state side by side, so attention is not all that flows through them; "
+            "use abc or red."
+        )
     if kept.passed != depth:
         raise RedvizError(
             f"{model.name} shows attention weights in {kept.passed} of its {depth} layers, so nothing can be rolled out through "

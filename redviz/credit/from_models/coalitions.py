@@ -20,6 +20,7 @@ from redviz.errors import RedvizError
 from redviz.models.kinds.function import FunctionModel
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.running.budgets import Progress, at_once
+from redviz.models.running.layer_kinds import carries_state
 from redviz.models.running.micro_batches import micro_batches
 from redviz.models.running.tail import PromptCache, prompt_cache, scores_at, tail_embeddings
 from redviz.records import Array, Example, Observation
@@ -56,6 +57,10 @@ def operator_for(model: Model, operator: str) -> str:
         if operator != "delete":
             raise RedvizError(f'{model.name} reads text, which has no embeddings to {operator}; use operator "delete".')
         return operator
+    if operator == "mask" and carries_state(model.module):
+        raise RedvizError(
+            f'{model.name} has layers that carry a state past what nobody attends to; use the operator "delete", "pad" or "mean".'
+        )
     return baseline_kind(model, operator)
 
 

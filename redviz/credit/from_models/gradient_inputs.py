@@ -56,6 +56,7 @@ class GradientInputs:
     def rows(self) -> int:
         """How many copies of the response one forward and backward takes."""
         length = self.response.shape[1] if self.around is None else self.around.embeddings.shape[1]
+        length += 0 if self.cache.ahead is None else self.cache.length
         return max(1, at_once("backward", self.response.device) // length)
 
     def whole(self, embeddings: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from redviz.errors import RedvizError
+from redviz.observation import without_weights
 from redviz.records import Array, Credit, Encoding, Observation
 
 ROWS = ("response", "pooling")
@@ -64,10 +65,17 @@ def response_attention(
         )
     if not -len(rows) <= layer < len(rows):
         raise RedvizError(f"layer is {layer}; this model has layers 0 to {len(rows) - 1} (or -1 for the last).")
+    if np.isnan(rows[layer]).any():
+        raise RedvizError(without_weights(layer % len(rows), layers_that_attend(rows), "this model"))
     picked = list(range(rows.shape[1])) if heads is None else [heads] if isinstance(heads, int) else list(heads)
     if not picked or any(not 0 <= h < rows.shape[1] for h in picked):
         raise RedvizError(f"heads is {heads}; this model has heads 0 to {rows.shape[1] - 1} (None takes all).")
     return response_shares(rows[layer, picked].astype(np.float64).mean(0), observation.encoding)
+
+
+def layers_that_attend(rows: Array) -> list[int]:
+    """Of rows ``[layer, head, L]``, the layers that have some: the others are nan."""
+    return [int(layer) for layer in np.flatnonzero(np.isfinite(rows).all((1, 2)))]
 
 
 def response_shares(weights: Array, encoding: Encoding) -> Array:

@@ -12,7 +12,7 @@ import psutil
 import torch
 
 from redviz.credit.choices import FIRST_STEPS, STEP_CAP
-from redviz.credit.ingredients import credit_of
+from redviz.credit.ingredients import credit_of, why_not
 from redviz.credit.recipes import Recipe, recipes
 from redviz.errors import RedvizError
 from redviz.evaluation.conformance.checks import (
@@ -30,6 +30,7 @@ from redviz.evaluation.conformance.checks import (
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.loading.precision import EIGHT_BITS, QUANTISED
 from redviz.models.running.both_ways import Row, prefix_row, rows_scores
+from redviz.models.running.layer_kinds import carries_state
 from redviz.models.running.observe import observe
 from redviz.records import Array, Encoding, Observation
 
@@ -269,7 +270,8 @@ def _summing(given: Subject) -> dict[str, tuple[Recipe | None, int]]:
     as many steps as it affords; None where that is too few.
     """
     hides = given.model.both_ways or given.model.pooled  # DeBERTa shows no attention, and of a mean no row is read
-    shows = given.observations[0].response_row is not None or not hides
+    hides = hides or carries_state(given.model.module)  # not every layer has weights, and the last may be one without
+    shows = not why_not(given.observations[0], recipes(["abc"])["abc"]) or not hides
     exact = recipes(["sparse", "uniform", "red", *(["abc"] if shows else [])])
     shortest = min(range(len(given.encodings)), key=lambda place: len(given.encodings[place].ids))
     affordable = {place: _steps(given, place) for place in (0, shortest)}

@@ -51,6 +51,9 @@ class RewardModel:
         header before the response, at whose last occurrence it reads. ``mix`` is not used then.
     pooled
         Whether the head reads the mean of all hidden states up to a column, and not that column's own.
+    reuses
+        Whether keys and values of a text's beginning can serve passes over what follows; layers that carry a state have none. Found
+        out by trying at load.
     forwards
         How many forward passes have run, for the engine's counter.
     """
@@ -73,6 +76,7 @@ class RewardModel:
     gate: Any = None
     header: tuple[int, ...] = ()
     pooled: bool = False
+    reuses: bool = True
 
     @property
     def trunk(self) -> Any:

@@ -76,12 +76,17 @@ def refuse_unknown(config: dict[str, Any], name: str, trust_remote_code: bool, a
 
 def read_json(path: Path, name: str) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(), object_hook=_with_infinity)
     except ValueError as error:
         raise RedvizError(f"{name}/{path.name} is not JSON ({error}); download or save the model again.") from error
     if not isinstance(found, dict):
         raise RedvizError(f"{name}/{path.name} holds no JSON object; download or save the model again.")
     return found
+
+
+def _with_infinity(found: dict[str, Any]) -> Any:
+    """Transformers writes infinity, which JSON does not have, as ``{"__float__": "Infinity"}``."""
+    return float(found["__float__"]) if found.keys() == {"__float__"} else found
 
 
 def refuse_pickle(folder: Path, name: str, or_allow: bool = True) -> None:

@@ -12,6 +12,7 @@ from redviz.errors import RedvizError
 from redviz.models.running.attention import Kept, Layer, keeping
 from redviz.models.running.both_ways import inputs_of
 from redviz.models.running.budgets import Progress, at_once
+from redviz.models.running.layer_kinds import layer_kinds, order_of
 from redviz.models.running.micro_batches import micro_batches
 from redviz.records import Encoding
 
@@ -36,14 +37,17 @@ class Runs(Protocol):
 
 def kept_pass(model: Runs, encoding: Encoding, only: int | None = None) -> Kept:
     """One forward pass that keeps the queries and keys of every layer, or all of one layer (-1 is the last)."""
-    with torch.inference_mode(), keeping(only) as kept:
+    kinds = layer_kinds(model.module)
+    order = None if only is None else order_of(kinds, only, model.name)
+    with torch.inference_mode(), keeping(order) as kept:
         model.run(**inputs_of(model, encoding), use_cache=False)
     if not kept.passed:
         raise RedvizError(
             f"{model.name} shows no attention weights, so attention-based credit is not defined for it; use red or ig."
         )
-    if only is not None and not -kept.passed <= only < kept.passed:
-        raise RedvizError(f"layer is {only}; {model.name} has layers 0 to {kept.passed - 1} (or -1 for the last).")
+    count = len(kinds) or kept.passed
+    if only is not None and not -count <= only < count:
+        raise RedvizError(f"layer is {only}; {model.name} has layers 0 to {count - 1} (or -1 for the last).")
     return kept
 
 

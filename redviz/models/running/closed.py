@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
 from redviz.errors import RedvizError
 from redviz.models.kinds.reward_model import RewardModel
@@ -20,12 +19,11 @@ from redviz.models.running.budgets import Progress, at_once
 from redviz.models.running.micro_batches import micro_batches
 from redviz.models.running.observe import observe
 from redviz.models.running.pooling import packed
+from redviz.models.running.tail import Layers, keys_and_values
 from redviz.records import Array, Encoding
 
 KINDS = ("full_attention", "sliding_attention")
 REFUSAL = "does not let the prefixes of a response share one pass over it (its attention is not one that a mask decides); use red."
-
-Layers = list[tuple[Tensor, Tensor]]  # keys and values, [1, H_kv, L, d]
 
 
 def closing_ids(encoding: Encoding) -> Array:
@@ -87,17 +85,10 @@ def closed_scores(model: RewardModel, encoding: Encoding, *, progress: Progress 
 def _trunk(model: RewardModel, encoding: Encoding) -> tuple[Layers, Array, Tensor]:
     """One pass up to the reading column: every layer's keys and values, scores ``[L]`` float32, what the head reads ``[L, D]``."""
     ids = torch.as_tensor(encoding.ids[None, : encoding.read + 1], device=model.device)  # [1, L]
-    places = torch.arange(ids.shape[1], device=model.device)[None]  # [1, L]
-    # Plain: a cache with the config of a sliding-window model would drop keys that early prefixes need.
-    cache = DynamicCache()
-    hidden = model.run(input_ids=ids, position_ids=places, past_key_values=cache, use_cache=True).last_hidden_state
-    layers = [
-        (layer.keys, layer.values)
-        for layer in cache.layers
-        if isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None
-    ]
-    if len(layers) < len(cache.layers):
+    found = keys_and_values(model, ids) if model.reuses else None
+    if found is None:
         raise RedvizError(f"{model.name} {REFUSAL}")
+    hidden, layers = found
     return layers, model.scores(hidden[0]).cpu().numpy(), hidden[0]
 
 

@@ -13,6 +13,7 @@ from redviz.models.running.attention import reading
 from redviz.models.running.both_ways import inputs_of, observe_both_ways
 from redviz.models.running.budgets import Progress
 from redviz.models.running.finite import all_finite
+from redviz.models.running.layer_kinds import in_place, layer_kinds, order_of
 from redviz.models.running.micro_batches import padded
 from redviz.records import Array, Encoding, Observation
 
@@ -72,6 +73,7 @@ def observe(
         mixes = _mixes(model, hidden, encodings, starts)  # [B or 1, K]
         scores = (labels @ mixes[..., None])[..., 0].float().cpu().numpy()  # [B, L]
     layers = torch.stack(rows.layers, 1).cpu().numpy() if attention and rows.layers else None  # [B, layer, R, head, L]
+    layers = None if layers is None else in_place(layers, layer_kinds(model.module))
     observations = []
     for row, (encoding, at) in enumerate(zip(encodings, starts, strict=True)):
         own = slice(at, at + len(encoding.ids))
@@ -96,7 +98,8 @@ def _mixes(model: RewardModel, hidden: Tensor, encodings: Sequence[Encoding], st
 def attention_matrix(model: RewardModel, encoding: Encoding, layer: int, head: int) -> Array:
     """The attention of every response token under one layer and head: ``[T, L]`` float32. One forward pass, one map kept."""
     columns = torch.arange(encoding.start, encoding.stop, device=model.device)[None]  # [1, T]
-    with torch.inference_mode(), reading(columns, (layer, head)) as rows:
+    order = order_of(layer_kinds(model.module), layer, model.name)
+    with torch.inference_mode(), reading(columns, (order, head)) as rows:
         model.run(**inputs_of(model, encoding), use_cache=False)
     if not rows.layers:
         raise RedvizError(f"This model shows no attention weights for layer {layer}.")

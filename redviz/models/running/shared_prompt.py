@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
 from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.running.attention import reading
 from redviz.models.running.finite import all_finite
 from redviz.models.running.micro_batches import padded
 from redviz.models.running.observe import observe
-from redviz.models.running.tail import PromptCache
+from redviz.models.running.tail import PromptCache, keys_and_values
 from redviz.records import Array, Encoding, Observation
 
 
@@ -80,20 +78,12 @@ def common_columns(one: Array, two: Array) -> int:
 @torch.inference_mode()
 def begin(model: RewardModel, ids: Array) -> tuple[Array, PromptCache] | None:
     """Scores ``[n]`` float32 and keys and values of the shared columns; None where the layers have none to reuse, or means are read."""
-    if model.pooled:
+    if model.pooled or not model.reuses:
         return None
-    places = torch.arange(len(ids), device=model.device)[None]  # [1, n]
-    cache = DynamicCache()  # plain: one with the config of a sliding-window model drops what the rest still needs
-    given = torch.as_tensor(ids[None], device=model.device)
-    hidden = model.run(input_ids=given, position_ids=places, past_key_values=cache, use_cache=True).last_hidden_state
-    layers = [
-        (layer.keys, layer.values)
-        for layer in cache.layers
-        if isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None
-    ]
-    if not layers or len(layers) < len(cache.layers) or any(keys.shape[2] != len(ids) for keys, _ in layers):
+    found = keys_and_values(model, torch.as_tensor(ids[None], device=model.device))
+    if found is None:
         return None
-    return model.scores(hidden[0]).cpu().numpy(), PromptCache(tuple(layers), len(ids))
+    return model.scores(found[0][0]).cpu().numpy(), PromptCache(found[1], len(ids))
 
 
 @torch.inference_mode()

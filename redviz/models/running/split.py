@@ -14,6 +14,7 @@ from redviz.models.loading.precision import MIXED
 from redviz.models.reading.known_tokens import check_known
 from redviz.models.reading.pairs import joins_pairs
 from redviz.models.running.both_ways import Row, embedded, rows_scores
+from redviz.models.running.tail import PromptCache, hidden_after, keys_and_values
 from redviz.records import Example
 
 PROBE = "Review the film."
@@ -21,6 +22,7 @@ ANSWER = "A warm, funny film, and the lead is superb."
 KNOWN = (
     "redviz reads heads called score, at the last token, and those of BERT, DeBERTa, ELECTRA and RoBERTa, at the first"
 )
+REUSED = 0.01  # of their spread: by how much hidden states may differ where keys and values are reused
 MOVES = 1e-5  # of the spread of the hidden states; in a causal model it is rounding alone
 
 
@@ -74,6 +76,8 @@ def tried(model: RewardModel) -> RewardModel:
     model.max_length = min(model.max_length, places(model.module))
     if model.both_ways:
         _check_head(model)
+    else:
+        model.reuses = reuses_keys(model)
     model.forwards = 0
     return model
 
@@ -94,6 +98,28 @@ def sees_ahead(model: Any) -> bool:
     noise = MIXED if model.source.dtype == "8bit" else 4 * torch.finfo(model.dtype).eps
     allowed = max(MOVES, noise)
     return bool((one - two)[:half].abs().max() > allowed * one.std())
+
+
+@torch.no_grad()
+def reuses_keys(model: RewardModel) -> bool:
+    """Whether keys and values of the first half of a text give the second half the hidden states that it has in one pass.
+
+    Recurrent and convolutional layers carry a state, which Transformers keeps in caches of other kinds, or which is lost. Where
+    nothing can be reused every pass runs the whole text, which is right in any case.
+    """
+    ids = torch.as_tensor(model.tokenizer(f"{PROBE} {ANSWER}")["input_ids"], device=model.device)[None]  # [1, L]
+    half = ids.shape[1] // 2
+    try:
+        whole = model.run(input_ids=ids, use_cache=False).last_hidden_state[:, half:].float()  # [1, L - half, D]
+        found = keys_and_values(model, ids[:, :half])
+        if found is None:
+            return False
+        cache = PromptCache(found[1], half, found[0] if model.pooled else None)
+        again = hidden_after(model, cache, model.module.get_input_embeddings()(ids[:, half:])).float()
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, KeyError):
+        return False
+    noise = MIXED if model.source.dtype == "8bit" else 32 * torch.finfo(model.dtype).eps
+    return bool((whole - again).abs().max() <= max(REUSED, noise) * whole.std())
 
 
 def places(module: Any) -> int:

@@ -14,19 +14,26 @@ from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.running.pooling import after
 from redviz.records import Encoding
 
+Layers = tuple[tuple[Tensor, Tensor], ...]  # keys and values, [1, H_kv, n, d]
+
 
 @dataclass(frozen=True)
 class PromptCache:
-    """Keys and values of a conversation's first columns, per layer ``[1, H_kv, n, d]``; of a model that reads means also these."""
+    """Keys and values of a conversation's first columns, per layer ``[1, H_kv, n, d]``; of a model that reads means also these.
 
-    layers: tuple[tuple[Tensor, Tensor], ...]
+    Of a model whose layers carry a state, which cannot be cut, there are the embeddings of these columns in place of them: every
+    pass then runs the whole text.
+    """
+
+    layers: Layers
     length: int
     means: Tensor | None = None  # [1, n, D]
+    ahead: Tensor | None = None  # [1, n, D]
 
     def cropped(self, length: int) -> PromptCache:
         """The first columns of these: views, no copies."""
-        means = None if self.means is None else self.means[:, :length]
-        return PromptCache(tuple((k[:, :, :length], v[:, :, :length]) for k, v in self.layers), length, means)
+        means, ahead = (None if part is None else part[:, :length] for part in (self.means, self.ahead))
+        return PromptCache(tuple((k[:, :, :length], v[:, :, :length]) for k, v in self.layers), length, means, ahead)
 
     def expanded(self, batch: int) -> DynamicCache:
         """A fresh cache of expanded views. Fresh, because a cache is changed by use; plain, because one built with the config of a
@@ -44,20 +51,33 @@ def prompt_cache(model: RewardModel, encoding: Encoding, length: int | None = No
         raise RedvizError(f"{model.name} looks both ways, so what follows changes the keys and values of the prompt.")
     length = encoding.start if length is None else length
     ids = torch.as_tensor(encoding.ids[None, :length], device=model.device)  # [1, n]
-    cache = DynamicCache()
     with torch.no_grad():
-        hidden = model.run(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state  # [1, n, D]
-    layers = []
-    for layer in cache.layers:
-        if not (isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None):
-            raise RedvizError(f"{model.name} has layers without keys and values to reuse; use red, abc or truncation.")
-        layers.append((layer.keys, layer.values))
-    return PromptCache(tuple(layers), length, hidden if model.pooled else None)
+        if not model.reuses:
+            return PromptCache((), length, ahead=model.module.get_input_embeddings()(ids))
+        found = keys_and_values(model, ids)
+    if found is None:
+        raise RedvizError(f"{model.name} has layers without keys and values to reuse; use red, abc or truncation.")
+    hidden, layers = found
+    return PromptCache(layers, length, hidden if model.pooled else None)
+
+
+def keys_and_values(model: RewardModel, ids: Tensor) -> tuple[Tensor, Layers] | None:
+    """One pass over ids ``[1, n]``: hidden states ``[1, n, D]``, and every layer's keys and values of all of them, if they have such."""
+    cache = DynamicCache()  # plain: one with the config of a sliding-window model drops what later passes still need
+    places = torch.arange(ids.shape[1], device=ids.device)[None]  # [1, n]
+    hidden = model.run(input_ids=ids, position_ids=places, past_key_values=cache, use_cache=True).last_hidden_state
+    layers = tuple(
+        (layer.keys, layer.values)
+        for layer in cache.layers
+        if isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None
+    )
+    whole = layers and len(layers) == len(cache.layers) and all(k.shape[2] == ids.shape[1] for k, _ in layers)
+    return (hidden, layers) if whole else None
 
 
 def tail_scores(model: RewardModel, cache: PromptCache, embeddings: Tensor) -> Tensor:
     """Rewards at every column after the prompt: ``[B, S, D] -> [B, S]`` float32, with gradients where the embeddings ask for them."""
-    return model.scores(_hidden(model, cache, embeddings, None))
+    return model.scores(hidden_after(model, cache, embeddings))
 
 
 def scores_at(
@@ -75,21 +95,25 @@ def scores_at(
     seen
         Which columns may be attended to, ``[B, S]``; None means all. Positions do not depend on it.
     """
-    hidden = _hidden(model, cache, embeddings, seen)  # [B, S, D]
+    hidden = hidden_after(model, cache, embeddings, seen)  # [B, S, D]
     return model.scores(hidden[torch.arange(len(hidden), device=hidden.device), columns])
 
 
-def _hidden(model: RewardModel, cache: PromptCache, embeddings: Tensor, seen: Tensor | None) -> Tensor:
+def hidden_after(model: RewardModel, cache: PromptCache, embeddings: Tensor, seen: Tensor | None = None) -> Tensor:
     """Hidden states of every column after the cached ones: ``[B, S, D]``."""
     batch, width, _ = embeddings.shape
-    places = torch.arange(cache.length, cache.length + width, device=embeddings.device).expand(batch, -1)  # [B, S]
     mask = None
     if seen is not None:
         mask = torch.cat([seen.new_ones(batch, cache.length), seen], 1).long()  # [B, n+S]
+    places = torch.arange(cache.length + width, device=embeddings.device).expand(batch, -1)  # [B, n+S]
+    if cache.ahead is not None:
+        whole = torch.cat([cache.ahead.expand(batch, -1, -1), embeddings], 1)  # [B, n+S, D]
+        found = model.run(inputs_embeds=whole, position_ids=places, attention_mask=mask, use_cache=False)
+        return torch.as_tensor(found.last_hidden_state[:, cache.length :])
     hidden: Tensor = model.run(
         inputs_embeds=embeddings,
         past_key_values=cache.expanded(batch),
-        position_ids=places,
+        position_ids=places[:, cache.length :],
         attention_mask=mask,
         use_cache=True,
     ).last_hidden_state
