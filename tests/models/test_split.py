@@ -35,26 +35,24 @@ def _saved(tmp_path, architecture, **options):
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    ("architecture", "options"),
-    [
-        ("ModernBert", {"cls_token_id": 2, "sep_token_id": 3}),  # another head before the classifier
-        ("FNet", {}),  # ignores the mask, so padding changes its scores
-        ("Albert", {"embedding_size": 24}),
-        ("Bart", {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1}),
-    ],
-)
-def test_a_head_that_is_not_the_models_own_is_refused_in_one_sentence(tmp_path, architecture, options):
-    with pytest.raises(RedvizError, match="redviz reads heads called score") as caught:
-        load_reward_model(str(_saved(tmp_path, architecture, **options)), device="cpu")
+def test_a_forward_that_scores_no_text_by_itself_is_refused_in_one_sentence(tmp_path):
+    folder = _saved(
+        tmp_path, "Bart", d_model=16, encoder_layers=1, decoder_layers=1
+    )  # it reads at an end token: there is none
+    with pytest.raises(RedvizError, match="scores no text by itself .*; redviz reads heads called score") as caught:
+        load_reward_model(str(folder), device="cpu")
     assert "\n" not in str(caught.value)
 
 
-def test_embeddings_that_score_otherwise_than_ids_are_refused(monkeypatch):
+def test_where_embeddings_score_otherwise_than_ids_the_models_own_forward_is_asked(monkeypatch):
     own = both_ways.Embedded.scores
     monkeypatch.setattr(both_ways.Embedded, "scores", lambda *given: own(*given) + 1)
-    with pytest.raises(RedvizError, match="whose own forward scores"):
-        load_reward_model(str(both.checkpoint("Bert")), device="cpu")
+    model = load_reward_model(str(both.checkpoint("Bert")), device="cpu")
+    assert model.own_forward and model.takes_padding and not model.takes_embeddings
+    seen = seen_by(model)
+    assert seen.prefix_scores == pytest.approx(both.brute_prefixes(model, seen.encoding), abs=1e-4)
+    with pytest.raises(RedvizError, match="takes no embeddings"):
+        redviz.analyze(model, PROMPT, RESPONSE, ["saliency"])
 
 
 def test_a_first_token_that_sees_no_other_is_refused(tmp_path):

@@ -184,6 +184,10 @@ def abc_d(
 def _column(model: RewardModel, encoding: Encoding, row: str) -> int:
     """The query column of one of the two rows."""
     check_row(row)
+    if model.own_forward:
+        raise RedvizError(
+            f"{model.name} is a {type(model.module).__name__}, whose head reads more than one row of attention; use red or ig."
+        )
     if model.pooled:
         raise RedvizError(
             f"{model.name} scores the mean of all tokens, which no row of attention makes; use red or ig."

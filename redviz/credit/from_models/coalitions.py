@@ -22,6 +22,7 @@ from redviz.models.kinds.reward_model import RewardModel
 from redviz.models.running.budgets import Progress, at_once
 from redviz.models.running.layer_kinds import carries_state
 from redviz.models.running.micro_batches import micro_batches
+from redviz.models.running.own_forward import check_takes_a_mask
 from redviz.models.running.tail import PromptCache, prompt_cache, scores_at, tail_embeddings
 from redviz.records import Array, Example, Observation
 from redviz.text import Unit, units
@@ -57,6 +58,8 @@ def operator_for(model: Model, operator: str) -> str:
         if operator != "delete":
             raise RedvizError(f'{model.name} reads text, which has no embeddings to {operator}; use operator "delete".')
         return operator
+    if operator == "mask" and model.own_forward:
+        check_takes_a_mask(model)
     if operator == "mask" and carries_state(model.module):
         raise RedvizError(
             f'{model.name} has layers that carry a state past what nobody attends to; use the operator "delete", "pad" or "mean".'

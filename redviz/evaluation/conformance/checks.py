@@ -102,7 +102,7 @@ def long_encoding(model: RewardModel, length: int) -> Encoding:
 def native_attention(model: RewardModel) -> Iterator[None]:
     """The model as Transformers runs it, without redviz's attention function."""
     ours = model.module.config._attn_implementation
-    model.module.set_attn_implementation("eager" if ours == PLAIN else "sdpa")
+    model.module.set_attn_implementation("eager" if ours in (PLAIN, "eager") else "sdpa")
     try:
         yield
     finally:

@@ -85,6 +85,9 @@ def _same(given: Subject, others: Sequence[Observation], remedy: str) -> Finding
 def causality(given: Subject) -> Finding:
     """Change the last token and look whether an earlier hidden state moves."""
     model, ids = given.model, given.encodings[0].ids
+    if model.own_forward:
+        figure = "prefixes are scored one by one, each by the model's own forward"
+        return Finding("green", figure, title="Every prefix is a text of its own")
     changed = ids.copy()
     changed[-1] = ids[0] if ids[0] != ids[-1] else ids[given.encodings[0].start]
     with torch.inference_mode():

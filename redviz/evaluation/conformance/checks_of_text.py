@@ -75,6 +75,9 @@ def pad_is_eos(given: Subject) -> Finding:
     if model.first:
         figure = f"the score is read at the first token {given.encodings[0].pieces[0]!r}, which is never padding"
         return Finding("green", figure, title="The score is read at the first token")
+    if model.own_forward:
+        figure = "the score is what the model's own forward gives to a whole text, wherever it reads"
+        return Finding("green", figure, title="The score is read by the model's own forward")
     if model.pooled:
         figure = "the score is read from the mean of all tokens that are not padding"
         return Finding("green", figure, title="The score is read from the mean of all tokens")

@@ -54,6 +54,11 @@ class RewardModel:
     reuses
         Whether keys and values of a text's beginning can serve passes over what follows; layers that carry a state have none. Found
         out by trying at load.
+    own_forward
+        Whether the score is that of the model's own forward on a whole text, because its head is no function of one hidden state
+        (:mod:`redviz.models.running.own_forward`). ``head`` is not used then.
+    takes_embeddings, takes_padding
+        Of such a model: whether that forward takes embeddings in place of ids, and whether padding and a mask leave scores alone.
     forwards
         How many forward passes have run, for the engine's counter.
     """
@@ -77,6 +82,9 @@ class RewardModel:
     header: tuple[int, ...] = ()
     pooled: bool = False
     reuses: bool = True
+    own_forward: bool = False
+    takes_embeddings: bool = True
+    takes_padding: bool = True
 
     @property
     def trunk(self) -> Any:

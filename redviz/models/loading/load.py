@@ -223,8 +223,8 @@ def _opened(
     if checkpoint.steps:
         return process.opened(checkpoint.steps, module, tokenizer, context, source, trained)
     of_tokens = checkpoint.family == tokens.NAME
-    score_head, first = (tokens.head_of(module), False) if of_tokens else split(module, name)
-    mix = mix_of(checkpoint, labels).to(next(score_head.parameters()).device)
+    score_head, first = (tokens.head_of(module), False) if of_tokens else split(module)
+    mix = mix_of(checkpoint, labels).to(next((module if score_head is None else score_head).parameters()).device)
     if of_tokens:
         return tried_tokens(
             TokenRewards(

@@ -23,6 +23,7 @@ from redviz.records import Source
 ONE_AT_A_TIME = (
     threading.Lock()
 )  # from_pretrained changes how torch makes modules, for all threads: tied weights went missing
+UNSAID = 4096  # tokens, of a model without positions whose tokenizer does not say how many it reads
 SMALL = 1_000_000_000  # parameters; below this float32 costs little even on a GPU, and differences of scores keep their digits
 
 
@@ -86,8 +87,8 @@ def load_tokenizer(folder: Path, name: str, trust_remote_code: bool) -> Any:
 def context_length(config: Any, tokenizer: Any, max_length: int | None, name: str) -> int:
     """Tokens the model can read, or the smaller number asked for."""
     context = getattr(config.get_text_config(), "max_position_embeddings", None)
-    if context is None and tokenizer.model_max_length < 10**6:
-        context = tokenizer.model_max_length
+    if context is None or context < 0:  # XLNet says -1
+        context = tokenizer.model_max_length if tokenizer.model_max_length < 10**6 else _of_no_positions(config)
     if max_length is not None and max_length < 2:
         raise RedvizError(f"max_length is {max_length}; give at least 2 tokens.")
     if max_length is not None and context is not None and max_length > context:
@@ -95,6 +96,14 @@ def context_length(config: Any, tokenizer: Any, max_length: int | None, name: st
     if max_length is None and context is None:
         raise RedvizError(f"{name} does not say how many tokens it can read; give --max-length.")
     return int(max_length or context or 0)
+
+
+def _of_no_positions(config: Any) -> int | None:
+    """What models that count no positions are given where nobody says a length: relative ones (T5, XLNet, Funnel) and recurrent ones."""
+    own = config.get_text_config()
+    relative = hasattr(own, "relative_attention_num_buckets") or own.model_type in ("xlnet", "funnel")
+    recurrent = set(getattr(own, "layer_types", None) or ()) == {"linear_attention"}
+    return UNSAID if relative or recurrent else None
 
 
 def source_of(

@@ -23,6 +23,7 @@ from redviz.models.running.attention import reading
 from redviz.models.running.budgets import Progress, at_once
 from redviz.models.running.finite import finite
 from redviz.models.running.micro_batches import in_batches, padded
+from redviz.models.running.own_forward import check_takes_embeddings, own_labels, reads_types, together
 from redviz.records import Array, Encoding, Observation
 
 
@@ -40,7 +41,7 @@ class Row:
         """An encoded conversation, or the given columns of it (``[L]`` bool or indices) closed up."""
         at = slice(None) if columns is None else columns
         ids = encoding.ids[at]
-        two = encoding.types is not None and getattr(model.module.config, "type_vocab_size", 0) > 1
+        two = encoding.types is not None and reads_types(model.module)
         return cls(
             ids,
             encoding.types[at] if two and encoding.types is not None else None,
@@ -111,10 +112,21 @@ def _too_large(row: Row) -> str:
 
 @torch.inference_mode()
 def _pass(model: RewardModel, rows: Sequence[Row]) -> Array:
+    if model.own_forward:
+        return _own_pass(model, rows)
     hidden = model.run(**_inputs(model, rows), use_cache=False).last_hidden_state  # [B, L, D]
     columns = torch.tensor([row.read for row in rows], device=hidden.device)
     read = hidden[torch.arange(len(rows), device=hidden.device), columns]  # [B, D]
     found: Array = torch.cat([model.scores(read)[:, None], model.label_scores(read)], 1).cpu().numpy()  # [B, 1+K]
+    return found
+
+
+def _own_pass(model: RewardModel, rows: Sequence[Row]) -> Array:
+    """The same by the model's own forward, in as many passes as it needs: ``[B, 1+K]``."""
+    found = np.empty((len(rows), 1 + len(model.mix)), np.float32)
+    for places in together(model, [row.ids for row in rows]):
+        labels = own_labels(model, _inputs(model, [rows[place] for place in places]))  # [b, K]
+        found[places] = torch.cat([(labels @ model.mix)[:, None], labels], 1).cpu().numpy()
     return found
 
 
@@ -138,6 +150,8 @@ class Embedded:
         given = {"attention_mask": torch.ones(whole.shape[:2], dtype=torch.long, device=whole.device)}
         if self.row.types is not None:
             given["token_type_ids"] = torch.as_tensor(self.row.types, device=whole.device).expand(len(whole), -1)
+        if model.own_forward:
+            return own_labels(model, {"inputs_embeds": whole, **given}) @ model.mix
         hidden = model.run(inputs_embeds=whole, **given, use_cache=False).last_hidden_state  # [B, L, D]
         at = columns.to(hidden.device)
         return model.scores(hidden[torch.arange(len(whole), device=hidden.device), at])
@@ -149,8 +163,10 @@ def embedded(model: RewardModel, encoding: Encoding) -> Embedded:
     Raises
     ------
     RedvizError
-        Where the text spells the model's pad token: models count positions around it, and embeddings do not show where it is.
+        Where the text spells the model's pad token: models count positions around it, and embeddings do not show where it is. And
+        where the model's own forward takes no embeddings.
     """
+    check_takes_embeddings(model)
     row = Row.of(model, encoding)
     if model.pad_id is not None and model.pad_id in row.ids:
         raise RedvizError(
@@ -200,6 +216,7 @@ def observe_both_ways(
     list[Observation]
         In the order given; ``P_t`` is the score of the first t tokens with the closing tokens after them, ``P_T`` is the score.
     """
+    attention = attention and not model.own_forward  # no one row says what its head reads
     rows = [Row.of(model, encoding) for encoding in encodings]
     for encoding, row in zip(encodings, rows, strict=True):
         if encoding.start - 1 <= row.read < encoding.stop - 1:
