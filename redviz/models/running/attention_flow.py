@@ -25,6 +25,7 @@ class Runs(Protocol):
     """A reward model or a policy."""
 
     name: str
+    module: Any
 
     @property
     def device(self) -> torch.device: ...
