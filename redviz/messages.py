@@ -92,6 +92,18 @@ def has_extras(message: Message) -> bool:
     return any(name in message for name in EXTRAS)
 
 
+def shown_text(message: Message) -> str:
+    """A message for a person: its text, and what else of it templates read, a line each.
+
+    >>> print(shown_text({"role": "tool", "content": "Sunny", "tool_call_id": "7"}))
+    Sunny
+    tool_call_id: "7"
+    """
+    held = [name for name in EXTRAS if name in message and name != "written"]
+    lines = [f"{name}: {json.dumps(message[name], ensure_ascii=False)}" for name in held]
+    return "\n".join([message["content"], *lines] if message["content"] else lines)
+
+
 def with_tools(prompt: Prompt, tools: Any) -> Prompt:
     """The prompt with the functions that its conversation may call, which stand at its first message under ``tools``.
 

@@ -10,7 +10,7 @@ from redviz.data.results.archive import load_analysis, save_analysis
 from redviz.data.results.from_rows import analyses_of
 from redviz.data.results.rows import rows
 from redviz.errors import RedvizError
-from redviz.messages import as_message, as_prompt, with_reasoning, with_tools
+from redviz.messages import as_message, as_prompt, shown_text, with_reasoning, with_tools
 
 CALL = {"type": "function", "function": {"name": "weather", "arguments": {"city": "Paris"}}}
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {}}}]
@@ -88,3 +88,11 @@ def test_what_messages_hold_outlives_rows_and_archives(tmp_path):
 def test_rows_of_plain_messages_are_what_they_were():
     found = analyze(tiny.model(), [{"role": "user", "content": "Hi", "extra": 1}], "Superb.", ["red"])
     assert rows(found)[0]["prompt"] == '[{"role": "user", "content": "Hi"}]'
+
+
+def test_a_person_is_shown_all_that_a_message_holds():
+    assert shown_text(KEPT[0]) == "Weather? In Paris."
+    assert shown_text(KEPT[1]).splitlines() == [f"tool_calls: {json.dumps([CALL])}", 'reasoning_content: "I look."']
+    found = analyze(tiny.model(), with_tools(as_prompt(TALK), TOOLS), "It is sunny.", ["red"])
+    page = found.to_html()
+    assert "Weather? In Paris." in page and "tool_call_id" in page and "Paris&quot;" in page

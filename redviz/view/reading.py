@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from redviz.models.reading.encode import messages_of
+from redviz.models.reading.conversations import messages_of
 from redviz.records import Encoding
 from redviz.view.escape import tag
 from redviz.view.static import marked, stylesheet
@@ -25,6 +25,9 @@ def reading_parts(encoding: Encoding) -> list[tuple[str, str]]:
     else:
         start, stop = ends[encoding.start - 1], ends[encoding.stop - 1]
         kinds[start:stop] = [RESPONSE] * (stop - start)
+        for column, (first, last) in enumerate(encoding.offsets, encoding.start):
+            if first == last:  # what the template writes between a thought and an answer
+                kinds[ends[column - 1] : ends[column]] = [TEMPLATE] * (ends[column] - ends[column - 1])
         _cover(text[:start], kinds, _asked(encoding), 0, PROMPT)
         read = ends[encoding.read]
     parts: list[tuple[str, str]] = []

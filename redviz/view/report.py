@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from redviz import __version__
+from redviz.messages import shown_text
 from redviz.records import Analysis, Credit
 from redviz.view.charts import indexed, legend, line_chart
 from redviz.view.escape import escape, tag
@@ -140,10 +141,7 @@ def _conformance(card: Mapping[str, Any] | None) -> str:
 def _prompt(analysis: Analysis) -> str:
     prompt = analysis.prompt
     turns = [{"role": "prompt", "content": prompt}] if isinstance(prompt, str) else list(prompt)
-    rows = [
-        tag("dt", escape(turn.get("role", ""))) + tag("dd", escape(turn.get("content", "")), dir="auto")
-        for turn in turns
-    ]
+    rows = [tag("dt", escape(turn.get("role", ""))) + tag("dd", escape(shown_text(turn)), dir="auto") for turn in turns]
     return tag("section", tag("h2", "Prompt") + tag("dl", "".join(rows), class_="turns"))
 
 

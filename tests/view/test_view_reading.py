@@ -75,3 +75,18 @@ def test_the_steps_of_a_process_reward_model(tmp_path):
 def test_nothing_that_a_text_holds_becomes_markup():
     html = reading_html(tiny.model().encode(Example("<b>x</b>", "<img src=x onerror=alert(1)>")))
     assert "<img" not in html and "<b>" not in html and "&lt;img src=x onerror=alert(1)&gt;" in html
+
+
+def test_what_the_template_writes_between_thought_and_answer_is_the_templates():
+    made = replace(tiny.model(), tokenizer=tiny.tokenizer("closed"))
+    made.tokenizer.chat_template = tiny.CLOSED.replace(
+        "{{ m['content'] }}", "{{ m['content'].split('</think>') | map('trim') | join('</think>#') }}"
+    )
+    found = parts(made, response="so so </think> superb")
+    assert found[3:] == [
+        ("response", "so so</think>"),
+        ("template", "#"),
+        ("response", "superb"),
+        ("template", "<|end|>\n"),
+        *SPELLS_READ,
+    ]

@@ -14,6 +14,7 @@ from redviz.annotation.projects import ProjectInfo
 from redviz.annotation.queue import Assigned
 from redviz.app.annotate.state import ENDED, PROBLEM, acks, store, take
 from redviz.errors import RedvizError
+from redviz.messages import shown_text
 from redviz.records import Prompt
 from redviz.view.map_figures import map_html
 from redviz.view.markdown import plain
@@ -96,7 +97,7 @@ def prompt_part(prompt: Prompt) -> None:
         for turn in turns:
             if len(turns) > 1 or turn["role"] != "user":
                 st.caption(plain(turn["role"]))
-            st.text(turn["content"] or "(empty)")
+            st.text(shown_text(turn) or "(empty)")
 
 
 def guidelines_part(project: ProjectInfo) -> None:

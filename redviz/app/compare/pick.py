@@ -13,6 +13,7 @@ from redviz.app.inspect.critics import siblings
 from redviz.app.session import example_of, gallery, remembered, spec_of, update, view
 from redviz.comparison import MOST
 from redviz.errors import RedvizError
+from redviz.messages import shown_text
 from redviz.records import Example
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
@@ -171,4 +172,4 @@ def _prompt(example: Example) -> None:
     with st.expander(f"Prompt: {plain(short(' / '.join(turn['content'] for turn in turns), 100)) or '(empty)'}"):
         for turn in turns:
             st.caption(plain(turn["role"]))
-            st.text(turn["content"])
+            st.text(shown_text(turn))

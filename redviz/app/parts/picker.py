@@ -10,6 +10,7 @@ from redviz.app.state import DEFAULT
 from redviz.data.gallery import GalleryItem
 from redviz.data.sets.readers import read_examples
 from redviz.errors import RedvizError
+from redviz.messages import shown_text
 from redviz.models.rules.rules import RULES
 from redviz.models.spec import is_rule
 from redviz.records import Example, Prompt
@@ -168,7 +169,7 @@ def _prompt(prompt: Prompt) -> None:
         for turn in turns:
             with st.chat_message(turn["role"] if turn["role"] in ("user", "assistant") else "system", avatar=None):
                 st.caption(turn["role"])
-                st.text(turn["content"])
+                st.text(shown_text(turn))
 
 
 def _prompt_text(prompt: Prompt) -> str:
