@@ -11,7 +11,15 @@ from typing import Any
 import torch
 
 from redviz.errors import RedvizError
-from redviz.models.loading.checkpoint import REWARD, check_weights, first_line, pretrained, read_json, refuse_pickle
+from redviz.models.loading.checkpoint import (
+    OUT_OF_MEMORY,
+    REWARD,
+    check_weights,
+    first_line,
+    pretrained,
+    read_json,
+    refuse_pickle,
+)
 from redviz.models.loading.files import refuse_pointers, resolve
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -20,6 +28,7 @@ BESIDE_THE_TEXT = (  # kinds that PEFT cannot merge
     "PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "CPT", "CARTRIDGE", "ADAPTION_PROMPT", "XLORA", "POLY",
 )  # fmt: skip
 LAST_LAYER = re.compile(rf"\.({'|'.join(HEADS)})(\.out_proj)?\.weight$")
+OF_TRAINERS = ("training_args", "optimizer", "scheduler")  # files that lie beside an adapter and hold no weights
 INSIDE = "base_model.model."  # before every name of the base's tensors in an adapter's file
 PROBE = range(5, 17)  # ids of a short text
 
@@ -64,7 +73,8 @@ def adapter_folder(folder: Path, name: str) -> Path | None:
         return None
     if (folder / CONFIG).exists():
         weights = [path for pattern in ("*.safetensors", "*.bin") for path in folder.glob(pattern)]
-        return folder if all(path.name.startswith("adapter_") for path in weights) else None
+        whole = [path for path in weights if not path.name.startswith(("adapter_", *OF_TRAINERS))]
+        return None if whole else folder
     inner = sorted(path.parent for path in folder.glob(f"*/{CONFIG}"))
     if len(inner) > 1:
         listed = ", ".join(path.name for path in inner[:4]) + (", …" if len(inner) > 4 else "")
@@ -143,6 +153,8 @@ def with_adapter(adapter: Adapter, dtype: torch.dtype | str, options: dict[str, 
         report = tuned.load_adapter(str(adapter.folder), "default", torch_device="cpu")  # again, for what it leaves out
         _check_adapter(adapter, report)
         return _merged(adapter, tuned) if merge else _beside(tuned)
+    except OUT_OF_MEMORY:
+        raise
     except (ValueError, RuntimeError, KeyError, TypeError, NotImplementedError, AttributeError) as error:
         raise RedvizError(
             f"{adapter.name}, a {adapter.kind} adapter, does not fit its base ({first_line(error)}); check base_model_name_or_path in "
@@ -193,7 +205,7 @@ def _merged(adapter: Adapter, tuned: Any) -> Any:
     """The base with the adapter in its weights, held against PEFT's own forward."""
     config = tuned.config
     last = config.get_text_config().vocab_size - 1
-    ids = torch.tensor([[min(i, last) for i in PROBE]])
+    ids = torch.tensor([[min(i, last) for i in PROBE]], device=next(tuned.parameters()).device)
     if isinstance(config.eos_token_id, int):
         ids[0, -1] = config.eos_token_id  # where encoder-decoders read
     given = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
@@ -210,7 +222,8 @@ def _merged(adapter: Adapter, tuned: Any) -> Any:
     if not float((after - before).abs().max()) <= max(1e-3, 64 * eps) * max(1.0, float(before.abs().max())):
         raise RedvizError(
             f"{adapter.name} is a {adapter.kind} adapter that gives {float(before.flatten()[0]):.4g} in PEFT and "
-            f"{float(after.flatten()[0]):.4g} merged into its base, so it depends on more than the weights; redviz reads kinds that do not."
+            f"{float(after.flatten()[0]):.4g} merged into its base, so it is more than a change of weights; redviz reads adapters that "
+            "are no more."
         )
     return module
 
