@@ -95,7 +95,7 @@ def test_openrlhf_ends_every_text_in_eos(tmp_path, template, around):
         assert observe(model, [encoding])[0].score == pytest.approx(expected, abs=1e-5)
     if template is None:
         with pytest.raises(RedvizError, match="without a chat template the text is one prompt and one response"):
-            model.encode(Example([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "c"))
+            model.encode(Example([{"role": role, "content": "a"} for role in ("user", "assistant", "user")], "b"))
 
 
 @pytest.mark.parametrize("layers", [0, 1, 2])
