@@ -5,24 +5,31 @@ from __future__ import annotations
 import json as json_text
 import textwrap
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from redviz.cli.ctrl_c import ctrl_c_between_steps
 from redviz.cli.files import write_text
 from redviz.cli.loading import Columns, Model, open_model, tell_problems, with_model
 from redviz.cli.options import mapping_of
-from redviz.cli.splitting_text import split_text
+from redviz.cli.splitting_text import split_text, tried_text
 from redviz.cli.terminal import VERDICT_COLOURS, WIDTH, has_colour, shown
 from redviz.errors import RedvizError
 
 if TYPE_CHECKING:
     from redviz.data.sets.dataset import DataItem, Dataset
     from redviz.evaluation.conformance.conformance import ConformanceCard
+    from redviz.evaluation.conformance.text_report import TextReport
     from redviz.evaluation.statistics.splitting import SplitReport
     from redviz.models.kinds.function import FunctionModel
     from redviz.models.kinds.reward_model import RewardModel
+
+TOLD_FROM = 5.0  # seconds
 
 
 @with_model
@@ -32,7 +39,10 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="The card as JSON, to stdout or to FILE.")] = False,
     dataset: Annotated[
         str | None,
-        typer.Option("--dataset", help="Preference pairs (a file or a Hub id): can this model's score be split?"),
+        typer.Option(
+            "--dataset",
+            help="Preference pairs (a file or a Hub id): which text was it trained on, and can its score be split?",
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", help="Rows of the data set to score at most.")] = None,
     column: Columns = None,
@@ -40,7 +50,10 @@ def doctor(
         bool, typer.Option("--thorough", help="Run every check whole, whatever it takes: longer texts, all pairs.")
     ] = False,
 ) -> None:
-    """Check whether redviz reads a model right, and on pairs whether its score can be split. Exit code 1 if a check is red."""
+    """Check whether redviz reads a model right; on pairs also in which text it was trained, and whether its score can be split.
+
+    Exit code 1 if a check is red.
+    """
     if file is not None and not json:
         raise RedvizError(f"{file} is given without --json; write --json {file}.")
     if limit is not None and dataset is None:
@@ -56,13 +69,15 @@ def doctor(
     from redviz.evaluation.conformance.conformance import check_model
 
     card = check_model(loaded, thorough=thorough)
-    report, unstated = (None, 0) if opened is None else _split_report(loaded, opened)
-    written = card.to_json()
-    texts = [card_text(card, has_colour())]
-    if opened is not None and report is not None:
+    if opened is None:
+        written, texts = card.to_json(), [card_text(card, has_colour())]
+    else:
+        report, unstated = _split_report(loaded, opened)
+        tried = _text_report(loaded, opened)
+        card = replace(card, checks=(*card.checks, tried.check))
         found = card.to_dict() | {"dataset": _provenance(opened, unstated), "split": report.to_dict()}
-        written = json_text.dumps(found, ensure_ascii=False, indent=2)
-        texts.append(split_text(report, opened.name))
+        written = json_text.dumps(found | {"texts": tried.to_dict()}, ensure_ascii=False, indent=2)
+        texts = [card_text(card, has_colour()), tried_text(tried, opened.name), split_text(report, opened.name)]
     if file is not None:
         write_text(file, written + "\n")
     typer.echo(written if json and file is None else "\n\n".join(texts))
@@ -94,6 +109,36 @@ def _split_report(model: RewardModel | FunctionModel, dataset: Dataset) -> tuple
         said = "1 item states" if unstated == 1 else f"{unstated:,} items state"
         typer.echo(f"{shown(dataset.name)}: {said} no preference, left out of the pairs.", err=True)
     return report, unstated
+
+
+def _text_report(model: RewardModel | FunctionModel, dataset: Dataset) -> TextReport:
+    """The usual texts on the first pairs; what takes more than some seconds is told before."""
+    from redviz.evaluation.agreement.preferences import stated_pair
+    from redviz.evaluation.conformance.text_cost import MOST_PAIRS
+    from redviz.evaluation.conformance.trained_text import cost_on, trained_text
+
+    stated = (pair for item in dataset.items() if (pair := stated_pair(item)))
+    pairs = list(islice(stated, MOST_PAIRS))
+    expected = cost_on(model, pairs)
+    told = expected.seconds >= TOLD_FROM
+    if told:
+        typer.echo(f"Which text was it trained on? Trying {expected.sentence}.", err=True)
+    with ExitStack() as held:
+        heed = held.enter_context(ctrl_c_between_steps())
+        stderr = typer.get_text_stream("stderr")
+        bar = (
+            held.enter_context(typer.progressbar(length=expected.responses, label="responses", file=stderr))
+            if told
+            else None
+        )
+
+        def progress(done: int, total: int) -> None:
+            heed()
+            if bar is not None:
+                bar.length = total
+                bar.update(done - bar.pos)
+
+        return trained_text(model, pairs, progress)
 
 
 def _provenance(dataset: Dataset, unstated: int) -> dict[str, Any]:

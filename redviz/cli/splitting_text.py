@@ -1,4 +1,4 @@
-"""The panel "can this model be split?" in a terminal."""
+"""What ``redviz doctor`` finds on pairs, in a terminal: which text the model was trained on, and whether its score can be split."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from redviz.cli.terminal import column, shown, table, wrapped
 
 if TYPE_CHECKING:
+    from redviz.evaluation.conformance.text_report import TextReport
     from redviz.evaluation.statistics.intervals import Estimate
     from redviz.evaluation.statistics.splitting import SplitReport
 
@@ -41,6 +42,24 @@ def split_text(report: SplitReport, name: str) -> str:
     title = f"Can this model be split? {pairs} of {shown(name)}{left_out}"
     blocks = (title, wrapped(report.sentence), prefixes, credit, variance, wrapped(f"The rule: {report.rule}"))
     return "\n\n".join(blocks)
+
+
+def tried_text(report: TextReport, name: str) -> str:
+    """Every text that was tried with its figures and their 95 % intervals, and why others were not."""
+    tried = [text for text in report.tried if text.accuracy.count]
+    figures = table(
+        [
+            column("text", [shown(text.template) for text in tried]),
+            column("pairs", [str(text.accuracy.count) for text in tried], right=True),
+            column("told right", [_percent(text.accuracy) for text in tried]),
+            column("against the first", ["", *(_percent(text.accuracy_gain) for text in tried[1:])]),
+            column("mean margin", [_number(text.margin) for text in tried]),
+        ]
+    )
+    pairs = "1 pair" if report.count == 1 else f"{report.count} pairs"
+    title = f"Which text was it trained on? {pairs} of {shown(name)}, the text in use first"
+    refused = [f"{shown(text.template)} was not tried: {text.refused}" for text in report.tried if text.refused]
+    return "\n\n".join([title, figures, *([wrapped(" ".join(refused))] if refused else [])])
 
 
 def _percent(given: Estimate) -> str:

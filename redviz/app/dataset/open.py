@@ -10,11 +10,14 @@ import streamlit as st
 from redviz import settings
 from redviz.app.dataset.sources import MOST_CHECKED, DatasetSource, Opened, chosen_source, opened
 from redviz.app.dataset.state import keep, kept, kept_choice, recall
+from redviz.app.dataset.texts import texts_panel
 from redviz.app.parts.methods_bar import method_names
 from redviz.app.project.state import new_project
 from redviz.app.runs.jobs import begin, ray_possible
-from redviz.app.session import allowed, confirm_partners, confirmed, spec_of, view
+from redviz.app.session import allowed, confirm_partners, confirmed, spec_of, unconfirmed, view
 from redviz.data.sets.items import DataItem
+from redviz.evaluation.agreement.preferences import stated_pair
+from redviz.models.spec import is_rule
 from redviz.records import Prompt
 from redviz.view.markdown import plain
 from redviz.view.marks import flat
@@ -64,6 +67,7 @@ def open_part() -> None:
     if st.button("Annotate these responses", icon=":material/edit_note:"):
         new_project()
         st.switch_page("pages/project.py")
+    _texts(source, dataset, mapping, None if limit is None else int(limit))
 
 
 def _refused(source: DatasetSource, dataset: Opened, mapping: Mapping[str, str]) -> None:
@@ -169,3 +173,17 @@ def _score(source: DatasetSource, dataset: Opened, mapping: Mapping[str, str], l
         disabled=not dataset.responses,
     )
     st.caption(f"By {plain(spec.name)}, the model of the sidebar; the methods and their options are those of Inspect.")
+
+
+def _texts(source: DatasetSource, dataset: Opened, mapping: Mapping[str, str], limit: int | None) -> None:
+    """Which text the model was trained on, where there are pairs to say so and weights that were trained."""
+    spec = spec_of(view())
+    labelled = any(stated_pair(item) for item in dataset.first)
+    if (
+        labelled
+        and not settings.demo_mode()
+        and allowed(spec.name)
+        and not is_rule(spec.name)
+        and spec.name not in unconfirmed()
+    ):
+        texts_panel(source, dataset, mapping, limit)

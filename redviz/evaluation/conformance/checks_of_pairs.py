@@ -23,8 +23,10 @@ from redviz.models.running.budgets import at_once, within
 from redviz.records import Array, Encoding, Example
 from redviz.settings import project_file
 
-LEVEL = 0.02  # how rarely a coin gets so many right: 9 of 10 of a subject, 39 of 60 in all
-MOST_PAIRS = 8  # of one pass: a screen's short jobs wait for its end
+LEVEL = (
+    0.05 / 7
+)  # of seven figures one is so far from a coin's by chance once in twenty models: 10 of 10, or 40 of 60 in all
+PASS_OPERATIONS = {"cpu": 1e11, "cuda": 1e14, "mps": 4e12}  # of one pass: a screen's short jobs wait for its end
 NEAR_A_COIN = (
     "Perhaps it was trained on another text than it is given here: name it with --template (such as qa, hh, chatml or plain+eos), or "
     "let redviz doctor --dataset PAIRS find it out on labelled pairs."
@@ -89,13 +91,20 @@ def orders_obvious_pairs(given: Given) -> Finding:
         figure += f"; {int((~known).sum())} have no scores ({(failed or refused).rstrip('.')})"
     if taken < len(pairs):
         figure += f"; {len(pairs) - taken} were left out: {THOROUGHLY}"
-    chances = [by_chance(right[subject], n) for subject, n in count.items()]
-    if min(chances) <= LEVEL or by_chance(right.total(), count.total()) <= LEVEL:
+    wrong = Counter(subject for subject, margin in zip(subjects, apart, strict=True) if margin < 0)
+    if _beyond_chance(right, count):
         return Finding("green", figure)
-    if by_chance(int((apart < 0).sum()), count.total()) <= LEVEL:
+    if _beyond_chance(wrong, count):
         remedy = "Its score may be a cost: see its model card, and choose the label that is the reward with --head."
         return Finding("amber", f"{figure}; fewer than a coin would", remedy)
-    return Finding("amber", f"{figure}; near a coin's figure on every subject", NEAR_A_COIN)
+    first = "" if taken == len(pairs) else f"First {THOROUGHLY}. "
+    return Finding("amber", f"{figure}; near a coin's figure on every subject", first + NEAR_A_COIN)
+
+
+def _beyond_chance(hits: Counter[str], count: Counter[str]) -> bool:
+    """Whether a coin would hardly hit so many, of all pairs or of a subject's."""
+    chances = [by_chance(hits[subject], n) for subject, n in count.items()]
+    return min(*chances, by_chance(hits.total(), count.total())) <= LEVEL
 
 
 def encoded(model: Any, examples: Sequence[Example]) -> tuple[list[Encoding | None], str]:
@@ -118,11 +127,12 @@ def scores(model: Any, encodings: Sequence[Encoding | None], beat: Callable[[], 
     """
     found = np.full(len(encodings), np.nan)
     sizes = [max(len(e.ids) if e else 0 for e in encodings[n : n + 2]) for n in range(0, len(encodings), 2)]  # [pair]
-    fitting = within(sizes, at_once("forward", model.device) // 2)
+    columns = PASS_OPERATIONS[str(model.device).partition(":")[0]] / (2 * parameters_read(model))
+    fitting = within(sizes, int(min(columns, at_once("forward", model.device))) // 2)
     left, why = sorted((pair for pair, size in enumerate(sizes) if size), key=lambda pair: sizes[pair]), ""
     while left:
         beat()
-        taken = left[: min(MOST_PAIRS, fitting(left))]
+        taken = left[: fitting(left)]
         left = left[len(taken) :]
         batch = {n: e for pair in taken for n in (2 * pair, 2 * pair + 1) if (e := encodings[n])}
         found[list(batch)], said = _scores(model, list(batch.values()))
@@ -132,8 +142,9 @@ def scores(model: Any, encodings: Sequence[Encoding | None], beat: Callable[[], 
 
 def _scores(model: Any, batch: Sequence[Encoding]) -> tuple[list[float], str]:
     """Of one batch; where it fails as a whole, of each alone."""
+    shares = _shares(model) and 2 * _common(batch) >= max(len(encoding.ids) for encoding in batch)
     try:
-        seen = observe_together(model, batch) if _shares(model) else observe_examples(model, batch, prefixes=False)
+        seen = observe_together(model, batch) if shares else observe_examples(model, batch, prefixes=False)
         return [observation.score for observation in seen], ""
     except RedvizError as error:
         if len(batch) == 1:
@@ -154,11 +165,17 @@ def by_chance(right: int, count: int) -> float:
 def _affordable(model: Any, encodings: Sequence[Encoding | None], budget: float) -> int:
     """How many pairs the budget affords: as many of each subject."""
     given = [encoding for encoding in encodings if encoding]
-    common = len(commonprefix([encoding.ids.tolist() for encoding in given])) if _shares(model) else 0
-    each = [tokens_read(model, encoding) - common if encoding else 0 for encoding in encodings]
-    operations = 2.0 * _multiplied(model) * np.cumsum(np.add(each[::2], each[1::2]))  # [pair]
+    common = _common(given) if _shares(model) else 0
+    saved = common if given and 2 * common >= max(len(encoding.ids) for encoding in given) else 0
+    each = [tokens_read(model, encoding) - saved if encoding else 0 for encoding in encodings]
+    operations = 2.0 * parameters_read(model) * np.cumsum(np.add(each[::2], each[1::2]))  # [pair]
     subjects = len({pair.subject for pair in obvious_pairs()})
     return int((operations <= budget).sum()) // subjects * subjects
+
+
+def _common(encodings: Sequence[Encoding]) -> int:
+    """How many ids all texts begin with."""
+    return len(commonprefix([encoding.ids.tolist() for encoding in encodings]))
 
 
 def _shares(model: Any) -> bool:
@@ -166,8 +183,8 @@ def _shares(model: Any) -> bool:
     return not isinstance(model, FunctionModel) and not model.both_ways and model.gate is None
 
 
-def _multiplied(model: Any) -> int:
-    """Parameters that every token of a text is multiplied with."""
+def parameters_read(model: Any) -> int:
+    """Parameters that every token of a text is multiplied with; of an implicit reward those of both models."""
     return working_parameters(model.module) * (2 if isinstance(model, ImplicitReward) else 1)
 
 

@@ -282,7 +282,7 @@ def _summing(given: Subject) -> dict[str, tuple[Recipe | None, int]]:
     if affordable[0] >= 2 * STEP_CAP:
         iterated = recipes(["ig"])["ig"], 0
     elif affordable[shortest] >= FIRST_STEPS:
-        iterated = recipes({"ig": {"steps": int(min(affordable[shortest], STEP_CAP))}})["ig"], shortest
+        iterated = recipes({"ig": {"steps": int(min(affordable[shortest], 4 * FIRST_STEPS))}})["ig"], shortest
     else:
         iterated = None, shortest
     return {**{label: (recipe, 0) for label, recipe in exact.items()}, "ig": iterated}
