@@ -5,11 +5,16 @@ import json
 import numpy as np
 import pytest
 
+import redviz
 from redviz import settings
 from redviz.app.dataset import sources as dataset_sources
+from redviz.app.dataset.downloads import pre_annotations
 from redviz.app.dataset.figures import accuracy_figure
 from redviz.app.dataset.rows import example_of_row, prompt_of_row
 from redviz.app.dataset.sources import DatasetSource, server_files
+from redviz.data.labels.tool_files import FILES
+from redviz.data.results.row_files import write_rows
+from redviz.data.results.rows import rows
 from redviz.data.sets.dataset import Dataset
 from redviz.errors import RedvizError
 from redviz.evaluation.statistics.intervals import Estimate
@@ -79,3 +84,18 @@ def test_a_prompt_that_is_no_list_of_messages_is_refused(written):
 def test_names_from_a_data_set_are_no_markup_in_a_figure():
     figure = accuracy_figure({"<a href='x'>b</a>": Estimate(0.5, np.nan, np.nan, 1)})
     assert "<" not in figure.data[0].y[0] and figure.data[0].error_x["array"] == (0.0,)
+
+
+@pytest.mark.parametrize("tool", list(FILES))
+def test_a_run_gives_pre_annotations_of_one_method(tool, tmp_path):
+    model = redviz.reward_function(lambda prompt, response: 2.0 * response.count("superb") - response.count("dull"))
+    texts = ["So superb, if a little dull here and there.", "So dull."]
+    found = redviz.analyze_batch(
+        model, [{"prompt": "How?", "response": text} for text in texts], ["occlusion", "uniform"]
+    )
+    write_rows(tmp_path / "part.parquet", [rows(one) for one in found])
+    made = pre_annotations([tmp_path / "part.parquet"], "occlusion", tool)
+    if tool == "doccano":
+        assert [json.loads(line)["label"] for line in made.splitlines()] == [[[3, 10, "+1"]], [[3, 8, "-1"]]]
+    else:
+        assert [row.get("data", row.get("fields"))["text"] for row in json.loads(made)] == texts

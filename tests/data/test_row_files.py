@@ -171,6 +171,12 @@ def test_the_same_response_twice_is_two_analyses(rows):
     assert [a.response for a in analyses_of(rows[:3] + rows[:3])] == [TEXTS[0], TEXTS[0]]
 
 
+def test_offsets_outside_a_response_that_was_changed_on_the_way_are_refused(rows):
+    changed = [rows[0] | {"response": rows[0]["response"][:-3]}]
+    with pytest.raises(RedvizError, match="cannot be drawn \\(tokens outside its response"):
+        list(analyses_of(changed))
+
+
 @pytest.mark.parametrize("column", ["tokens", "offsets", "prefix_scores", "credits", "token_ids"])
 def test_lists_that_do_not_fit_each_other_are_refused(rows, column):
     broken = [rows[0] | {column: rows[0][column][:-1]}]
