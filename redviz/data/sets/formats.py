@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from redviz.data.sets.arrow import arrow_rows
 from redviz.data.sets.parquet import parquet_rows
 from redviz.data.sets.separated import MAX_LINE, csv_rows
 from redviz.data.sets.values import KINDS, BadValue, parsed
@@ -108,7 +109,7 @@ class Rows:
 
 
 def rows_of(content: Content, wanted: Collection[str], counted: bool = True) -> Rows:
-    """The rows of a file by the ending of its name (of a Parquet file the ``wanted`` columns).
+    """The rows of a file by the ending of its name (of a Parquet or Arrow file the ``wanted`` columns).
 
     Where they are not to be ``counted``, a file that is read line by line is not read for that.
 
@@ -127,6 +128,10 @@ def rows_of(content: Content, wanted: Collection[str], counted: bool = True) -> 
         )
     if ending == ".parquet":
         return Rows(*parquet_rows(content.open, content.size, content.name, wanted))
+    if ending == ".arrow":
+        if isinstance(content.source, bytes):  # its size says nothing of what it may unpack to
+            raise RedvizError(f"{content.name} is not read from an upload; open it by its path, or save it as Parquet.")
+        return Rows(*arrow_rows(content.open, content.name, wanted, counted))
     return TEXTS[ending](content, counted)
 
 
@@ -278,4 +283,4 @@ TEXTS: dict[str, Callable[[Content, bool], Rows]] = {
     ".tsv": _csv,
     ".txt": _txt,
 }
-ENDINGS = (*TEXTS, ".parquet")
+ENDINGS = (*TEXTS, ".parquet", ".arrow")

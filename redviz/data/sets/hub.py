@@ -9,20 +9,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from redviz.data.sets.values import quoted
+from redviz.data.sets.values import parsed, quoted
 from redviz.errors import RedvizError
+from redviz.git_lfs import refuse_pointer
 
 HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:/(?P<config>[\w.-]+))?(?::(?P<split>[\w.-]+))?", re.ASCII)
-ENDINGS = (
-    ".parquet",
-    ".jsonl",
-    ".jsonl.gz",
-    ".json",
-    ".csv",
-    ".tsv",
-)  # the first that a split has is taken: they are copies
+# The first that a split has is taken: they are copies.
+ENDINGS = (".parquet", ".jsonl", ".jsonl.gz", ".json", ".csv", ".tsv", ".arrow")
 SPLITS = ("train", "validation", "valid", "dev", "test", "eval")
-NOT_ROWS = re.compile(r"dataset_infos?\.json|state\.json|config\.json|\..*|README.*")
+NOT_ROWS = re.compile(r"dataset_(infos?|dict)\.json|state\.json|config\.json|cache-.*\.arrow|\..*|README.*")
 
 
 def is_hub_id(name: str) -> bool:
@@ -51,8 +46,46 @@ def hub_files(name: str) -> tuple[Path, list[Path]]:
 
 
 def files_of(folder: Path, config: str, split: str, name: str) -> list[Path]:
-    """The files of one split in a folder: as its README states them, else by their names."""
+    """The files of one split in a folder: as ``save_to_disk`` or its README states them, else by their names."""
+    if (saved := _saved(folder, split, name)) is not None:
+        return saved
     return [folder / path for path in _chosen(_names_in(folder), _stated(folder), config, split, name)]
+
+
+def _saved(folder: Path, split: str, name: str) -> list[Path] | None:
+    """The shards that ``save_to_disk`` of ``datasets`` wrote, in their order; None where it is no folder of its."""
+    if (kept := folder / "dataset_dict.json").is_file():
+        splits = _stated_in(kept, "splits", name)
+        chosen = split or ("train" if "train" in splits else splits[0] if len(splits) == 1 else "")
+        if chosen not in splits:
+            raise RedvizError(f"{name} has the splits {quoted(splits)}; open the folder of one of them.")
+        return _saved(folder / PurePosixPath(chosen).name, "", name)
+    if not (kept := folder / "state.json").is_file():
+        return None
+    if _json_of(kept, name).get("_indices_data_files"):
+        raise RedvizError(f"{name} keeps its rows by an index; save it again after flatten_indices().")
+    files = [folder / PurePosixPath(str(file)).name for file in _stated_in(kept, "_data_files", name)]
+    if missing := [file.name for file in files if not file.is_file()]:
+        raise RedvizError(f"{name} lacks {quoted(missing, 5)}, which its state.json names; copy the whole folder.")
+    return files
+
+
+def _stated_in(kept: Path, key: str, name: str) -> list[str]:
+    listed = _json_of(kept, name).get(key)
+    found: list[Any] = [entry.get("filename") if isinstance(entry, dict) else entry for entry in listed or ()]
+    if not found or not all(isinstance(entry, str) for entry in found):
+        raise RedvizError(
+            f"{kept.name} of {name} names no {key.strip('_').replace('_', ' ')}; save the data set again."
+        )
+    return found
+
+
+def _json_of(kept: Path, name: str) -> dict[str, Any]:
+    refuse_pointer(kept, f"{name}/{kept.name}")
+    found = parsed(kept.read_text("utf-8", "replace"))
+    if not isinstance(found, dict):
+        raise RedvizError(f"{kept.name} of {name} is no JSON object; save the data set again.")
+    return found
 
 
 def _chosen(names: list[str], stated: dict[str, dict[str, list[str]]], config: str, split: str, name: str) -> list[str]:
@@ -122,7 +155,7 @@ def _split(path: PurePosixPath) -> str:
 
 def _known_split(part: str) -> str | None:
     """The split that a file or folder is named after: ``train-00000-of-00002.parquet``, ``test_prefs``, ``dev``."""
-    words = re.sub(r"(-\d{5}-of-\d{5}.*|(\.(parquet|jsonl|json|csv|tsv|gz))+)$", "", part.lower())
+    words = re.sub(r"(-\d{5}-of-\d{5}.*|(\.(parquet|jsonl|json|csv|tsv|arrow|gz))+)$", "", part.lower())
     return (
         words
         if re.split(r"[-_.]", words)[0] in SPLITS

@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from redviz.data.sets.schemas import MAX_COLUMNS
-from redviz.data.sets.values import BadValue
+from redviz.data.sets.arrow_values import BATCH, check_columns, first_line, objects_of
 from redviz.errors import RedvizError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-BATCH = 512
 BUDGET = 2**29  # bytes that one batch may take if every row held the largest value of its row group
 MAX_RATIO = 300
 FREE = 256 * 2**20
 FREE_VALUES, MAX_VALUES = 2**20, 1_000  # entries that the lists of a row group may have: a run of nulls takes no space
-MAX_DEPTH = 32
 MAGIC = b"PAR1"
 
 
@@ -59,15 +55,8 @@ def _opened(file: BinaryIO, size: int, name: str) -> pq.ParquetFile:
         opened = pq.ParquetFile(file, thrift_string_size_limit=64 * 2**20, thrift_container_size_limit=10**6)
         columns = opened.schema_arrow
     except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
-        raise RedvizError(f"{name} is a damaged Parquet file ({_first_line(error)}); fetch it again.") from None
-    if len(columns) > MAX_COLUMNS:
-        raise RedvizError(
-            f"{name} has {len(columns):,} columns, more than the {MAX_COLUMNS:,} read here; keep those with text."
-        )
-    if any(_depth(field.type) > MAX_DEPTH for field in columns):
-        raise RedvizError(
-            f"{name} nests its columns more than {MAX_DEPTH} deep; keep columns of text, messages or lists."
-        )
+        raise RedvizError(f"{name} is a damaged Parquet file ({first_line(error)}); fetch it again.") from None
+    check_columns(columns, name)
     groups = [opened.metadata.row_group(n) for n in range(opened.metadata.num_row_groups)]
     if sum(group.total_byte_size for group in groups) > max(FREE, MAX_RATIO * size):
         raise RedvizError(
@@ -84,12 +73,12 @@ def _rows(opened: pq.ParquetFile, columns: list[str], name: str) -> Iterator[tup
         size = _batch_size(opened.metadata.row_group(group), columns, name)
         try:
             for batch in opened.iter_batches(size, row_groups=[group], columns=columns, use_threads=False):
-                for row in _objects(batch):
+                for row in objects_of(batch):
                     number += 1
                     yield number, row
         except (pa.ArrowException, OSError) as error:
             raise RedvizError(
-                f"{name} is damaged after row {number:,} ({_first_line(error)}); fetch it again."
+                f"{name} is damaged after row {number:,} ({first_line(error)}); fetch it again."
             ) from None
 
 
@@ -103,29 +92,3 @@ def _batch_size(group: pq.RowGroupMetaData, columns: list[str], name: str) -> in
         )
     largest = max((chunk.total_uncompressed_size for chunk in chunks if chunk.has_dictionary_page), default=0)
     return max(1, min(BATCH, BUDGET // max(1, largest)))
-
-
-def _objects(batch: pa.RecordBatch) -> Iterator[Any]:
-    try:
-        yield from batch.to_pylist()
-    except (ValueError, OverflowError, RecursionError):  # text that is not UTF-8, or a date beyond Python's
-        for n in range(batch.num_rows):
-            try:
-                yield from batch.slice(n, 1).to_pylist()
-            except (ValueError, OverflowError, RecursionError) as error:
-                yield BadValue(f"a value that cannot be read ({_first_line(error)})")
-
-
-def _depth(kind: pa.DataType) -> int:
-    """How deep a type nests, walked without recursion."""
-    deepest, waiting = 0, [(kind, 1)]
-    while waiting:
-        kind, depth = waiting.pop()
-        deepest = max(deepest, depth)
-        if depth <= MAX_DEPTH:
-            waiting += [(kind.field(n).type, depth + 1) for n in range(kind.num_fields)]
-    return deepest
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120].rstrip(".")
