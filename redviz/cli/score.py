@@ -105,10 +105,33 @@ def _tell_result(run: Run, state: State, output: Path, count: int) -> int:
     """One line on stdout, and the exit code: a run in which every row failed has failed."""
     failed = f", {state.failed} of them failed (see the column error)" if state.failed else ""
     typer.echo(f"{shown(str(output))}: {count} rows of {run.manifest.count} responses{failed}")
+    if accuracy := _accuracy(run):
+        typer.echo(accuracy, err=True)
     if state.failed < count:
         return 0
     typer.echo("redviz: Every row failed; the column error says why.", err=True)
     return 1
+
+
+def _accuracy(run: Run) -> str:
+    """How often the chosen responses are above the others, in a sentence; none where the rows hold no pairs."""
+    from redviz.evaluation.statistics.intervals import share
+    from redviz.evaluation.statistics.pairs import pairs_of_frame, wins
+    from redviz.runs.parts import scores_of_parts
+
+    try:
+        pairs = pairs_of_frame(scores_of_parts(run))
+    except RedvizError:  # no pair whose scores are all there
+        return ""
+    found = share(wins(pairs.chosen - pairs.rejected))
+    interval = f" ({found.low:.1%} to {found.high:.1%})" if found.low == found.low else ""
+    left = f"; {pairs.left_out:,} left out" if pairs.left_out else ""
+    if pairs.responses is None:
+        return f"accuracy {found.value:.1%}{interval}: chosen above rejected, in {len(pairs.ids):,} pairs{left}"
+    coin = f"a coin reaches {pairs.responses.chance():.1%}"
+    return (
+        f"accuracy {found.value:.1%}{interval}: chosen above all others, in {len(pairs.ids):,} prompts ({coin}){left}"
+    )
 
 
 class _Bar:

@@ -20,6 +20,8 @@ from redviz.runs.runs import Run
 from redviz.runs.whole_files import replace_file
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from redviz.models.kinds.function import FunctionModel
     from redviz.models.kinds.reward_model import RewardModel
 
@@ -98,6 +100,20 @@ def put_together(run: Run, output: Path) -> int:
     if missing is not None:
         raise RedvizError(f"Part {missing} of run {run.id} is not there yet; resume the run first.")
     return write_rows(output, _rows_of_parts(run), provenance(run.manifest))
+
+
+def scores_of_parts(run: Run) -> pd.DataFrame:
+    """The score and the length of every response of a finished run, once per method, in input order: no text, no credits."""
+    import pandas as pd
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    found = []
+    for number in range(run.manifest.parts):
+        table = pq.read_table(run.part(number), columns=["example_id", "response_id", "score", "token_ids", "subset"])
+        lengths = pc.list_value_length(table["token_ids"])
+        found.append(table.drop_columns(["token_ids"]).append_column("length", lengths).to_pandas())
+    return pd.concat(found, ignore_index=True)
 
 
 def provenance(manifest: Manifest) -> dict[str, str]:

@@ -20,6 +20,8 @@ import redviz
 from redviz.cli.main import main
 from redviz.credit.table import METHODS
 from redviz.data.results.from_rows import analyses_of
+from redviz.data.results.result_files import open_results
+from redviz.data.results.result_filters import Where
 from redviz.data.results.row_files import read_rows
 from redviz.data.results.rows import schema, to_parquet
 from redviz.data.sets.dataset import Dataset
@@ -409,3 +411,30 @@ def test_credits_and_labels_go_to_annotation_tools(run, data, tmp_path):
             "export", *(tmp_path / one if "." in str(one) and str(one)[0] in "ox" else one for one in given)
         )
         assert (code, out) == (2, "") and said in err and err.count("\n") == 1
+
+
+def test_the_summary_says_how_often_the_chosen_are_above_all_others(run, data, tmp_path):
+    words = [row["chosen"] for row in texts(20)]
+    best = [
+        {"id": str(n), "prompt": "Review.", "chosen": words[n : n + 1 + n % 2], "rejected": words[n + 2 : n + 5]}
+        for n in range(12)
+    ]
+    path, output = tmp_path / "best.jsonl", tmp_path / "out.parquet"
+    path.write_text("\n".join(map(json.dumps, best)))
+    code, _, err = run(*ask(path, output))
+    found: dict[str, dict[str, float]] = {}
+    for row in rows(output):
+        found.setdefault(row["example_id"], {})[row["response_id"]] = row["score"]
+    sides = [
+        [[s for role, s in own.items() if role.startswith(side)] for side in ("chosen", "rejected")]
+        for own in found.values()
+    ]
+    right = [min(chosen) > max(rejected) for chosen, rejected in sides]
+    assert [len(chosen) for chosen, _ in sides] == [1, 2] * 6
+    assert f"accuracy {np.mean(right):.1%} (" in err and 0 < sum(right) < 12
+    assert "chosen above all others, in 12 prompts (a coin reaches 17.5%)" in err  # 1 of 4, 1 of 10
+    results = open_results(output)
+    table = results.responses(Where(pairs_only=True)).drop_duplicates("example_id")
+    assert table["margin"].tolist() == pytest.approx([min(chosen) - max(rejected) for chosen, rejected in sides])
+    code, _, err = run(*ask(data, tmp_path / "pairs.parquet"))
+    assert code == 0 and "chosen above rejected, in 6 pairs" in err

@@ -212,3 +212,39 @@ def test_accuracy_beyond_length_is_paired():
     assert (alike.beyond_length.value, alike.beyond_length.low, alike.shorter_wins.value) == (0, 0, longer.mean())
     apart = pair_report(pairs(random.random(300) < 0.7, np.full(300, 0.5), *lengths))
     assert apart.beyond_length.low <= 0
+
+
+def best_of_three(order=1):
+    rows = [
+        ("1", "chosen", 2.0, 3, "x"), ("1", "rejected", 1.0, 1, "x"), ("1", "rejected-2", 1.5, 2, "x"),
+        ("2", "chosen", 2.0, 1, "x"), ("2", "rejected", 1.0, 2, "x"), ("2", "rejected-2", 3.0, 3, "x"),
+        ("3", "chosen", 0.0, 5, "y"), ("3", "chosen-2", 4.0, 6, "y"), ("3", "rejected", -1.0, 4, "y"),
+        ("4", "chosen", 9.0, 1, "y"), ("4", "rejected", 0.0, 1, "y"), ("4", "rejected-2", float("nan"), 1, "y"),
+        ("5", "1", 9.0, 1, "y"), ("5", "chosen-x", 9.0, 1, "y"), ("6", "chosen", 9.0, 1, "y"),
+    ]  # fmt: skip
+    return pd.DataFrame(rows[::order], columns=["example_id", "response_id", "score", "length", "subset"])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_best_of_n_is_right_where_the_chosen_are_above_all_others(order):
+    found = pairs_of_frame(best_of_three(order))
+    decided = {i: (found.chosen[n], found.rejected[n], found.chosen_length[n]) for n, i in enumerate(found.ids)}
+    assert decided == {"1": (2, 1.5, 3), "2": (2, 3, 1), "3": (0, -1, 5)}
+    assert found.left_out == 2  # a score that is missing, a side that is
+    report = pair_report(found)
+    assert report.best_of_n and report.accuracy.value == pytest.approx(2 / 3)
+    assert {name: one.value for name, one in report.by_subset.items()} == {"x": 0.5, "y": 1.0}
+    assert report.margin.value == pytest.approx((0.5 - 1 + 1) / 3)
+    assert report.comparisons.value == pytest.approx((1 + 0.5 + 1) / 3)
+    assert report.chance == pytest.approx(1 / 3)
+    # By length alone: the chosen is the longest of all in 1 and 3; in 2 it is the shortest of all.
+    assert (report.longer_wins.value, report.shorter_wins.value) == pytest.approx((2 / 3, 1 / 3))
+    scores, lengths = [2, 1, 1.5, 2, 1, 3, 0, 4, -1], [3, 1, 2, 1, 2, 3, 5, 6, 4]
+    assert report.score_with_length.value == pytest.approx(spearmanr(scores, lengths).statistic)
+    assert report.calibration.counts.sum() == 2 * 6  # every comparison in both orders
+
+
+def test_pairs_are_the_best_of_two():
+    report = pair_report(pairs([1, 2, 3], [0, 3, 1], [1, 2, 3], [2, 2, 1]))
+    assert (report.best_of_n, report.chance) == (False, 0.5)
+    assert report.comparisons.value == report.accuracy.value == pytest.approx(2 / 3)

@@ -38,8 +38,8 @@ def histogram_figure(histogram: Histogram, name: str, *, theme: Theme = LIGHT) -
     return _dressed(figure, 220, theme, bargap=0.05)
 
 
-def accuracy_figure(rows: Mapping[str, Estimate], *, theme: Theme = LIGHT) -> go.Figure:
-    """Pairwise accuracy per subset with its 95 % interval; the dotted line is chance."""
+def accuracy_figure(rows: Mapping[str, Estimate], *, chance: float = 0.5, theme: Theme = LIGHT) -> go.Figure:
+    """Accuracy per subset with its 95 % interval; the dotted line is chance."""
     names = sorted(rows, key=lambda name: rows[name].value)
     subsets = [rows[name] for name in names]
     figure = go.Figure(
@@ -53,7 +53,7 @@ def accuracy_figure(rows: Mapping[str, Estimate], *, theme: Theme = LIGHT) -> go
             hovertemplate="%{y}: %{x:.1%} (%{customdata[0]:.0%} to %{customdata[1]:.0%}, %{customdata[2]} pairs)<extra></extra>",
         )
     )
-    figure.add_vline(x=0.5, line={"color": QUIET, "dash": "dot"})
+    figure.add_vline(x=chance, line={"color": QUIET, "dash": "dot"})
     figure.update_xaxes(title_text="accuracy", range=[-0.02, 1.02], tickformat=".0%")
     figure.update_yaxes(automargin=True, ticksuffix="  ", type="category")
     return _dressed(figure, 90 + 28 * len(names), theme)

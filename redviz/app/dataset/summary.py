@@ -60,16 +60,21 @@ def _pairs(report: PairReport) -> None:
         ((report.longer_wins, "prefers the longer"), (report.shorter_wins, "prefers the shorter")),
         key=lambda option: option[0].value,
     )
+    of_each, over = "pairs", "pairs"
+    whole = "Share of pairs whose chosen response scores higher; a tie counts half"
+    if report.best_of_n:
+        of_each, over = "prompts, each with its best of n", "prompts"
+        whole = f"Share of prompts whose chosen responses are above all others; a coin reaches {report.chance:.1%}"
     with st.container(horizontal=True):
-        _figure(
-            "Accuracy", report.accuracy, ".1%", "Share of pairs whose chosen response scores higher; a tie counts half"
-        )
+        _figure("Accuracy", report.accuracy, ".1%", whole)
+        if report.best_of_n and report.comparisons:
+            _figure("Comparisons won", report.comparisons, ".1%", "Every chosen response against every rejected one")
         _figure("Length only", by_length, ".1%", f"What a judge reaches that {rule} response, without reading it")
-        _figure("Mean margin", report.margin, "+.3f", "Chosen minus rejected")
+        _figure("Mean margin", report.margin, "+.3f", "Chosen minus rejected; of several, the lowest and the highest")
         _figure("Score with length", report.score_with_length, "+.2f", "Spearman's correlation over all responses")
         _figure("Calibration error", report.calibration.error, ".1%", "Expected error of the Bradley-Terry probability")
     left = f"; {report.left_out:,} examples made no pair" if report.left_out else ""
-    st.caption(f"{report.count:,} pairs{left}. Below each figure its 95 % interval over pairs.")
+    st.caption(f"{report.count:,} {of_each}{left}. Below each figure its 95 % interval over {over}.")
     beyond = report.beyond_length
     if not beyond.low > 0:
         st.warning(
@@ -86,7 +91,8 @@ def _pairs(report: PairReport) -> None:
         if report.by_subset:
             st.markdown("**Accuracy by subset**")
             shown = dict(list(report.by_subset.items())[:40])
-            st.plotly_chart(accuracy_figure(shown, theme=theme()), width="stretch", key="redviz.dataset.subsets")
+            figure = accuracy_figure(shown, chance=report.chance, theme=theme())
+            st.plotly_chart(figure, width="stretch", key="redviz.dataset.subsets")
 
 
 def _figure(name: str, found: Estimate, form: str, words: str) -> None:

@@ -28,7 +28,7 @@ KEYS = (
     *("row", "example_id", "response_id", "subset", "label", "method", "score", "base", "closing", "total", "residual"),
     *("length", "truncated", "largest", "margin", "paired", "failed"),
 )
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 KEPT_INDEXES = 24
 DAY = 86_400  # seconds
 MOST_FOOTER = 256 * 2**20  # bytes of Parquet metadata
@@ -173,10 +173,13 @@ def _write_index(name: str, files: Sequence[Path], starts: Sequence[int], column
             "greatest(list_max(credits), -list_min(credits)) AS peak, "
             "CASE WHEN isfinite(peak) THEN peak END AS largest, error IS NOT NULL AS failed "
             "FROM read_parquet(?, file_row_number = true, hive_partitioning = false)), "
-            "pairs AS (SELECT example_id, arg_min(score, row) FILTER (response_id = 'chosen') "
-            "- arg_min(score, row) FILTER (response_id = 'rejected') AS margin, "
-            "bool_or(response_id = 'chosen') AND bool_or(response_id = 'rejected') AS paired "
-            "FROM keys WHERE example_id IS NOT NULL GROUP BY example_id) "
+            "sides AS (SELECT example_id, score, regexp_extract(response_id, '^(chosen|rejected)(-[0-9]+)?$', 1) AS side "
+            "FROM keys WHERE example_id IS NOT NULL), "
+            # Of several chosen or rejected responses (best of n) the lowest and the highest decide.
+            "pairs AS (SELECT example_id, CASE WHEN bool_and(score IS NOT NULL) THEN min(score) FILTER (side = 'chosen') "
+            "- max(score) FILTER (side = 'rejected') END AS margin, "
+            "bool_or(side = 'chosen') AND bool_or(side = 'rejected') AS paired "
+            "FROM sides WHERE side != '' GROUP BY example_id) "
             "SELECT keys.* EXCLUDE (peak), margin, coalesce(paired, false) AS paired "
             "FROM keys LEFT JOIN pairs USING (example_id) ORDER BY row) TO ? (FORMAT parquet)",
             [list(starts), [escaped(file) for file in files], str(target)],

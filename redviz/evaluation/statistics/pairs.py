@@ -23,22 +23,29 @@ from redviz.evaluation.statistics.intervals import (
     resampling,
     share,
 )
+from redviz.evaluation.statistics.responses import Responses, added_up
 from redviz.records import Array
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BINS = 10
+SIDE = r"^(chosen|rejected)(?:-\d+)?$"  # of a response's id
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Scores and lengths of ``n`` pairs.
+    """Scores and lengths of ``n`` pairs, or of best-of-n examples by the two responses that decide them.
 
     Attributes
     ----------
+    chosen, rejected
+        The lowest score of the chosen responses and the highest of the rejected ones: the chosen are above all others where the
+        first is larger.
     left_out
-        Examples with a chosen or a rejected response that made no pair: the other side or its score is missing.
+        Examples with a chosen or a rejected response that made no pair: the other side or a score is missing.
+    responses
+        All responses, where an example has more than two.
     """
 
     ids: tuple[str, ...]  # n
@@ -48,6 +55,17 @@ class Pairs:
     rejected_length: Array  # [n] float64, tokens
     subsets: tuple[str, ...]  # n
     left_out: int = 0
+    responses: Responses | None = None
+
+    def all_responses(self) -> Responses:
+        """Every response, those of plain pairs too."""
+        n = np.arange(len(self.ids))
+        return self.responses or Responses(
+            np.concatenate([n, n]),
+            np.repeat([True, False], len(n)),
+            np.concatenate([self.chosen, self.rejected]),
+            np.concatenate([self.chosen_length, self.rejected_length]),
+        )
 
 
 @dataclass(frozen=True)
@@ -82,6 +100,13 @@ class PairReport:
         Accuracy of a judge that prefers the longer (the shorter) response.
     beyond_length
         Accuracy less that of the better of these two judges, pair by pair: above 0 if the model knows more than length.
+    best_of_n
+        Whether an example has more than two responses. Accuracy is then the share of examples whose chosen responses are above all
+        others, and the margin is that of the two that decide it.
+    chance
+        The accuracy of a coin: one half for pairs, a quarter for the best of four.
+    comparisons
+        The share of single comparisons, of a chosen with a rejected response, that are won, averaged over examples.
     """
 
     count: int
@@ -94,6 +119,9 @@ class PairReport:
     beyond_length: Estimate
     score_with_length: Estimate  # Spearman over all responses
     calibration: Calibration
+    best_of_n: bool = False
+    chance: float = 0.5
+    comparisons: Estimate | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON types; nan as null."""
@@ -111,7 +139,7 @@ class MethodDisagreement:
 
 
 def pairs_of_frame(frame: pd.DataFrame) -> Pairs:
-    """Pairs from result rows: ``response_id`` is ``chosen`` or ``rejected``; rows of several labels count once.
+    """Pairs from result rows: ``response_id`` is ``chosen`` or ``rejected`` (``rejected-2`` is another one); labels count once.
 
     Parameters
     ----------
@@ -123,31 +151,49 @@ def pairs_of_frame(frame: pd.DataFrame) -> Pairs:
     RedvizError
         If a column is missing or there is no pair.
     """
+    import pandas as pd
+
     lengths = "length" if "length" in frame else "tokens"
     if missing := [name for name in ("example_id", "response_id", "score", lengths) if name not in frame]:
         raise RedvizError(
             f"The rows have no column {missing[0]!r}; give example_id, response_id, score and length or tokens."
         )
     once = frame.drop_duplicates(["example_id", "response_id"])
+    sides = once["response_id"].astype(str).str.extract(SIDE, expand=False)
     table = once[["example_id", "score"]].assign(
-        length=once[lengths] if lengths == "length" else once[lengths].map(len), subset=once.get("subset", "")
-    )
-    chosen, rejected = (table[once["response_id"] == role] for role in ("chosen", "rejected"))
-    both = chosen.merge(rejected, on="example_id", suffixes=("", "_2"), how="outer", sort=False)
-    known = np.isfinite(both[["score", "score_2"]].to_numpy(np.float64)).all(1)  # [example]
-    whole = both[known]
-    if whole.empty:
+        side=sides,
+        length=once[lengths] if lengths == "length" else once[lengths].map(len),
+        subset=once.get("subset", ""),
+    )[sides.notna().to_numpy()]
+    table["score"] = table["score"].astype(np.float64)
+    table["known"] = np.isfinite(table["score"].to_numpy())
+    by_example = table.groupby("example_id", sort=False)
+    kept = (by_example["side"].nunique() == 2) & by_example["known"].all()
+    if not kept.any():
         raise RedvizError(
             "There is no pair with both scores; it takes a chosen and a rejected response of the same example."
         )
+    ids = kept.index[kept]
+    table = table[table["example_id"].isin(ids)]
+    # The two that decide: the lowest of the chosen and the highest of the rejected.
+    order = table["score"].where(table["side"] == "chosen", -table["score"]).argsort(kind="stable")
+    two = table.iloc[order.to_numpy()].drop_duplicates(["example_id", "side"])
+    chosen, rejected = (two[two["side"] == side].set_index("example_id").loc[ids] for side in ("chosen", "rejected"))
+    every = Responses(
+        ids.get_indexer(pd.Index(table["example_id"])),
+        (table["side"] == "chosen").to_numpy(),
+        table["score"].to_numpy(np.float64),
+        table["length"].to_numpy(np.float64),
+    )
     return Pairs(
-        ids=tuple(whole["example_id"].astype(str)),
-        chosen=whole["score"].to_numpy(np.float64),
-        rejected=whole["score_2"].to_numpy(np.float64),
-        chosen_length=whole["length"].to_numpy(np.float64),
-        rejected_length=whole["length_2"].to_numpy(np.float64),
-        subsets=tuple(str(name) if isinstance(name, str) else "" for name in whole["subset"]),
-        left_out=int((~known).sum()),
+        ids=tuple(ids.astype(str)),
+        chosen=chosen["score"].to_numpy(np.float64),
+        rejected=rejected["score"].to_numpy(np.float64),
+        chosen_length=chosen["length"].to_numpy(np.float64),
+        rejected_length=rejected["length"].to_numpy(np.float64),
+        subsets=tuple(str(name) if isinstance(name, str) else "" for name in chosen["subset"]),
+        left_out=int((~kept).sum()),
+        responses=every if len(table) > 2 * len(ids) else None,
     )
 
 
@@ -162,14 +208,13 @@ def pair_report(pairs: Pairs, seed: int = 0) -> PairReport:
     0.5
     """
     draws = resampling(len(pairs.ids), seed)
+    every = pairs.all_responses()
     margin = pairs.chosen - pairs.rejected  # [n]
-    longer = wins(pairs.chosen_length - pairs.rejected_length)  # [n]
-    by_length = max(longer, 1 - longer, key=np.mean)  # [n]
-    # Ranks are taken once, over all responses; the draws resample pairs of ranks.
-    scores, lengths = (
-        rankdata(np.stack(sides, 1)).reshape(-1, 2)  # [n, side]
-        for sides in ((pairs.chosen, pairs.rejected), (pairs.chosen_length, pairs.rejected_length))
-    )
+    longer, shorter = wins(every.margins(every.lengths)), wins(every.margins(-every.lengths))  # [n]
+    by_length = max(longer, shorter, key=np.mean)  # [n]
+    # Ranks are taken once, over all responses; the draws resample examples with the ranks of theirs.
+    ranked = correlation_sums(rankdata(every.scores), rankdata(every.lengths))  # [r, 6]
+    compared, of = every.comparisons() if pairs.responses else (margin, np.arange(len(margin)))  # [c]
     return PairReport(
         len(margin),
         pairs.left_out,
@@ -177,10 +222,13 @@ def pair_report(pairs: Pairs, seed: int = 0) -> PairReport:
         _by_subset(pairs, margin),
         mean_of(draws, margin),
         share(longer),
-        share(1 - longer),
+        share(shorter),
         mean_of(draws, wins(margin) - by_length),
-        draws.estimate(correlation_sums(scores, lengths), correlation),
-        calibration(margin, draws),
+        draws.estimate(added_up(ranked, every.of), correlation),
+        calibration(compared, draws, of),
+        best_of_n=pairs.responses is not None,
+        chance=every.chance(),
+        comparisons=mean_of(draws, added_up(wins(compared), of) / np.bincount(of)),
     )
 
 
@@ -199,8 +247,11 @@ def _by_subset(pairs: Pairs, margin: Array) -> dict[str, Estimate]:
     return {name: share(wins(margin[names == name])) for name in dict.fromkeys(pairs.subsets) if name}
 
 
-def calibration(margin: Array, draws: Resampling | None = None) -> Calibration:
-    """Bradley-Terry calibration of margins ``[n]`` (chosen minus rejected), in ten bins; see :class:`Calibration`."""
+def calibration(margin: Array, draws: Resampling | None = None, of: Array | None = None) -> Calibration:
+    """Bradley-Terry calibration of margins ``[c]`` (chosen minus rejected), in ten bins; see :class:`Calibration`.
+
+    Where an example has several comparisons, ``of`` says which are whose, so that they are drawn together.
+    """
     half = BINS // 2
     sure = expit(np.abs(margin))  # [n]: probability given to the side the model prefers, from one half
     right = wins(margin)  # [n]
@@ -214,7 +265,8 @@ def calibration(margin: Array, draws: Resampling | None = None) -> Calibration:
         given = flat.reshape(*flat.shape[:-1], half, 3)
         return np.abs(given[..., 1] - given[..., 2]).sum(-1) / given[..., 0].sum(-1)
 
-    drawn = (draws or resampling(len(margin))).estimate(sums.reshape(len(margin), -1), error)
+    flat = sums.reshape(len(margin), -1) if of is None else added_up(sums.reshape(len(margin), -1), of)
+    drawn = (draws or resampling(len(flat))).estimate(flat, error)
     counts, predicted, preferred = sums.sum(0).T  # [bin]
     with np.errstate(invalid="ignore"):
         predicted, preferred = predicted / counts, preferred / counts
