@@ -76,6 +76,23 @@ def test_a_chat_that_ends_in_an_answer_itself_is_the_prompt_before_it():
     assert item.prompt == (user("Q"), bot("So"))
 
 
+def test_a_response_to_a_chat_and_one_beside_it():
+    chat = [user("Q"), bot("So")]
+    [item] = opened({"messages": chat[:1], "response": "A"}).items()
+    assert (item.prompt, item.candidates[0].response) == ((user("Q"),), "A")
+    [item] = opened({"messages": chat, "response": "So"}).items()
+    assert (item.prompt, item.candidates[0].response) == ((user("Q"),), "So")
+    dataset = opened({"messages": chat, "response": "A"})  # the chat has a response of its own
+    assert (dataset.detected.schema, next(dataset.items()).candidates[0].response) == ("messages", "So")
+
+
+def test_a_chat_in_a_column_of_any_name_is_named_where_it_is_not_read():
+    row = {"chosen": "A", "rejected": "B", "stuff": [user("Q")], "written": json.dumps([user("Q")]), "tags": ["x"]}
+    assert opened(row).detected.sentence.endswith("; not read: 'stuff', 'written'.")
+    [item] = opened({"chosen": "A", "rejected": "B", "context": "", "messages": []}).items()
+    assert item.prompt == ""
+
+
 def test_the_parts_of_a_content_are_joined_as_they_stand():
     parts = [{"type": "text", "text": "Name "}, {"type": "text", "text": "one.", "image": None}]
     [item] = opened({"messages": [{"role": "user", "content": parts}, bot([{"type": "text", "text": "Red."}])]}).items()

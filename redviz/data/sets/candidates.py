@@ -10,8 +10,13 @@ from redviz.data.sets.spelling import as_list, list_of
 from redviz.data.sets.values import BadValue, Row, kind_of, number_of, short_name, text_of, verdict_of
 from redviz.records import Prompt
 
+# Columns of chats, which are a prompt beside answers.
+CONTEXTS = (
+    "messages", "conversation", "trajectory", "context", "history", "chat_history", "dialogue", "dialog", "chat",
+)  # fmt: skip
 CHATS = ("messages", "conversation", "conversations", "trajectory")  # columns that may repeat an answer at their end
 VERDICTS = ("label", "kto_tag")
+ANSWERS = ("response", "completion")
 TEXTS = ("response", "answer", "text", "content", "completion")  # what a listed response is called
 
 
@@ -55,6 +60,31 @@ def _without_answer(context: Prompt, sides: list[Any]) -> Prompt:
 
 def one(row: Row, prompt: str, response: str) -> list[Answer]:
     return [Answer("", *turn_of(row[response], response, prompt_of_row(row, prompt)))]
+
+
+def answer_to_chat(row: Row, chat: str, response: str) -> list[Answer]:
+    """A chat and the response to it, which may stand at the chat's end once more."""
+    context = _without_answer(prompt_of_row(row, chat), [row[response]])
+    return [Answer(_role_of(row), *turn_of(row[response], response, context))]
+
+
+def has_chat(row: Row) -> bool:
+    """Whether the column that is found for a chat says something."""
+    return bool(next((row[name] for name in CONTEXTS if row.get(name) is not None), None))
+
+
+def follows_chat(row: Row) -> bool:
+    """Whether a response is to a chat, not beside one that ends in a response of its own."""
+    chat, response = (next(name for name in names if row.get(name) is not None) for names in (CONTEXTS, ANSWERS))
+    if not row[chat]:
+        return False
+    try:
+        context = context_of(row[chat], chat)
+        if isinstance(context, str) or not context or context[-1]["role"] != "assistant":
+            return True
+        return len(_without_answer(context, [row[response]])) < len(context)
+    except BadValue:  # told when the row is read
+        return True
 
 
 def one_rated(row: Row, prompt: str, response: str, score: str) -> list[Answer]:
@@ -161,10 +191,13 @@ def stepped(prompt: Prompt, texts: list[str], verdicts: list[bool]) -> Answer:
 def conversation(row: Row, messages: str) -> list[Answer]:
     """The last assistant turn of a chat, chosen or rejected where the row says so (ms-swift, LLaMA-Factory)."""
     before, response = turn_of(list_of(row[messages], messages), messages, ())
-    # A number may be a class of any kind: only true and false are a verdict beside a chat.
+    return [Answer(_role_of(row), with_system(row, before) if before else before, response)]
+
+
+def _role_of(row: Row) -> str:
+    """Chosen or rejected, where true or false says so beside a chat: a number may be a class of any kind."""
     verdict = next((row[name] for name in VERDICTS if isinstance(row.get(name), bool)), None)
-    role = "" if verdict is None else "chosen" if verdict else "rejected"
-    return [Answer(role, with_system(row, before) if before else before, response)]
+    return "" if verdict is None else "chosen" if verdict else "rejected"
 
 
 def instruction(row: Row, column: str, response: str) -> list[Answer]:

@@ -14,7 +14,7 @@ TURN = re.compile(r"\n\n(Human|Assistant):")
 SPEAKERS = {
     **dict.fromkeys(("human", "user", "prompter"), "user"),
     **dict.fromkeys(("gpt", "assistant", "chatgpt", "model", "bot", "bing", "bard"), "assistant"),
-    **dict.fromkeys(("tool", "function", "observation", "function_call"), "tool"),
+    **dict.fromkeys(("tool", "function", "observation"), "tool"),
     "system": "system",
 }
 REASONING = ("reasoning_content", "reasoning", "thinking")
@@ -78,32 +78,45 @@ def unwritten(value: Any, name: str = "the cell") -> Any:
     '[1, 2]'
     """
     if isinstance(value, dict):
-        return [value] if _is_turn(value) else value
-    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{", "array(")):
+        return [value] if is_turn(value) else value
+    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{", "(", "array(")):
         return value
     found = spelled(value)
-    if isinstance(found, dict) and _is_turn(found):
+    found = list(found) if isinstance(found, tuple) else found
+    if is_turn(found):
         return [found]
     if isinstance(found, dict) and isinstance(found.get("messages"), list):
         return found
-    if isinstance(found, list) and found and all(isinstance(turn, dict) and _is_turn(turn) for turn in found):
+    if isinstance(found, list) and found and all(is_turn(turn) for turn in found):
         return found
     if isinstance(found, BadValue) and spells_messages(value):
         raise BadValue(f"{name} begins as a list of messages does, and is none that JSON or Python reads")
     return value
 
 
-def _is_turn(value: Row) -> bool:
-    return is_message(value) or {"from", "value"} <= value.keys()
+def is_turn(value: Any) -> bool:
+    """Whether a value is a message in either spelling."""
+    return isinstance(value, dict) and (is_message(value) or {"from", "value"} <= value.keys())
 
 
 def conversation_of(value: list[Any], name: str) -> tuple[Message, ...]:
     """Messages in either spelling: ``role`` and ``content``, or ShareGPT's ``from`` and ``value``."""
     if value and all(isinstance(turn, dict) and {"from", "value"} <= turn.keys() for turn in value):
         return tuple(
-            {"role": _role(turn["from"]), "content": text_of(turn["value"], f"a value in {name}")} for turn in value
+            _call(turn, name) or {"role": _role(turn["from"]), "content": text_of(turn["value"], f"a value in {name}")}
+            for turn in value
         )
     return messages_of(value, name)
+
+
+def _call(turn: Row, name: str) -> Message | None:
+    """ShareGPT's ``function_call`` as the assistant's message that it is, where its text is a function with arguments."""
+    if turn["from"] != "function_call":
+        return None
+    found = spelled(text_of(turn["value"], f"a value in {name}"))
+    if not isinstance(found, dict) or not isinstance(found.get("name"), str):
+        return {"role": "assistant", "content": turn["value"]}
+    return {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": found}]}
 
 
 def context_of(value: Any, name: str = "prompt") -> Prompt:

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from redviz.data.sets.candidates import CONTEXTS
 from redviz.data.sets.detection import TOLD, Findings, findings_of, schema_of, sentence, understood
 from redviz.data.sets.formats import ENDINGS, Content, Rows, rows_of
 from redviz.data.sets.hub import files_of, hub_files, is_hub_id
@@ -63,7 +64,7 @@ class Dataset:
         self._kept = kept_beside(mapping) if mapping else ()
         # Where there is no column of prompts either, a mapping to responses says that there is none.
         self._no_prompt = bool(mapping.keys() & {"response", "responses", "completion"}) and not (
-            {*mapping, *(self._columns() & {*self._kept})} & {*PROMPTS}
+            {*mapping, *(self._columns() & {*self._kept})} & {*PROMPTS, *CONTEXTS}
         )
         self._schema, columns, findings = self._detect()
         if whole:

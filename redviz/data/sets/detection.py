@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from redviz.data.sets.conversations import is_dialogue, unwritten
+from redviz.data.sets.candidates import CONTEXTS
+from redviz.data.sets.conversations import is_dialogue, is_turn, unwritten
 from redviz.data.sets.items import DataItem, RowProblem
-from redviz.data.sets.schema import AROUND, CONTEXTS, PROMPTS
+from redviz.data.sets.schema import AROUND, PROMPTS
 from redviz.data.sets.schemas import IDS, SCHEMAS, SUBSETS, Schema, items_of
 from redviz.data.sets.values import BadValue, quoted
 
@@ -120,6 +121,14 @@ def _remark(findings: Findings) -> str:
     return findings.schema.remark
 
 
+def _is_chat(value: Any) -> bool:
+    try:
+        found = unwritten(value)
+    except BadValue:
+        return False
+    return isinstance(found, list) and bool(found) and all(is_turn(turn) for turn in found)
+
+
 def _note(findings: Findings, row: Mapping[str, Any], items: list[DataItem]) -> None:
     used = findings.schema.found(row)
     values = [unwritten(row[name]) for name in used]
@@ -128,6 +137,8 @@ def _note(findings: Findings, row: Mapping[str, Any], items: list[DataItem]) -> 
     about = ("input", "context") if "instruction" in used else ()
     read = {*used, *about, *AROUND, *(name for name in findings.schema.extra if name != "context")}
     findings.unread |= {name for name in TOLD - read if row.get(name) not in (None, "", [], {})}
+    # A column of any other name may hold a chat.
+    findings.unread |= {name for name, value in row.items() if name not in read and _is_chat(value)}
     findings.messages |= findings.schema.name in SIDES and any(isinstance(value, list | dict) for value in values)
     findings.dialogues |= any(is_dialogue(value) for value in values)
     candidates = [candidate for item in items for candidate in item.candidates]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from redviz.data.sets.candidates import chat_and_rejected, completions, continued, is_no_pair, one_rated, pair
+from redviz.data.sets.candidates import CONTEXTS, chat_and_rejected, completions, continued, is_no_pair, one_rated, pair
 from redviz.data.sets.lists import are_lists, best_of, replies, tree_rows
-from redviz.data.sets.schema import CONTEXTS, PROMPTS, Schema
+from redviz.data.sets.schema import PROMPTS, Schema
 from redviz.data.sets.stepwise import is_marked, is_signed_chat, marked, signed_chat
 from redviz.data.sets.values import Row, number_of
 from redviz.data.sets.verdicts import (
@@ -27,7 +27,7 @@ PAIR = (
 )  # fmt: skip
 CHOSEN = ("chosen", "chosen_response", "accepted", "preferred_output", "response_j")
 REJECTED = ("rejected", "rejected_response", "non_preferred_output", "response_k")
-ASKED = (*PROMPTS, *CONTEXTS, "history")
+ASKED = (*PROMPTS, *CONTEXTS)
 VERDICT = "the verdict says which is chosen; ties are kept, rated alike"
 CHATS = ("conversations", "messages", "conversation")
 

@@ -10,7 +10,6 @@ from redviz.data.sets.candidates import Answer
 from redviz.data.sets.values import Row
 
 PROMPTS = ("prompt", "instruction", "question", "input", "query", "conversations")
-CONTEXTS = ("messages", "conversation", "trajectory", "context")  # columns of chats, which are a prompt beside answers
 AROUND = ("system", "system_prompt", "tools", "history")  # columns that belong to any prompt
 MAX_COLUMNS = 2_000
 

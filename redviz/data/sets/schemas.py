@@ -6,10 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from redviz.data.sets.candidates import (
+    CONTEXTS,
+    answer_to_chat,
     completions,
     conversation,
     feedback,
+    follows_chat,
     generations,
+    has_chat,
     instruction,
     is_no_pair,
     is_verdict,
@@ -21,7 +25,7 @@ from redviz.data.sets.candidates import (
 )
 from redviz.data.sets.items import Candidate, DataItem
 from redviz.data.sets.published import CHOSEN, PAIR, PUBLISHED, REJECTED
-from redviz.data.sets.schema import AROUND, CONTEXTS, MAX_COLUMNS, PROMPTS, Schema
+from redviz.data.sets.schema import AROUND, MAX_COLUMNS, PROMPTS, Schema
 from redviz.data.sets.values import (
     KINDS,
     BadValue,
@@ -133,7 +137,7 @@ SCHEMAS: tuple[Schema, ...] = (
         "ultrafeedback",
         "UltraFeedback",
         "prompts with several completions",
-        (PROMPTS, ("completions",)),
+        ((*PROMPTS, *CONTEXTS), ("completions",)),
         completions,
         accepts=is_no_pair,
         extra=("system",),
@@ -143,7 +147,7 @@ SCHEMAS: tuple[Schema, ...] = (
         "generations",
         "distilabel",
         "prompts with several generations",
-        (PROMPTS, ("generations",)),
+        ((*PROMPTS, *CONTEXTS), ("generations",)),
         generations,
         accepts=is_no_pair,
         extra=("system", "context", "ratings", "rating", "generation_models"),
@@ -156,6 +160,7 @@ SCHEMAS: tuple[Schema, ...] = (
         "pairs of conversation, chosen and rejected",
         (CONTEXTS, CHOSEN, REJECTED),
         pair,
+        accepts=has_chat,
         extra=PAIR,
     ),
     Schema(
@@ -181,7 +186,7 @@ SCHEMAS: tuple[Schema, ...] = (
         "responses",
         "prompt and responses",
         "prompts with several responses",
-        (PROMPTS, ("responses",)),
+        ((*PROMPTS, *CONTEXTS), ("responses",)),
         several,
         accepts=is_no_pair,
         extra=("system", "ratings", "scores", "annotations"),
@@ -201,6 +206,15 @@ SCHEMAS: tuple[Schema, ...] = (
         (("prompt",), ("completion",)),
         one,
         extra=("system",),
+    ),
+    Schema(
+        "answered_chat",
+        "a chat and its response",
+        "conversations with a response",
+        (CONTEXTS, ("response", "completion")),
+        answer_to_chat,
+        accepts=follows_chat,
+        extra=("system", "label", "kto_tag"),
     ),
     Schema(
         "messages",
@@ -229,7 +243,9 @@ SCHEMAS: tuple[Schema, ...] = (
         extra=("system", "input", "context"),
     ),
 )
-USUAL = [schema for schema in SCHEMAS[SCHEMAS.index(PREFERENCE) :] if schema.name != "preference_chat"]
+USUAL = [
+    schema for schema in SCHEMAS[SCHEMAS.index(PREFERENCE) :] if schema.name not in ("preference_chat", "answered_chat")
+]
 EXPECTED = "expected " + " or ".join(" + ".join(names[0] for names in schema.columns) for schema in USUAL)
 FIELDS = tuple(
     dict.fromkeys(

@@ -10,7 +10,7 @@ from typing import Any
 
 from redviz.data.sets.values import BadValue, parsed
 
-OPENS = ("[", "{", "array(")
+OPENS = ("[", "{", "(", "array(")
 MESSAGES = re.compile(r"""[\[(array\s]*\{\s*['"](role|content|from|value)['"]\s*:""")
 ENDS = {tokenize.STRING, tokenize.NUMBER, tokenize.NAME}
 QUIET = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER, tokenize.COMMENT}

@@ -24,7 +24,8 @@ FIRSTS = tuple(dict.fromkeys(one for one, _ in sorted(PAIRS, key=lambda pair: PA
 SECONDS = tuple(dict.fromkeys(two for _, two in sorted(PAIRS, key=lambda pair: PAIRS[pair] == 0)))
 SIGNED = ("overall_preference", "preference_strength")  # below zero the first is better (HelpSteer)
 STATED = (
-    *SIGNED, "better_response_id", "winner", "preference", "preferred", "verdict", "choice", "label", "labels", "chosen",
+    *SIGNED, "better_response_id", "winner", "preference", "preferred", "verdict", "choice", "better", "better_response",
+    "preferred_response", "label", "labels", "chosen",
 )  # fmt: skip
 WORDS = {
     **dict.fromkeys(("a", "[[a]]", "a>b", "a>>b", "model_a", "response_a", "assistant_a", "answer_a", "first"), FIRST),
