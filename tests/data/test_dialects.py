@@ -11,7 +11,7 @@ from redviz.data.sets.items import DataItem
 from redviz.data.sets.schemas import SCHEMAS
 
 DOCS = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text()
-SECTION = re.compile(r"^## (.+)\n\n(.+)\n\n```jsonl\n([\s\S]+?)\n```\n\n```text\n([\s\S]+?)\n```", re.MULTILINE)
+SECTION = re.compile(r"^## (.+)\n\n(.+)\n\n~~~jsonl\n([\s\S]+?)\n~~~\n\n~~~text\n([\s\S]+?)\n~~~", re.MULTILINE)
 DIALECTS = [match.groups() for match in SECTION.finditer(DOCS)]
 TABLE = dict(re.findall(r"^\| \[([^]]+)\].*\| (\w+) \|$", DOCS, re.MULTILINE))
 
