@@ -36,10 +36,23 @@ def test_lists_of_chosen_and_rejected_in_the_cells_of_a_csv(tmp_path, kind):
     assert item.preferences == (("chosen", "rejected"), ("chosen-2", "rejected"))
 
 
-def test_an_answer_that_is_a_list_is_text_in_jsonl():
-    row = {"prompt": "Print it.", "chosen": "['a', 'b']", "rejected": "['a']"}
+@pytest.mark.parametrize("spell", [str, json.dumps])
+def test_objects_in_the_cells_of_a_csv(spell):
+    row = {
+        "input": {"messages": CHAT[:1]},
+        "preferred_output": CHAT[1],
+        "non_preferred_output": {"from": "gpt", "value": "B"},
+    }
+    table = pd.DataFrame([{name: spell(value) for name, value in row.items()}])
+    [item] = open_dataset(table.to_csv().encode(), "a.csv").items()
+    assert (item.prompt, [candidate.response for candidate in item.candidates]) == ((CHAT[0],), ["Red.", "B"])
+
+
+@pytest.mark.parametrize(("a", "b"), [("['a', 'b']", "['a']"), (json.dumps(CHAT[1]), str(CHAT[1])), ("(1, 2)", "{1}")])
+def test_an_answer_that_is_a_value_is_text_in_jsonl(a, b):
+    row = {"prompt": "Print it.", "chosen": a, "rejected": b}
     [item] = open_dataset(json.dumps(row).encode(), "a.jsonl").items()
-    assert [candidate.response for candidate in item.candidates] == ["['a', 'b']", "['a']"]
+    assert [candidate.response for candidate in item.candidates] == [a, b]
 
 
 def test_messages_that_nothing_reads_are_refused():

@@ -72,23 +72,18 @@ def unwritten(value: Any, name: str = "the cell") -> Any:
 
     >>> unwritten('[{"role": "user", "content": "Hello."}]')
     [{'role': 'user', 'content': 'Hello.'}]
-    >>> unwritten("{'from': 'gpt', 'value': None}")
+    >>> unwritten("({'from': 'gpt', 'value': None},)")
     [{'from': 'gpt', 'value': None}]
     >>> unwritten("[1, 2]")
     '[1, 2]'
     """
     if isinstance(value, dict):
         return [value] if is_turn(value) else value
-    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{", "(", "array(")):
+    if not isinstance(value, str) or not value.lstrip().startswith(("[", "(", "array(")):
         return value
     found = spelled(value)
-    found = list(found) if isinstance(found, tuple) else found
-    if is_turn(found):
-        return [found]
-    if isinstance(found, dict) and isinstance(found.get("messages"), list):
-        return found
-    if isinstance(found, list) and found and all(is_turn(turn) for turn in found):
-        return found
+    if isinstance(found, list | tuple) and found and all(is_turn(turn) for turn in found):
+        return list(found)
     if isinstance(found, BadValue) and spells_messages(value):
         raise BadValue(f"{name} begins as a list of messages does, and is none that JSON or Python reads")
     return value

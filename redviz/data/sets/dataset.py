@@ -198,11 +198,11 @@ def open_dataset(
     Parameters
     ----------
     source
-        A path (of a file, or of a folder laid out as on the Hub), the bytes of an upload, or as text a path or a Hub id:
-        ``owner/name``, ``owner/name:split``, ``owner/name/config:split``.
+        A path (of a file, or of a folder laid out as on the Hub or written by ``datasets``), the bytes of an upload, or as text a
+        path or a Hub id: ``owner/name``, ``owner/name:split``, ``owner/name/config:split``.
     name
-        The file's name, whose ending is the format: ``.jsonl``, ``.jsonl.gz``, ``.json``, ``.parquet``, ``.csv``, ``.tsv`` or
-        ``.txt``; without one it is the path's.
+        The file's name, whose ending is the format: ``.jsonl``, ``.jsonl.gz``, ``.json``, ``.parquet``, ``.arrow``,
+        ``.csv``, ``.tsv`` or ``.txt``; without one it is the path's.
     mapping
         Which column plays which part, such as ``{"prompt": "question", "chosen": "better", "rejected": "worse"}``; the parts
         are the column names of ``schemas.SCHEMAS``. Columns of such names that it does not take are read as they are.

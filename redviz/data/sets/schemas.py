@@ -260,7 +260,7 @@ def schemas_with(parts: Iterable[str]) -> tuple[Schema, ...]:
     """The schemas that read every one of these parts, as far as any schema needs it: what was mapped is not passed over.
 
     >>> [schema.name for schema in schemas_with(["completion", "label"])]
-    ['unpaired']
+    ['unpaired', 'answered_chat']
     """
     needed = {name for schema in SCHEMAS for names in schema.columns for name in names}
     asked = needed & {*parts}

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, TextIO
 
+from redviz.data.sets.conversations import is_turn
 from redviz.data.sets.published import CHOSEN, REJECTED
 from redviz.data.sets.schema import MAX_COLUMNS
 from redviz.data.sets.schemas import FIELDS
-from redviz.data.sets.spelling import spelled
+from redviz.data.sets.spelling import spelled, spells_messages
 from redviz.data.sets.values import BadValue, quoted
 from redviz.errors import RedvizError
 
@@ -37,7 +38,7 @@ def csv_rows(text: TextIO, filename: str) -> Iterator[tuple[int, Any]]:
         line = reader.line_num + 1
         for cells in reader:
             if len(cells) == len(header):
-                yield line, _with_lists(dict(zip(header, cells, strict=True)))
+                yield line, _values(dict(zip(header, cells, strict=True)))
             elif cells:
                 yield (
                     line,
@@ -51,19 +52,33 @@ def csv_rows(text: TextIO, filename: str) -> Iterator[tuple[int, Any]]:
         raise RedvizError(f"{filename} is not UTF-8 ({where}); save it in that encoding.") from None
 
 
-def _with_lists(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with its chosen and rejected responses as lists, where the cells of both spell lists of texts (RewardBench 2).
+def _values(row: dict[str, Any]) -> dict[str, Any] | BadValue:
+    """The row with the values that its cells spell where a text cannot be meant: a message, or OpenAI's object of messages.
 
-    One alone may be an answer that is a list.
+    Chosen and rejected responses become lists where the cells of both spell lists of texts (RewardBench 2): one alone may be an
+    answer that is a list.
     """
+    found: dict[str, Any] = {}
+    for name, cell in row.items():
+        if not cell.lstrip().startswith("{"):
+            continue
+        value = spelled(cell)
+        if is_turn(value) or (isinstance(value, dict) and isinstance(value.get("messages"), list)):
+            found[name] = value
+        elif isinstance(value, BadValue) and spells_messages(cell):
+            return BadValue(f"{name} begins as a message does, and is none that JSON or Python reads")
+    return row | found | _lists(row)
+
+
+def _lists(row: dict[str, Any]) -> dict[str, Any]:
     found = {}
     for names in (CHOSEN, REJECTED):
         name = next((name for name in names if row.get(name, "").lstrip().startswith("[")), "")
         listed = spelled(row[name]) if name else None
         if not isinstance(listed, list) or not listed or not all(isinstance(text, str) for text in listed):
-            return row
+            return {}
         found[name] = listed
-    return row | found
+    return found
 
 
 def _head(lines: Iterator[str]) -> tuple[list[str], str, str]:
