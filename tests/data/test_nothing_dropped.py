@@ -119,7 +119,7 @@ ONE_TWO = {"prompt": "Q", "output_1": "A", "output_2": "B"}
         ({**LETTERS, "preference": True}, "preference is true or false, expected which answer is better"),
         ({**LETTERS, "preference": "tie"}, None),
         ({**LETTERS, "output_1": "C", "output_2": "D", "preference": "tie"}, "there are more than two answers"),
-        ({**ONE_TWO, "preference": 0}, None),
+        ({**ONE_TWO, "preference": 0}, "preference is 0, which does not say"),
         ({**ONE_TWO, "preference": 1.0}, "A"),
         ({**ONE_TWO, "preference_strength": "-2"}, "A"),
         ({**ONE_TWO, "preference_strength": "nan"}, "does not say"),

@@ -135,8 +135,6 @@ def better(row: Row, verdict: str, names: tuple[str, str]) -> int:
     first = PAIRS.get(names)
     if first is not None and number in (first, first + 1):
         return FIRST if number == first else SECOND
-    if first == 1 and number == 0:
-        return TIE
     raise BadValue(f"{verdict} is {str(value)[:40]}, which does not say whether {names[0]} or {names[1]} is better")
 
 
