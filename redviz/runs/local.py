@@ -106,7 +106,7 @@ def _counted(dataset: Dataset, progress: Progress | None) -> int:
     """How many examples a data set gives."""
     total = min(dataset.rows, dataset.limit or dataset.rows)
     count = 0
-    for n, item in enumerate(dataset.items()):
+    for n, item in enumerate(dataset.items(bad_texts=True)):
         if progress is not None and n % LOOK_EVERY == 0:
             progress(min(n, total), total)
         count += len(item.candidates)
@@ -173,10 +173,10 @@ def _check_unchanged(run: Run, fingerprint: str) -> None:
 
 
 def asked_of(dataset: Dataset) -> Iterator[RunExample]:
-    """The examples of a data set in order, each with its subset."""
-    for item in dataset.items():
+    """The examples of a data set in order, each with its subset; a row whose text cannot be read is one, with its problem."""
+    for item in dataset.items(bad_texts=True):
         for example in item.examples:
-            yield RunExample(example, item.subset)
+            yield RunExample(example, item.subset, item.problem)
 
 
 def run_parts(

@@ -14,7 +14,7 @@ from redviz.data.results.row_files import read_rows, write_rows
 from redviz.data.results.rows import Rows, rows, write_parquet
 from redviz.errors import RedvizError
 from redviz.models.reading.templates import names_file
-from redviz.records import Example
+from redviz.records import Analysis, Example
 from redviz.runs.manifest import Manifest
 from redviz.runs.runs import Run
 from redviz.runs.whole_files import replace_file
@@ -33,10 +33,11 @@ ALONE = Partners()  # no model beside the reward model
 
 @dataclass(frozen=True)
 class RunExample:
-    """One example of a run, and the subset of the data set that it is from."""
+    """One example of a run, the subset of the data set that it is from, and why its row cannot be read, if it cannot."""
 
     example: Example
     subset: str = ""
+    problem: str = ""
 
 
 def score_chunk(
@@ -56,10 +57,14 @@ def score_chunk(
     """
     ready: dict[int, Rows] = {}
     pulse = (lambda: beat(len(ready))) if beat is not None else None
-    examples = [one.example for one in chunk]
     asked = {label: recipe.method for label, recipe in wanted.items()}
-    for i, analysis in analyze_as_ready(model, examples, wanted, partners, batch_size, pulse):
-        ready[i] = rows(analysis, asked, chunk[i].subset)
+    for i, one in enumerate(chunk):
+        if one.problem:
+            ready[i] = rows(Analysis(one.example, model.source, None, error=one.problem), asked, one.subset)
+    readable = [i for i, one in enumerate(chunk) if not one.problem]
+    examples = [chunk[i].example for i in readable]
+    for place, analysis in analyze_as_ready(model, examples, wanted, partners, batch_size, pulse):
+        ready[readable[place]] = rows(analysis, asked, chunk[readable[place]].subset)
     return [row for i in range(len(chunk)) for row in ready[i]]
 
 

@@ -1,6 +1,7 @@
 """A hundred rows, of which some are each bad in a way of their own: these have their errors, and the others what they would have alone."""
 
 import copy
+import json
 from dataclasses import replace
 from functools import cache
 
@@ -11,6 +12,7 @@ import torch
 
 import redviz
 from redviz.batches import analyze_as_ready
+from redviz.cli.main import main
 from redviz.credit.recipes import recipes
 from redviz.errors import Cancelled
 from redviz.models.loading.load import load_reward_model
@@ -117,3 +119,29 @@ def test_memory_that_runs_out_still_halves(monkeypatch):
     monkeypatch.setattr(type(tiny.model()), "run", small)
     found = list(redviz.analyze_batch(tiny.model(), [Example("Hi", "A film.")] * 8, ["red"], 8))
     assert widths == [8, 4, 2, 2, 2, 2] and not any(one.error for one in found)
+
+
+@pytest.mark.parametrize("batch_size", ["1", "64"])
+def test_rows_of_a_file_whose_text_cannot_be_read_are_rows_with_their_error(batch_size, tmp_path, capsys):
+    """An empty response and half a character have no example; what is no row of the schema at all is left out, as ever."""
+    lines = [json.dumps({"prompt": "How was it?", "response": f"A film, {'so ' * n}dull."}) for n in range(6)]
+    lines[1] = '{"prompt": "How was it?", "response": ""}'
+    lines[4] = '{"prompt": "How was it?", "response": "A \\ud83d film."}'
+    (tmp_path / "rows.jsonl").write_text("\n".join([*lines, '{"prompt": 3, "response": "A film."}']))
+    given = [
+        "--dataset",
+        tmp_path / "rows.jsonl",
+        "--model",
+        tiny.checkpoint(),
+        "--methods",
+        "red",
+        "--batch-size",
+        batch_size,
+    ]
+    assert main(["score", *map(str, given), "--output", str(tmp_path / "out.jsonl"), "--device", "cpu"]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [n for n, row in enumerate(rows) if row["error"]] == [1, 4] and len(rows) == 6
+    assert rows[1]["error"] == "Line 2: the response is empty." and rows[1]["example_id"] == "2"
+    assert rows[4]["error"] == "Line 5: response holds half a character (a lone surrogate)."
+    err = capsys.readouterr().err
+    assert "line 7: left out" in err and "line 2: left out" not in err

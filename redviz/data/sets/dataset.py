@@ -17,7 +17,7 @@ from redviz.data.sets.formats import ENDINGS, Content, Rows, rows_of
 from redviz.data.sets.hub import files_of, hub_files, is_hub_id
 from redviz.data.sets.items import Candidate, DataItem, Detected, HumanSpan, RowProblem
 from redviz.data.sets.schemas import FIELDS, PROMPTS, Schema, items_of, kept_beside, schemas_with
-from redviz.data.sets.values import BadValue, file_name, kind_of, quoted
+from redviz.data.sets.values import BadText, BadValue, file_name, kind_of, quoted
 from redviz.errors import RedvizError
 
 __all__ = ["Candidate", "DataItem", "Dataset", "Detected", "HumanSpan", "RowProblem", "open_dataset"]
@@ -72,11 +72,15 @@ class Dataset:
         said = sentence(findings, self.rows, self._mapping, self.limit)
         self.detected = Detected(self._schema.name, said, columns, understood(findings, columns, self._mapping))
 
-    def items(self) -> Iterator[DataItem]:
-        """The items in file order, at most ``limit``; a row that cannot be read is listed in ``problems`` and left out."""
-        return self._items(self._rows())
+    def items(self, bad_texts: bool = False) -> Iterator[DataItem]:
+        """The items in file order, at most ``limit``; a row that cannot be read is listed in ``problems`` and left out.
 
-    def _items(self, rows: Iterable[tuple[int, Any]]) -> Iterator[DataItem]:
+        With ``bad_texts`` a row of which only a text cannot be read (an empty response, half a character) is an item with its
+        ``problem``, so that a run has a row for it.
+        """
+        return self._items(self._rows(), bad_texts)
+
+    def _items(self, rows: Iterable[tuple[int, Any]], bad_texts: bool) -> Iterator[DataItem]:
         problems: list[RowProblem] = []
         self.problems, self.skipped, self.renamed = problems, 0, 0
         seen: dict[str, int] = {}
@@ -87,10 +91,12 @@ class Dataset:
             try:
                 items = items_of(self._mapped(row), line, self._schema)
             except BadValue as problem:
-                self.skipped += 1
-                if len(problems) < MAX_PROBLEMS:
-                    problems.append(RowProblem(line, str(problem)))
-                continue
+                if not (bad_texts and isinstance(problem, BadText)):
+                    self.skipped += 1
+                    if len(problems) < MAX_PROBLEMS:
+                        problems.append(RowProblem(line, str(problem)))
+                    continue
+                items = [DataItem(str(line), "", (Candidate("", ""),), line=line, problem=f"Line {line}: {problem}.")]
             for item in items[: None if self.limit is None else self.limit - given]:
                 name = item.id
                 while name in seen:  # a, a-2, a-3, ...
@@ -126,7 +132,7 @@ class Dataset:
                 yield numbered
 
         source = counting()
-        self.examples = sum(len(item.candidates) for item in self._items(source))
+        self.examples = sum(len(item.candidates) for item in self._items(source, bad_texts=True))
         deque(source, maxlen=0)
         self.rows = rows
 

@@ -52,6 +52,8 @@ class DataItem:
         Its line in the file (its place, from 1, in a list or a Parquet file).
     preferences
         Pairs of roles (better, worse) that people stated one by one; ``chosen`` and ``rejected`` state theirs by their names.
+    problem
+        Why none of its texts can be read, where the row is kept all the same; then it has one candidate without a text.
     """
 
     id: str
@@ -60,6 +62,7 @@ class DataItem:
     subset: str = ""
     line: int = 0
     preferences: tuple[tuple[str, str], ...] = ()
+    problem: str = ""
 
     @property
     def examples(self) -> list[Example]:

@@ -28,6 +28,7 @@ from redviz.data.sets.published import CHOSEN, PAIR, PUBLISHED, REJECTED
 from redviz.data.sets.schema import AROUND, MAX_COLUMNS, PROMPTS, Schema
 from redviz.data.sets.values import (
     KINDS,
+    BadText,
     BadValue,
     NoSchema,
     Row,
@@ -83,7 +84,7 @@ def items_of(row: Any, line: int, schema: Schema | None = None) -> list[DataItem
 def _item(row: Row, line: int, schema: Schema, names: tuple[str, ...]) -> DataItem:
     answers = schema.read(row, *names)
     if empty := [answer.role for answer in answers if not answer.response]:
-        raise BadValue(f"the response {empty[0]} is empty" if empty[0] else "the response is empty")
+        raise BadText(f"the response {empty[0]} is empty" if empty[0] else "the response is empty")
     shared = answers[0].prompt
     return DataItem(
         id=_id(row) or str(line),

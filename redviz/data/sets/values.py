@@ -16,6 +16,10 @@ class BadValue(ValueError):
     """What is wrong with one row, in words that follow "line 3:"."""
 
 
+class BadText(BadValue):
+    """The row is of the right form, and one of its texts is none that a model could read."""
+
+
 class NoSchema(BadValue):
     """The row's columns fit no schema; a file of such rows alone is refused."""
 
@@ -32,9 +36,9 @@ def text_of(value: Any, name: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise BadValue(f"{name} holds half a character (a lone surrogate)") from None
+        raise BadText(f"{name} holds half a character (a lone surrogate)") from None
     if "\0" in value:
-        raise BadValue(f"{name} holds a null character")
+        raise BadText(f"{name} holds a null character")
     return value
 
 
