@@ -246,18 +246,6 @@ def test_an_unknown_architecture(tmp_path, config, remedy):
     refused(tmp_path, remedy)
 
 
-def test_a_head_of_another_kind_is_refused(tmp_path):
-    import transformers
-
-    made = tiny.tokenizer("none")
-    config = transformers.DistilBertConfig(
-        vocab_size=len(made), dim=16, n_layers=1, n_heads=2, hidden_dim=16, num_labels=1
-    )
-    transformers.DistilBertForSequenceClassification(config).save_pretrained(tmp_path)
-    made.save_pretrained(tmp_path)
-    refused(tmp_path, "DistilBertForSequenceClassification.* redviz reads heads called score")
-
-
 def test_no_tokenizer(folder):
     for path in (*folder.glob("tokenizer*"), *folder.glob("chat_template*")):
         path.unlink()
