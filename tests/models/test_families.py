@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 
 import redviz
 from redviz.cli.main import app as cli
+from redviz.data.sets.conversations import turn_of
 from redviz.errors import RedvizError
 from redviz.models.families.family import NOT_RUN
 from redviz.models.families.table import ABOUT, FAMILIES
@@ -94,8 +95,11 @@ def test_openrlhf_ends_every_text_in_eos(tmp_path, template, around):
         assert encoding.ids[encoding.read] == tok.eos_token_id and encoding.read == len(encoding.ids) - 1
         assert observe(model, [encoding])[0].score == pytest.approx(expected, abs=1e-5)
     if template is None:
-        with pytest.raises(RedvizError, match="without a chat template the text is one prompt and one response"):
+        with pytest.raises(RedvizError, match="plain text has one turn before the response"):
             model.encode(Example([{"role": role, "content": "a"} for role in ("user", "assistant", "user")], "b"))
+        text = "\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: How?\n\nAssistant: Well."  # as HH-RLHF's files hold it
+        prompt, response = turn_of(text, "chosen", ())
+        assert model.encode(Example(prompt, response)).rendered == f"{text} <|end|>"
 
 
 @pytest.mark.parametrize("layers", [0, 1, 2])

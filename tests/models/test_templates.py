@@ -15,6 +15,7 @@ from tokenizers.processors import TemplateProcessing
 import redviz
 from redviz.data.sets.dataset import open_dataset
 from redviz.errors import RedvizError
+from redviz.messages import as_prompt
 from redviz.models.kinds.policy import load_policy
 from redviz.models.loading.load import load_reward_model, with_template
 from redviz.models.loading.load_pairs import load_pair_scorer
@@ -330,11 +331,9 @@ def test_hh_text_is_read_as_it_stands_in_the_file(text, template):
     [item] = open_dataset(rows, "hh.jsonl").items()
     made = tokenizer()
     use_template(made, template, "m")
-    chosen = redviz.analysis.as_prompt(item.prompt)  # as the public verbs take it
-    assert (
-        encode(made, Example(chosen, item.candidates[0].response), max_length=512).rendered.removesuffix("<|end|>")
-        == text
-    )
+    chosen = as_prompt(item.prompt)  # as the public verbs take it
+    encoding = encode(made, Example(chosen, item.candidates[0].response), max_length=512)
+    assert encoding.rendered.removesuffix("<|end|>") == text and encoding.notices == ()
     assert item.candidates[1].prompt is None
 
 

@@ -54,8 +54,11 @@ def card(spec: ModelSpec) -> None:
         wait_for([card_job(spec, thorough=True)])
     source = engine().state(spec)
     if source:
+        asked, text = source.source.template, source.source.template_hash or "none"
         st.caption(
-            f"Fingerprint of the weights {source.source.fingerprint} · template {source.source.template_hash or 'none'}"
+            plain(
+                f"Fingerprint of the weights {source.source.fingerprint} · template {f'{asked} ' * bool(asked)}{text}"
+            )
         )
 
 

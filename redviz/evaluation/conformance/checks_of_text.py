@@ -135,7 +135,7 @@ def eos(given: Subject) -> Finding:
         return Finding("green", "the tokenizer has no EOS token")
     if tokenizer.eos_token_id in after:
         return Finding("green", f"the tokenizer's EOS token {name} follows the response")
-    if model.first or model.pooled or (model.read == "model" and model.pad_id == tokenizer.eos_token_id):
+    if model.both_ways or model.pooled or (model.read == "model" and model.pad_id == tokenizer.eos_token_id):
         return Finding("green", f"no EOS token {name} follows the response, and the score would not be read at it")
     if model.source.template or model.source.family:
         return Finding("green", f"no EOS token {name} follows the response, as its text was given")

@@ -7,11 +7,7 @@ from torch import nn
 from redviz.models.families.family import Config, Family
 from redviz.models.families.heads import Scaled, linear
 from redviz.models.loading.weights import Weights
-
-PLAIN = (
-    "{% if messages | length != 2 %}{{ raise_exception('without a chat template the text is one prompt and one response') }}{% endif %}"
-    "{{ messages[0]['content'] }}{{ messages[1]['content'] }}"
-)
+from redviz.models.reading.templates import TEXTS
 
 
 def recognises(config: Config, weights: Weights) -> bool:
@@ -51,6 +47,6 @@ FAMILY = Family(
     "openrlhf/cli/serve_rm.py adds EOS too",
     recognises=recognises,
     head=head,
-    template=PLAIN,
+    template=TEXTS["plain"],
     ending=ending,
 )

@@ -113,6 +113,7 @@ class Conversation:
             f"the text of message {n} ({message['role']})"
             for n, message in enumerate(turns, 1)
             if message["content"].strip() not in self.plain
+            and str(message.get("written") or message["content"]).strip() not in self.plain
         ]
         for n, message in enumerate(turns):
             for name in (name for name in READ if name in message):
