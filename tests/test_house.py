@@ -2,7 +2,7 @@
 
 import ast
 import doctest
-import importlib
+import importlib.metadata
 import os
 import re
 import shutil
@@ -13,6 +13,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from redviz.cli.extras import EXTRAS
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "redviz"
@@ -122,6 +126,59 @@ def test_requirements_are_pinned_exactly(file):
     assert wanted, f"{file} asks for nothing"
     exact = r"[A-Za-z0-9._-]+(\[[a-z,_-]+\])?==\d+(\.\d+)*((a|b|rc|\.post)\d+)?( *;.*)?"
     assert [line for line in wanted if not re.fullmatch(exact, line)] == []
+
+
+def asked_for() -> dict[str, dict[str, Requirement]]:
+    """By extra ("" for the core), then by name: what the package asks for, the extras that an extra takes in included."""
+    groups = {"": PYPROJECT["project"]["dependencies"], **PYPROJECT["project"]["optional-dependencies"]}
+    read = {extra: [Requirement(line) for line in lines] for extra, lines in groups.items()}
+    found = {}
+    for extra, wanted in read.items():
+        taken_in = [r for own in wanted if own.name == "redviz" for inner in own.extras for r in read[inner]]
+        found[extra] = {canonicalize_name(r.name): r for r in [*wanted, *taken_in] if r.name != "redviz"}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("file", "extras"),
+    [("requirements.txt", ("", "app")), ("requirements-dev.txt", ("dev",)), ("requirements-ray.txt", ("ray",))],
+)
+def test_the_pins_stand_within_what_the_package_asks_for(file, extras):
+    ranges = {name: asked for extra in extras for name, asked in asked_for()[extra].items()}
+    lines = [line.partition("#")[0].strip() for line in (ROOT / file).read_text().splitlines()]
+    pins = [Requirement(line) for line in lines if line and not line.startswith("-r ")]
+    pinned = {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in pins}
+    elsewhere = {"scikit-learn"} if file == "requirements.txt" else set()  # for tests and programs around the package
+    assert pinned.keys() - ranges.keys() == elsewhere
+    assert [name for name, version in pinned.items() if name in ranges and version not in ranges[name].specifier] == []
+
+
+def test_the_core_asks_for_no_exact_version_and_for_no_app():
+    core = asked_for()[""]
+    assert [
+        name for name, asked in core.items() if any(one.operator in ("==", "===", "~=") for one in asked.specifier)
+    ] == []
+    assert (
+        core.keys() & {"streamlit", "plotly", "authlib", "psycopg", "sqlalchemy", "alembic", "duckdb", "ray"} == set()
+    )
+
+
+def test_whatever_is_imported_is_asked_for_and_a_command_can_say_where():
+    of = importlib.metadata.packages_distributions() | {"ray": ["ray"]}  # Ray may not be here
+    extras = asked_for()
+    imported = {}
+    for p in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(p.read_text())):
+            named = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            named += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            imported |= {n.partition(".")[0]: name(p) for n in named}
+    others = {module: p for module, p in imported.items() if module not in sys.stdlib_module_names | {"redviz"}}
+    brought = {module: {canonicalize_name(d) for d in of[module]} for module in others}
+    assert {module for module, by in brought.items() if not by & extras[""].keys()} == EXTRAS.keys() - {"psycopg"} | {
+        "kaleido"
+    }
+    for module, extra in EXTRAS.items():
+        assert module in extras[extra]
 
 
 def test_readme_names_the_two_commands_and_no_target_that_is_not_there():

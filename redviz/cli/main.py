@@ -17,6 +17,7 @@ from redviz.cli.causal import causal
 from redviz.cli.compare import compare
 from redviz.cli.doctor import doctor
 from redviz.cli.export import export
+from redviz.cli.extras import remedy
 from redviz.cli.lab import lab
 from redviz.cli.methods import methods
 from redviz.cli.score import score
@@ -63,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and (sentence := remedy(error)):
+            return _complain(sentence, 2)
         return _complain(f"It failed while running ({type(error).__name__}: {error}).", 1)
     return code if isinstance(code, int) else 0
 

@@ -36,7 +36,10 @@ LOOK_EVERY = 0.2  # seconds between two looks for a wish to stop while workers w
 STOP_WITHIN = 30.0  # seconds to wait for workers that were asked to stop
 SEEN_WITHIN = 90.0  # seconds until a part that another machine wrote is seen here: network file systems look late
 
-MISSING = 'Ray is not installed; install it with: pip install -r requirements-ray.txt, or use the engine "local".'
+MISSING = (
+    "Ray is not installed; install it with: pip install 'redviz[ray]' (in a checkout: pip install -r requirements-ray.txt), "
+    'or use the engine "local".'
+)
 
 
 def check_ray() -> None:

@@ -508,3 +508,28 @@ def test_a_template_that_is_none_is_one_sentence(run, tmp_path, monkeypatch, tem
 def test_a_rule_has_no_template(run):
     code, _, err = run("analyze", *ASK, "--model", "rule:exact-answer", "--template", "hh")
     assert code == 2 and "leave --head, --max-length, --revision and --template out" in err
+
+
+# ---------------------------------------------------------------- what is not installed
+
+
+def test_a_command_that_needs_an_extra_names_it(run, monkeypatch):
+    class NoStreamlit:
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> None:
+            if name.startswith("streamlit"):
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "streamlit"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [NoStreamlit, *sys.meta_path])
+    told = "redviz: This needs streamlit, which is not installed: pip install 'redviz[app]'.\n"
+    assert run("serve") == (2, "", told)
+
+
+def test_what_no_extra_brings_is_a_failure_like_any_other(run, monkeypatch):
+    def broken(_: object) -> None:
+        raise ModuleNotFoundError("No module named 'tornado'", name="tornado")
+
+    monkeypatch.setattr(settings, "project_file", broken)
+    assert run("serve")[0] == 1

@@ -211,7 +211,9 @@ def _database(temporary: str) -> tuple[duckdb.DuckDBPyConnection, Lock]:
     try:
         import duckdb
     except ImportError:
-        raise RedvizError("Result files are read with DuckDB, which is not installed; pip install duckdb.") from None
+        raise RedvizError(
+            "Result files are read with DuckDB, which is not installed: pip install 'redviz[app]'."
+        ) from None
     settings: dict[str, Any] = {
         "memory_limit": MEMORY,
         "threads": 2,
