@@ -10,6 +10,7 @@ BIN := .venv/bin
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 RAY := .venv/.ray-installed
+BESIDE := .venv/.beside-installed
 
 .PHONY: app test test-slow lint rooms types chromium format clean
 
@@ -19,7 +20,7 @@ app: $(RUNTIME)
 test: lint rooms types chromium
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-test-slow: $(DEV) $(RAY) chromium
+test-slow: $(DEV) $(RAY) $(BESIDE) chromium
 	$(BIN)/python -m pytest -m "slow or browser"
 
 lint: $(DEV)
@@ -59,4 +60,9 @@ $(DEV): requirements-dev.txt $(RUNTIME)
 
 $(RAY): requirements-ray.txt $(RUNTIME)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-ray.txt
+	@touch $@
+
+# Where the slow tests install redviz: alone, and beside verl and OpenRLHF.
+$(BESIDE): tools/beside_trainers.py $(RUNTIME)
+	$(BIN)/python tools/beside_trainers.py .venv/beside
 	@touch $@

@@ -1,4 +1,7 @@
-"""A reward manager for verl that gives every token its own reward. Read against verl 0.9.0; not run here.
+"""A reward manager for verl that gives every token its own reward. Read and run against verl 0.9.1.
+
+What was run, by tests/beside/: verl's loader, its reward workers, and the rewards and advantages of its default trainer, in these
+settings; not its server of the reward model, its queue, or a training step, which need GPUs.
 
 Settings (Hydra), beside those of the run:
 
@@ -21,13 +24,6 @@ from torch import Tensor
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 import redviz
-
-
-def compute_score(*args: Any, **kwargs: Any) -> float:
-    """What ``custom_reward_function`` must name; the manager below never calls it."""
-    raise NotImplementedError(
-        "RedvizRewardManager scores with the reward model; set reward.reward_manager as the file says."
-    )
 
 
 class RedvizRewardManager(RewardManagerBase):
@@ -60,9 +56,9 @@ class RedvizRewardManager(RewardManagerBase):
         item = data[-1]
         rewards = redviz.token_rewards(
             self.reward_model,
-            item.batch["input_ids"][None],  # [1, P + T]: the prompt padded on the left, the response on the right
+            torch.cat([item.batch["prompts"], item.batch["responses"]])[None],  # [1, P + T]
             item.batch["attention_mask"][None],  # [1, P + T]
-            item.batch["response_mask"][None],  # [1, T]
+            self.response_mask(item)[None],  # [1, T]
             policy_tokenizer=self.tokenizer,
             messages=[list(item.non_tensor_batch["raw_prompt"])],
             method=self.method,
@@ -70,8 +66,28 @@ class RedvizRewardManager(RewardManagerBase):
         )[0]  # [T]
         return {"reward_score": rewards.tolist(), "reward_extra_info": {"redviz_total": float(rewards.sum())}}
 
+    def response_mask(self, item: Any) -> Tensor:
+        """What the policy wrote, ``[T]``: verl's own mask where it is handed over, else the whole response.
+
+        verl's default trainer hands over none, and then tool output cannot be told from what the policy wrote: a response that
+        goes on behind an EOS is refused.
+        """
+        responses = item.batch["responses"]  # [T]
+        mask: Tensor | None = item.batch.get("response_mask", None)
+        if mask is None:
+            mask = item.batch["attention_mask"][-len(responses) :]  # [T]
+            if (responses[mask.bool()][:-1] == self.tokenizer.eos_token_id).any():
+                raise ValueError(
+                    "A response goes on behind its EOS, as one with tool output does, and verl hands over no response_mask to say "
+                    "which of its tokens the policy wrote; use verl's single_turn_agent."
+                )
+        return mask
+
     @classmethod
     def assemble_rm_scores(cls, data: Any, scores: list[list[float]]) -> Tensor:
         """The batch's ``rm_scores``, ``[B, T]`` float32: a row of token rewards for every response."""
         responses = data.batch["responses"]  # [B, T]
         return torch.tensor(scores, dtype=torch.float32, device=responses.device).view(responses.shape)
+
+
+compute_score = RedvizRewardManager  # the name under which verl looks for a custom_reward_function, which it must find

@@ -1,11 +1,16 @@
-"""The examples for RL trainers: TRL's is really run; the others get the objects that their interfaces document."""
+"""The examples for RL trainers: TRL's is really run; the others get the objects that their interfaces document.
+
+tests/beside/ drives those with the real packages.
+"""
 
 import asyncio
 import importlib.util
 import sys
+import time
 import types
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from types import SimpleNamespace
 
 import numpy as np
@@ -43,8 +48,7 @@ def test_examples_are_short_and_say_what_they_were_read_against():
         lines = path.read_text().splitlines()
         assert len(lines) < 120, path.name
         begun = " ".join(lines[:4])
-        assert "against" in begun
-        assert ("not run here" in begun) == (path.name != "trl_grpo.py")
+        assert "run against" in begun
 
 
 # ---------------------------------------------------------------- TRL
@@ -185,7 +189,8 @@ def settings(**changes):
     )
 
 
-def test_verl_gets_a_reward_for_every_token(verl, model, tokenizer):
+@pytest.mark.parametrize("trainer", ["default", "legacy"])
+def test_verl_gets_a_reward_for_every_token(verl, model, tokenizer, trainer):
     prompts, responses, response_mask, seen = rollout(tokenizer)
     batch = {
         "prompts": prompts,
@@ -196,6 +201,8 @@ def test_verl_gets_a_reward_for_every_token(verl, model, tokenizer):
     }
     raw = np.empty(len(responses), dtype=object)
     raw[:] = [PROMPT] * len(responses)
+    if trainer == "default":
+        batch = {name: batch[name] for name in ("prompts", "responses", "attention_mask")}
     data = Data(batch, {"raw_prompt": raw})
     manager = verl.RedvizRewardManager(
         config=settings(),
@@ -216,6 +223,21 @@ def test_verl_gets_a_reward_for_every_token(verl, model, tokenizer):
         own = found[row][response_mask[row] == 1].numpy()
         np.testing.assert_allclose(own, [*credit.own, credit.closing], atol=1e-4)
         assert outputs[row]["reward_extra_info"]["redviz_total"] == pytest.approx(float(credit.values.sum()), abs=1e-4)
+
+
+def test_what_a_tool_wrote_is_not_taken_for_the_policys_where_verl_gives_no_mask(verl, tokenizer):
+    prompts, responses, response_mask, seen = rollout(tokenizer)
+    end = int(response_mask[0].sum())
+    responses[0, end : end + 3] = responses[0, :3]  # behind its EOS
+    seen[0, prompts.shape[1] + end : prompts.shape[1] + end + 3] = 1
+    data = Data({"prompts": prompts, "responses": responses, "attention_mask": seen}, {"raw_prompt": [PROMPT] * 3})
+    manager = verl.RedvizRewardManager(settings(), tokenizer)
+    with ThreadPoolExecutor(1) as alone, pytest.raises(ValueError, match="no response_mask"):
+        alone.submit(asyncio.run, manager.run_single(data[:1])).result()
+
+
+def test_verl_finds_every_name_that_the_settings_ask_for(verl):
+    assert verl.compute_score is verl.RedvizRewardManager  # the default name of a custom_reward_function
 
 
 @pytest.mark.parametrize("change", [{"enable": False}, {"enable_resource_pool": True}, {"path": None}])
@@ -244,6 +266,54 @@ def test_openrlhf_gets_one_reward_per_response(model, tokenizer):
         assert float(share) == pytest.approx(parts[-1] / parts.sum(), abs=1e-3)
     with pytest.raises(ValueError, match="does not begin with its prompt"):
         example.reward_func(["other"], [header], [""])
+
+
+@pytest.mark.parametrize("cut", ["between words", "through a character"])
+def test_openrlhf_keeps_the_reward_of_a_prompt_that_it_cut_on_the_left(model, tokenizer, cut):
+    example = load("openrlhf_reward")
+    content = (
+        "🎬 Write a film review, please." if cut == "through a character" else "Write a film review, please. Be kind."
+    )
+    header = tokenizer.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+    )
+    ids = tokenizer(header, add_special_tokens=False)["input_ids"]
+    dropped = (
+        next(n for n in range(1, len(ids)) if tokenizer.decode(ids[n:]).startswith("\ufffd")) if "🎬" in content else 4
+    )
+    left = tokenizer.decode(ids[dropped:], skip_special_tokens=False)
+    found = example.reward_func([left + RESPONSES[0] + tokenizer.eos_token], [header], [""])
+    whole = left.lstrip("\ufffd")
+    assert header.endswith(whole) and not header.startswith(left)
+    row = tokenizer(whole + RESPONSES[0] + tokenizer.eos_token, add_special_tokens=False, return_tensors="pt")[
+        "input_ids"
+    ]
+    with torch.inference_mode():
+        scores = model.module.score(model.module.base_model(input_ids=row).last_hidden_state)[0, :, 0]
+    assert float(found["rewards"][0]) == pytest.approx(float(scores[-1]), abs=1e-4)
+    before = len(tokenizer(whole, add_special_tokens=False)["input_ids"])
+    assert float(found["extra_logs"]["red"][0]) == pytest.approx(float(scores[-1] - scores[before - 1]), abs=1e-4)
+
+
+def test_openrlhf_loads_the_model_once_for_all_threads_of_its_pool(model, tokenizer, monkeypatch):
+    example = load("openrlhf_reward")
+    together, loads = Barrier(4), []
+
+    def slow(name):
+        loads.append(name)
+        time.sleep(0.05)
+        return model
+
+    def ask(_):
+        together.wait(10)
+        return float(example.reward_func([header + RESPONSES[0]], [header], [""])["rewards"][0])
+
+    monkeypatch.setattr(example.redviz, "load_reward_model", slow)
+    header = tokenizer.apply_chat_template(PROMPT, add_generation_prompt=True, tokenize=False)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(ask, range(4)))
+    assert len(loads) == 1
+    assert len(set(found)) == 1
 
 
 def test_openrlhf_advantages_become_those_of_red(model, tokenizer):
