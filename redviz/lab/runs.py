@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import torch
 
+from redviz.data.whole_files import replace_file, sweep
 from redviz.errors import RedvizError
 from redviz.lab.config import LabConfig
 from redviz.lab.steps import Evaluation, Sample, Step
 from redviz.lab.training import Lab
 from redviz.runs.run_folder import RunFolder, folder_of, newest_first, refuse_in_demo, written
-from redviz.runs.whole_files import replace_file, sweep
 from redviz.settings import home
 
 

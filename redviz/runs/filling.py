@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from redviz.credit.ingredients import Progress
+from redviz.data.whole_files import sweep
 from redviz.errors import Cancelled, RedvizError
 from redviz.runs.parts import failed_in
 from redviz.runs.runs import Run, State
-from redviz.runs.whole_files import sweep
 
 STATE_EVERY = 0.5  # seconds
 STOPPED = "Stopped; finished parts are kept and it can be resumed."

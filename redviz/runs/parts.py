@@ -12,12 +12,12 @@ from redviz.credit.ingredients import Partners
 from redviz.credit.recipes import Recipe
 from redviz.data.results.row_files import read_rows, write_rows
 from redviz.data.results.rows import Rows, rows, write_parquet
+from redviz.data.whole_files import replace_file
 from redviz.errors import RedvizError
 from redviz.models.reading.templates import names_file
 from redviz.records import Analysis, Example
 from redviz.runs.manifest import Manifest
 from redviz.runs.runs import Run
-from redviz.runs.whole_files import replace_file
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from redviz.data.whole_files import replace_file
 from redviz.errors import RedvizError
 from redviz.runs.manifest import WITHOUT_EFFECT, Manifest
 from redviz.runs.run_folder import RunFolder, folder_of, newest_first, refuse_in_demo, written
-from redviz.runs.whole_files import replace_file
 from redviz.settings import home
 
 UNFINISHED = "The process that worked on it is gone; resume it, finished parts are kept."

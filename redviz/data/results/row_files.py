@@ -7,14 +7,13 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from redviz.data.results.rows import Rows, schema, without_formulas
 from redviz.data.sets.schemas import quoted
+from redviz.data.whole_files import replace_file
 from redviz.errors import RedvizError
 from redviz.git_lfs import refuse_pointer
 
@@ -67,26 +66,10 @@ def write_rows(path: Path, batches: Iterable[Rows], provenance: Mapping[str, str
         Goes into the schema metadata of a Parquet file; the other two tell it in their rows only.
     """
     write = _of_ending(path, WRITERS)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
-        count = write(temporary, batches, dict(provenance or {}))
-        _sync(temporary)
-        temporary.replace(path)
-        with suppress(OSError):  # a folder that one may write to and not read
-            _sync(path.absolute().parent)
+        return replace_file(path, lambda file: write(file, batches, dict(provenance or {})))
     except OSError as error:
         raise RedvizError(f"{path} could not be written ({error.strerror or error}); give another path.") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def check_can_write(path: Path) -> None:

@@ -8,7 +8,7 @@ from threading import Barrier
 import pytest
 
 from redviz.data.results.row_files import read_rows, write_rows
-from redviz.runs.whole_files import replace_file
+from redviz.data.whole_files import replace_file
 
 
 def test_two_threads_that_write_one_file_at_once_do_not_mix(tmp_path):
