@@ -8,7 +8,7 @@ import streamlit as st
 from redviz.app.agreement.jobs import asked, counted, scored
 from redviz.app.agreement.people import inspect_button
 from redviz.app.agreement.state import Labels, around, report_of, share, units
-from redviz.app.dataset.state import kept_choice
+from redviz.app.parts.kept import kept_choice
 from redviz.app.parts.methods_bar import method_names
 from redviz.app.session import remembered, theme, view
 from redviz.evaluation.agreement.agreement import ScoredLabels

@@ -10,7 +10,7 @@ import streamlit as st
 from redviz.app.agreement.jobs import faithful, methods_and_responses, responses_limit
 from redviz.app.agreement.people import interval
 from redviz.app.agreement.state import Labels, report_of, units_choice
-from redviz.app.dataset.state import kept_choice
+from redviz.app.parts.kept import kept_choice
 from redviz.app.parts.methods_bar import method_names
 from redviz.app.session import engine, remembered, spec_of, theme, view
 from redviz.credit.recipes import spelled_out

@@ -10,7 +10,7 @@ import streamlit as st
 
 from redviz import settings
 from redviz.app.agreement.state import Labels, units_choice
-from redviz.app.dataset.state import keep, recall
+from redviz.app.parts.kept import keep, recall
 from redviz.app.parts.methods_bar import method_names, methods_bar
 from redviz.app.parts.waiting import result_of, with_partners
 from redviz.app.session import allowed, confirm_partners, confirmed, engine, partners_for, spec_of, view

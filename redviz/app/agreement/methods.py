@@ -11,7 +11,7 @@ import streamlit as st
 from redviz.app.agreement.jobs import asked, counted, scored
 from redviz.app.agreement.people import interval
 from redviz.app.agreement.state import Labels, report_of, share, units
-from redviz.app.dataset.state import keep, recall
+from redviz.app.parts.kept import keep, recall
 from redviz.app.parts.methods_bar import method_names
 from redviz.app.session import remembered, theme, view
 from redviz.evaluation.agreement.against_people import MethodAgreement, MethodsReport, against_people, report_of_table

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from redviz.app.agreement.state import PART, PARTS, Labels, report_of, share, units_choice
-from redviz.app.dataset.state import keep
+from redviz.app.parts.kept import keep
 from redviz.app.session import remembered, show_example
 from redviz.evaluation.agreement.agreement import judged_twice
 from redviz.evaluation.agreement.people import PeopleReport, among_people

@@ -14,7 +14,7 @@ from redviz.annotation.projects import ProjectInfo, list_projects
 from redviz.app.agreement.state import Labels
 from redviz.app.annotate.state import store
 from redviz.app.dataset.sources import chosen_source
-from redviz.app.dataset.state import keep, kept_choice, once, recall
+from redviz.app.parts.kept import keep, kept_choice, once, recall
 from redviz.app.project.state import show_project
 from redviz.app.session import remembered
 from redviz.data.labels.label_sets import KINDS, open_labels

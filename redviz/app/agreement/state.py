@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from redviz.app.dataset.state import keep, recall
+from redviz.app.parts.kept import keep, recall
 from redviz.app.session import remembered
 from redviz.data.labels.labels import LabelledItem, LabelSet, Preference
 from redviz.records import Source

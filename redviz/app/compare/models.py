@@ -10,9 +10,9 @@ import streamlit as st
 from redviz.app.compare.jobs import compared
 from redviz.app.compare.panels import model_panels
 from redviz.app.compare.pick import names_of, short
-from redviz.app.dataset.state import keep, kept_choice, recall
 from redviz.app.engine import Engine
 from redviz.app.parts.calls import compare_calls
+from redviz.app.parts.kept import keep, kept_choice, recall
 from redviz.app.parts.methods_bar import method_names, methods_bar
 from redviz.app.session import allowed, confirm_partners, confirmed, offered, partners_of, unconfirmed, view
 from redviz.credit.from_records.two_models import ModelComparison

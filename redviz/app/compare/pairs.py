@@ -10,8 +10,8 @@ import pandas as pd
 import streamlit as st
 
 from redviz.app.compare.pick import short
-from redviz.app.dataset.state import kept_choice
 from redviz.app.parts.calls import compare_calls
+from redviz.app.parts.kept import kept_choice
 from redviz.app.parts.waiting import result_of
 from redviz.app.worker import LONG
 from redviz.data.results.rows import without_formulas

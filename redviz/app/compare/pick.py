@@ -7,9 +7,9 @@ from string import ascii_uppercase
 
 import streamlit as st
 
-from redviz.app.dataset.state import keep, recall
 from redviz.app.demonstration import too_long
 from redviz.app.inspect.critics import siblings
+from redviz.app.parts.kept import keep, recall
 from redviz.app.session import example_of, gallery, remembered, spec_of, update, view
 from redviz.comparison import MOST
 from redviz.errors import RedvizError

@@ -11,9 +11,9 @@ from redviz.app.compare.jobs import compared
 from redviz.app.compare.pairs import pairs_part
 from redviz.app.compare.panels import PARTS_HERE, part_payload, response_panels, sums_line
 from redviz.app.compare.pick import check, chosen, names_of, short
-from redviz.app.dataset.state import kept_choice
 from redviz.app.engine import Engine
 from redviz.app.parts.calls import compare_calls
+from redviz.app.parts.kept import kept_choice
 from redviz.app.parts.methods_bar import method_names, methods_bar
 from redviz.app.session import card_if_known, confirm_partners, partners_of, view
 from redviz.comparison import Comparison

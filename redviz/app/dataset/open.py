@@ -9,8 +9,8 @@ import streamlit as st
 
 from redviz import settings
 from redviz.app.dataset.sources import MOST_CHECKED, DatasetSource, Opened, chosen_source, opened
-from redviz.app.dataset.state import keep, kept, kept_choice, recall
 from redviz.app.dataset.texts import texts_panel
+from redviz.app.parts.kept import keep, kept, kept_choice, recall
 from redviz.app.parts.methods_bar import method_names
 from redviz.app.project.state import new_project
 from redviz.app.runs.jobs import begin, ray_possible

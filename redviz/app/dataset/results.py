@@ -11,8 +11,9 @@ import streamlit as st
 from redviz.app.dataset.downloads import downloads
 from redviz.app.dataset.rows import offer_row
 from redviz.app.dataset.sources import server_files
-from redviz.app.dataset.state import FROM, PARTS, keep, kept, kept_choice, kept_choices, once, recall, show_part
+from redviz.app.dataset.state import FROM, PARTS, show_part
 from redviz.app.dataset.summary import split_panel, summary_panel
+from redviz.app.parts.kept import keep, kept, kept_choice, kept_choices, once, recall
 from redviz.app.runs.jobs import has_rows, shown_runs
 from redviz.app.session import remembered, theme
 from redviz.data.results.result_files import Histogram, ResultFile, open_results

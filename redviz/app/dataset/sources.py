@@ -12,8 +12,9 @@ from pathlib import Path
 import streamlit as st
 
 from redviz import settings
-from redviz.app.dataset.state import keep, kept, kept_choice, once, recall, size
+from redviz.app.dataset.state import size
 from redviz.app.demonstration import NO_FILES
+from redviz.app.parts.kept import keep, kept, kept_choice, once, recall
 from redviz.app.session import offered, remembered
 from redviz.data.sets.dataset import MAX_UPLOAD, Dataset, open_dataset
 from redviz.data.sets.formats import ENDINGS, Content, rows_of

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from redviz.app.dataset.state import once
+from redviz.app.parts.kept import once
 from redviz.app.session import theme
 from redviz.data.results.result_files import ResultFile
 from redviz.data.results.result_filters import Where

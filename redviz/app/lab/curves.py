@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from redviz.app.dataset.state import kept, once, recall
 from redviz.app.lab.downloads import downloads
 from redviz.app.lab.form import NAMES
 from redviz.app.lab.samples import samples
@@ -26,6 +25,7 @@ from redviz.app.lab.state import (
     show_part,
     tried,
 )
+from redviz.app.parts.kept import kept, once, recall
 from redviz.app.session import theme
 from redviz.lab.config import LabConfig
 from redviz.lab.queue import Standing

@@ -10,8 +10,8 @@ from pathlib import Path
 import streamlit as st
 
 from redviz import settings
-from redviz.app.dataset.state import kept_choice
 from redviz.app.lab.state import Experiment, line_name, opened
+from redviz.app.parts.kept import kept_choice
 from redviz.lab.config import LabConfig
 from redviz.lab.experiments import command, samples_jsonl, steps_jsonl
 from redviz.lab.runs import export_csv, export_json, open_lab_run

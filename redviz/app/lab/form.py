@@ -7,7 +7,6 @@ from typing import Any
 import streamlit as st
 
 from redviz import settings
-from redviz.app.dataset.state import keep, kept, kept_choice, recall
 from redviz.app.demonstration import check_length
 from redviz.app.lab.state import (
     POLICY,
@@ -20,6 +19,7 @@ from redviz.app.lab.state import (
     start,
     tried,
 )
+from redviz.app.parts.kept import keep, kept, kept_choice, recall
 from redviz.app.session import allowed, offered, remembered
 from redviz.errors import RedvizError
 from redviz.lab.config import ALGORITHMS, CLIPPED, ESTIMATORS, METHODS, LabConfig

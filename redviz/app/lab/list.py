@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from redviz import settings
-from redviz.app.dataset.state import recall
 from redviz.app.lab.curves import COLOURS, progress_line, settings_line
 from redviz.app.lab.form import NAMES
 from redviz.app.lab.state import (
@@ -21,6 +20,7 @@ from redviz.app.lab.state import (
     open_experiment,
     show_part,
 )
+from redviz.app.parts.kept import recall
 from redviz.app.parts.listed import MOST_SHOWN, delete_button, newest, show_problem, tried
 from redviz.app.session import offered
 from redviz.view.markdown import plain

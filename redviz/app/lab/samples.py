@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from redviz.app.dataset.state import kept_choice
 from redviz.app.lab.state import Experiment, line_name
+from redviz.app.parts.kept import kept_choice
 from redviz.lab.steps import Sample
 from redviz.view.markdown import plain
 

@@ -9,7 +9,7 @@ import scipy.stats  # noqa: F401  before torch: it breaks where it finds a torch
 import streamlit as st
 
 from redviz import settings
-from redviz.app.dataset.state import keep, recall
+from redviz.app.parts.kept import keep, recall
 from redviz.app.session import allowed, offered, remembered
 from redviz.errors import RedvizError
 from redviz.lab.config import METHODS, LabConfig

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 import streamlit as st
 
-from redviz.app.dataset.state import keep, kept, recall
+from redviz.app.parts.kept import keep, kept, recall
 from redviz.errors import RedvizError
 from redviz.view.markdown import plain
 

@@ -22,7 +22,7 @@ from redviz.annotation.map_pairs import preferences
 from redviz.annotation.projects import ProjectInfo
 from redviz.app.annotate.state import store
 from redviz.app.annotate.task import prompt_part
-from redviz.app.dataset.state import kept
+from redviz.app.parts.kept import kept
 from redviz.app.project.state import show_project, told, warn
 from redviz.data.labels.labels import Mark
 from redviz.errors import RedvizError

@@ -11,8 +11,8 @@ from redviz.annotation.interchange import import_project
 from redviz.annotation.projects import QUESTIONS, create_project
 from redviz.app.annotate.state import store
 from redviz.app.dataset.sources import DatasetSource, chosen_source
-from redviz.app.dataset.state import once
 from redviz.app.demonstration import file_uploader
+from redviz.app.parts.kept import once
 from redviz.app.project.state import FROM_FILE, reveal_choice, show_project
 from redviz.app.session import gallery, remembered
 from redviz.data.labels.label_sets import open_labels

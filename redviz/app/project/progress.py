@@ -10,7 +10,7 @@ from redviz.annotation.labels import labelled_items
 from redviz.annotation.progress import Progress, progress
 from redviz.annotation.projects import ProjectInfo
 from redviz.app.annotate.state import store
-from redviz.app.dataset.state import once
+from redviz.app.parts.kept import once
 from redviz.errors import RedvizError
 from redviz.evaluation.agreement.people import PeopleReport, among_people
 from redviz.view.markdown import plain

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from redviz.annotation.projects import ProjectInfo
-from redviz.app.dataset.state import keep, kept_choice, recall
+from redviz.app.parts.kept import keep, kept_choice, recall
 from redviz.credit.table import METHODS
 from redviz.errors import RedvizError
 from redviz.view.markdown import plain

@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from redviz import settings
-from redviz.app.dataset.state import PART, PARTS, recall, show_results
+from redviz.app.dataset.state import PART, PARTS, show_results
+from redviz.app.parts.kept import recall
 from redviz.app.parts.listed import MOST_SHOWN, delete_button, newest, show_problem, tried
 from redviz.app.runs.jobs import begun, delete, has_rows, job_of, ray_possible, resume, resume_on_ray, shown_runs, stop
 from redviz.app.session import offered
