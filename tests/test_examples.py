@@ -236,6 +236,19 @@ def test_what_a_tool_wrote_is_not_taken_for_the_policys_where_verl_gives_no_mask
         alone.submit(asyncio.run, manager.run_single(data[:1])).result()
 
 
+def test_what_a_tool_wrote_gets_no_reward_where_verl_gives_its_mask(verl, model, tokenizer):
+    prompts, responses, response_mask, seen = rollout(tokenizer)
+    response_mask[0, 2:4] = 0
+    batch = {"prompts": prompts, "responses": responses, "attention_mask": seen, "response_mask": response_mask}
+    data = Data(batch, {"raw_prompt": [PROMPT] * 3})
+    manager = verl.RedvizRewardManager(settings(), tokenizer)
+    with ThreadPoolExecutor(1) as alone:
+        found = alone.submit(asyncio.run, manager.run_single(data[:1])).result()["reward_score"]
+    assert found[2:4] == [0.0, 0.0]
+    analysis = redviz.analyze(model, PROMPT, RESPONSES[0], methods=[])
+    assert sum(found) == pytest.approx(analysis.score - analysis.base, abs=1e-3)
+
+
 def test_verl_finds_every_name_that_the_settings_ask_for(verl):
     assert verl.compute_score is verl.RedvizRewardManager  # the default name of a custom_reward_function
 
