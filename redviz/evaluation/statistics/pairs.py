@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit
-from scipy.stats import rankdata
 
 from redviz.errors import RedvizError
 from redviz.evaluation.statistics.intervals import (
@@ -213,6 +211,8 @@ def pair_report(pairs: Pairs, seed: int = 0) -> PairReport:
     longer, shorter = wins(every.margins(every.lengths)), wins(every.margins(-every.lengths))  # [n]
     by_length = max(longer, shorter, key=np.mean)  # [n]
     # Ranks are taken once, over all responses; the draws resample examples with the ranks of theirs.
+    from scipy.stats import rankdata  # of the extra evaluation: redviz score counts wins without it
+
     ranked = correlation_sums(rankdata(every.scores), rankdata(every.lengths))  # [r, 6]
     compared, of = every.comparisons() if pairs.responses else (margin, np.arange(len(margin)))  # [c]
     return PairReport(
@@ -253,7 +253,7 @@ def calibration(margin: Array, draws: Resampling | None = None, of: Array | None
     Where an example has several comparisons, ``of`` says which are whose, so that they are drawn together.
     """
     half = BINS // 2
-    sure = expit(np.abs(margin))  # [n]: probability given to the side the model prefers, from one half
+    sure = 1 / (1 + np.exp(-np.abs(margin)))  # [n]: probability given to the side the model prefers, from one half
     right = wins(margin)  # [n]
     bin_of = np.minimum(
         ((sure - 0.5) * BINS).astype(int), half - 1
@@ -331,6 +331,8 @@ def _unit_ranks(values: ArrayLike) -> Array | None:
     given = np.asarray(values, np.float64)
     if not np.isfinite(given).all():
         return None
+    from scipy.stats import rankdata
+
     centred = rankdata(given) - (len(given) + 1) / 2  # [T]
     size = float(np.linalg.norm(centred))
     return centred / size if size else None
