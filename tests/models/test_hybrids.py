@@ -111,7 +111,7 @@ def test_default_methods_and_the_card_leave_out_what_the_last_layer_does_not_hav
         "abc: Layer 3 of this model has no attention weights"
     )
     assert why_not(observation, recipes({"abc": {"layer": 2}})["abc"]) == ""
-    assert list(_summing(Subject(model, (observation.encoding,), (observation,)))) == ["sparse", "uniform", "red", "ig"]
+    assert list(_summing(Subject(model, (observation.encoding,)))) == ["sparse", "uniform", "red", "ig"]
 
 
 def test_rows_whose_layers_cannot_be_told_are_no_rows():

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -73,14 +74,18 @@ class Subject:
 
     model: RewardModel
     encodings: tuple[Encoding, ...]
-    observations: tuple[Observation, ...]
     effort: Effort = QUICK
+
+    @cached_property
+    def observations(self) -> tuple[Observation, ...]:
+        """Made when a check first asks, so that a model of which no number comes has a card too, with what is wrong."""
+        return tuple(observe(self.model, [encoding])[0] for encoding in self.encodings)
 
 
 def subject(model: RewardModel, effort: Effort = QUICK) -> Subject:
-    """Encode and observe the fixed texts."""
+    """Encode the fixed texts."""
     encodings = tuple(model.encode(Example(PROMPT, response)) for response in RESPONSES)
-    return Subject(model, encodings, tuple(observe(model, [encoding])[0] for encoding in encodings), effort)
+    return Subject(model, encodings, effort)
 
 
 def working_parameters(module: Any) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,12 @@ class ImplicitSubject:
 
     model: ImplicitReward
     encodings: tuple[Encoding, ...]
-    observations: tuple[Observation, ...]
     effort: Effort = QUICK
+
+    @cached_property
+    def observations(self) -> tuple[Observation, ...]:
+        """Made when a check first asks, so that a model of which no number comes has a card too, with what is wrong."""
+        return tuple(self.model.observe(e) for e in self.encodings)
 
     @property
     def near(self) -> float:
@@ -38,9 +43,9 @@ class ImplicitSubject:
 
 
 def subject(model: ImplicitReward, effort: Effort = QUICK) -> ImplicitSubject:
-    """Encode and observe the fixed texts."""
+    """Encode the fixed texts."""
     encodings = tuple(model.encode(Example(PROMPT, response)) for response in RESPONSES)
-    return ImplicitSubject(model, encodings, tuple(model.observe(e) for e in encodings), effort)
+    return ImplicitSubject(model, encodings, effort)
 
 
 def own_score(given: ImplicitSubject) -> Finding:

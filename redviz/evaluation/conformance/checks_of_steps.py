@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,13 @@ class StepSubject:
 
     model: ProcessModel
     encodings: tuple[Encoding, ...]
-    observations: tuple[Observation, ...]
     marked: tuple[Marked, ...]
     effort: Effort = QUICK
+
+    @cached_property
+    def observations(self) -> tuple[Observation, ...]:
+        """Made when a check first asks, so that a model of which no number comes has a card too, with what is wrong."""
+        return tuple(self.model.observe(e) for e in self.encodings)
 
     @property
     def near(self) -> float:
@@ -51,12 +56,12 @@ class StepSubject:
 
 
 def subject(model: ProcessModel, effort: Effort = QUICK) -> StepSubject:
-    """Encode and observe the fixed texts."""
+    """Encode the fixed texts."""
     encodings = tuple(model.encode(Example(PROMPT, response)) for response in RESPONSES)
     marked = tuple(
         model.marked(PROMPT, [model.format.content(e.example.response[a:b]) for a, b in e.offsets]) for e in encodings
     )
-    return StepSubject(model, encodings, tuple(model.observe(e) for e in encodings), marked, effort)
+    return StepSubject(model, encodings, marked, effort)
 
 
 def own_scores(given: StepSubject) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,12 @@ class TokenSubject:
 
     model: TokenRewards
     encodings: tuple[Encoding, ...]
-    observations: tuple[Observation, ...]
     effort: Effort = QUICK
+
+    @cached_property
+    def observations(self) -> tuple[Observation, ...]:
+        """Made when a check first asks, so that a model of which no number comes has a card too, with what is wrong."""
+        return tuple(self.model.observe_all(self.encodings))
 
     @property
     def near(self) -> float:
@@ -36,9 +41,9 @@ class TokenSubject:
 
 
 def subject(model: TokenRewards, effort: Effort = QUICK) -> TokenSubject:
-    """Encode and observe the fixed texts, in one padded batch."""
+    """Encode the fixed texts, which are observed in one padded batch."""
     encodings = tuple(model.encode(Example(PROMPT, response)) for response in RESPONSES)
-    return TokenSubject(model, encodings, tuple(model.observe_all(encodings)), effort)
+    return TokenSubject(model, encodings, effort)
 
 
 def own_score(given: TokenSubject) -> Finding:
