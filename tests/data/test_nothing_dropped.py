@@ -7,6 +7,7 @@ import pytest
 
 from redviz.data.sets.dataset import open_dataset
 from redviz.data.sets.readers import read_examples
+from redviz.errors import RedvizError
 
 
 def user(text):
@@ -116,6 +117,12 @@ ONE_TWO = {"prompt": "Q", "output_1": "A", "output_2": "B"}
         ({**LETTERS, "winner": "z", "model_a": "x", "model_b": "y"}, "winner is 'z', which does not say"),
         ({**LETTERS, "chosen": "A"}, "A"),
         ({**LETTERS, "verdict": "[[B]]"}, "B"),
+        ({**LETTERS, "verdict": "[[A>>B]]"}, "A"),
+        ({**LETTERS, "verdict": "Model B"}, "B"),
+        ({**LETTERS, "verdict": "tie (bothbad)"}, None),
+        ({**LETTERS, "verdict": "Neither"}, None),
+        ({**LETTERS, "winner": "x", "model_a": "x", "model_b": "x"}, "winner is 'x', which does not say"),
+        ({**TWO, "preference": "Response 0"}, "A"),
         ({**LETTERS, "preference": True}, "preference is true or false, expected which answer is better"),
         ({**LETTERS, "preference": "tie"}, None),
         ({**LETTERS, "output_1": "C", "output_2": "D", "preference": "tie"}, "there are more than two answers"),
@@ -123,8 +130,10 @@ ONE_TWO = {"prompt": "Q", "output_1": "A", "output_2": "B"}
         ({**ONE_TWO, "preference": 1.0}, "A"),
         ({**ONE_TWO, "preference_strength": "-2"}, "A"),
         ({**ONE_TWO, "preference_strength": "nan"}, "does not say"),
+        ({**ONE_TWO, "preference_strength": -100}, "preference_strength is -100, which does not say"),  # neither can be judged
         ({**ONE_TWO, "score_1": 1, "score_2": 3}, "B"),
         ({**ONE_TWO, "score_1": 1, "score_2": "N/A"}, "score_2 is no number"),
+        ({**TWO, "score_0": None, "score_1": 1.0}, "one of the two answers has no score beside score_1"),
         ({"history": "Q", "human_ref_A": "A", "human_ref_B": "B", "labels": 2}, "labels is '2', expected 1 for A or 0 for B"),
     ],
 )  # fmt: skip
@@ -140,6 +149,41 @@ def test_a_verdict_means_what_its_names_say_or_nothing(row, chosen):
         assert {c.rating for c in next(open_dataset(json.dumps(row).encode(), "a.jsonl").items()).candidates} == {0.5}
     else:
         assert roles == {"chosen": chosen, "rejected": "AB".replace(chosen, "")}
+
+
+def test_a_verdict_that_is_null_is_named_and_costs_its_row_alone():
+    dataset = opened({**LETTERS, "winner": "model_a"}, {**LETTERS, "winner": None})
+    assert len(list(dataset.items())) == 1
+    assert [(problem.line, problem.reason) for problem in dataset.problems] == [(2, "winner is null")]
+
+
+@pytest.mark.parametrize("label", [False, "False", "false"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"instruction": "Q", "output": "A", "kto_tag": None},
+        {"question": "Q", "completion": "A", "label": None},
+        {"messages": [user("Q"), bot("A")], "label": None},
+    ],
+)
+def test_a_label_stands_beside_a_question_of_any_name(row, label):
+    [item] = opened({name: label if value is None else value for name, value in row.items()}).items()
+    assert (item.prompt in ("Q", (user("Q"),)), [(c.role, c.response) for c in item.candidates]) == (
+        True,
+        [("rejected", "A")],
+    )
+
+
+def test_a_passage_is_no_question():
+    with pytest.raises(RedvizError, match="fit no known schema"):
+        opened({"context": "A passage.", "question": "Q", "response": "A"})
+
+
+def test_a_sign_that_is_none_costs_its_row_alone():
+    good = [user("Q Step 1: A"), bot("+")]
+    dataset = opened({"messages": good}, {"messages": good}, {"messages": [*good, user("B"), bot("maybe")]})
+    assert [item.candidates[0].response for item in dataset.items()] == ["Step 1: A"] * 2
+    assert dataset.problems[0].reason == "the sign 'maybe' in messages is neither + nor -"
 
 
 def test_a_mapping_names_another_verdict():

@@ -48,7 +48,7 @@ def test_names_that_are_known_decide_between_separators():
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "4d7a21" * 10 + "abcd\nsize 134217728\n"
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "json", "parquet", "csv", "tsv", "txt"])
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "json", "parquet", "csv", "tsv", "txt", "zip"])
 def test_a_pointer_of_git_lfs_is_named_as_such(tmp_path, ending):
     (tmp_path / f"x.{ending}").write_text(POINTER)
     doors = [lambda path: open_dataset(path), lambda path: open_dataset(path.read_bytes(), path.name)]

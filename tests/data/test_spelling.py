@@ -48,6 +48,38 @@ def test_objects_in_the_cells_of_a_csv(spell):
     assert (item.prompt, [candidate.response for candidate in item.candidates]) == ((CHAT[0],), ["Red.", "B"])
 
 
+@pytest.mark.parametrize("spell", [str, json.dumps])
+@pytest.mark.parametrize(
+    ("row", "read"),
+    [
+        (
+            {"question": {"full_text": "Q"}, "answer_0": "A", "answer_1": "B", "score_0": 1, "score_1": 0},
+            [("chosen", "A", 1), ("rejected", "B", 0)],
+        ),
+        ({"prompt": "Q", "answers": [{"answer": "A", "rank": 2}, {"answer": "B", "rank": 1}]}, [("1", "A", -2), ("2", "B", -1)]),
+        (
+            {"instruction": "Q", "responses": [{"model": "a", "response": "A"}], "annotations": [{"model": "a", "rating": "4"}]},
+            [("a", "A", 4)],
+        ),
+        (
+            {"info": {"post": "Q"}, "summaries": [{"text": "A"}, {"text": "B"}], "choice": 0},
+            [("chosen", "A", None), ("rejected", "B", None)],
+        ),
+        (
+            {"message_tree_id": "t", "prompt": {"role": "prompter", "text": "Q", "replies": [{"text": "A", "rank": 0}]}},
+            [("1", "A", 0)],
+        ),
+    ],
+)  # fmt: skip
+def test_nested_columns_of_published_sets_in_the_cells_of_a_csv(row, read, spell):
+    table = pd.DataFrame(
+        [{name: spell(value) if isinstance(value, list | dict) else value for name, value in row.items()}]
+    )
+    [item] = open_dataset(table.to_csv(index=False).encode(), "a.csv").items()
+    assert item.prompt in ("Q", ({"role": "user", "content": "Q"},))
+    assert [(c.role, c.response, c.rating) for c in item.candidates] == read
+
+
 @pytest.mark.parametrize(("a", "b"), [("['a', 'b']", "['a']"), (json.dumps(CHAT[1]), str(CHAT[1])), ("(1, 2)", "{1}")])
 def test_an_answer_that_is_a_value_is_text_in_jsonl(a, b):
     row = {"prompt": "Print it.", "chosen": a, "rejected": b}

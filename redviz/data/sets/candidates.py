@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from redviz.data.sets.conversations import context_of, turn_of, unwritten, with_history, with_system
 from redviz.data.sets.items import HumanSpan
-from redviz.data.sets.spelling import as_list, list_of
+from redviz.data.sets.spelling import as_list, list_of, spelled
 from redviz.data.sets.values import BadValue, Row, kind_of, number_of, short_name, text_of, verdict_of
 from redviz.records import Prompt
 
@@ -76,7 +76,7 @@ def has_chat(row: Row) -> bool:
 def follows_chat(row: Row) -> bool:
     """Whether a response is to a chat, not beside one that ends in a response of its own."""
     chat, response = (next(name for name in names if row.get(name) is not None) for names in (CONTEXTS, ANSWERS))
-    if not row[chat]:
+    if not row[chat] or (isinstance(row[chat], str) and row.get("question")):  # a passage that a question is about
         return False
     try:
         context = context_of(row[chat], chat)
@@ -196,8 +196,8 @@ def conversation(row: Row, messages: str) -> list[Answer]:
 
 def _role_of(row: Row) -> str:
     """Chosen or rejected, where true or false says so beside a chat: a number may be a class of any kind."""
-    verdict = next((row[name] for name in VERDICTS if isinstance(row.get(name), bool)), None)
-    return "" if verdict is None else "chosen" if verdict else "rejected"
+    said = (str(row[name]).strip().lower() for name in VERDICTS if isinstance(row.get(name), bool | str))
+    return {"true": "chosen", "false": "rejected"}.get(next(said, ""), "")
 
 
 def instruction(row: Row, column: str, response: str) -> list[Answer]:
@@ -290,6 +290,8 @@ def _roles(models: list[Any]) -> list[str]:
 
 def _judged(annotations: Any, models: list[Any]) -> list[float | None]:
     """The ratings that stand beside the completions, by the models that wrote them or in their order (CodeUltraFeedback)."""
+    if isinstance(annotations, str):
+        annotations = spelled(annotations)
     notes = [note for note in annotations if isinstance(note, dict)] if isinstance(annotations, list) else []
     ratings = [number_of(note.get("rating")) for note in notes]
     if len(notes) == len(models) and not any(note.get("model") for note in notes):

@@ -116,11 +116,11 @@ def rows_of(content: Content, wanted: Collection[str], counted: bool = True) -> 
     Every refusal is a ``RedvizError`` of one sentence.
     """
     ending = next((ending for ending in ENDINGS if content.name.lower().endswith(ending)), None)
-    if ending is None:
-        raise RedvizError(f"{content.name} has an ending that is not read here; use one of {', '.join(ENDINGS)}.")
     with content.open() as file:
         start = _read(file, LONGEST, content.name)
     refuse_start(start, content.name)
+    if ending is None:
+        raise RedvizError(f"{content.name} has an ending that is not read here; use one of {', '.join(ENDINGS)}.")
     sign = next((sign for sign in SIGNS if start.startswith(sign)), None)
     if sign and SIGNS[sign] != OWN.get(ending):
         raise RedvizError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from redviz.data.sets.candidates import CONTEXTS, chat_and_rejected, completions, continued, is_no_pair, one_rated, pair
 from redviz.data.sets.lists import are_lists, best_of, replies, tree_rows
 from redviz.data.sets.schema import PROMPTS, Schema
+from redviz.data.sets.spelling import spelled
 from redviz.data.sets.stepwise import is_marked, is_signed_chat, marked, signed_chat
 from redviz.data.sets.values import Row, number_of
 from redviz.data.sets.verdicts import (
@@ -37,9 +38,10 @@ def _are_lists(row: Row) -> bool:
 
 
 def _has_listed_texts(row: Row) -> bool:
-    return (
-        isinstance(row["answers"], list) and bool(row["answers"]) and all(isinstance(a, dict) for a in row["answers"])
-    )
+    listed = row["answers"]
+    if isinstance(listed, str) and listed.lstrip().startswith("["):
+        listed = spelled(listed)
+    return isinstance(listed, list) and bool(listed) and all(isinstance(answer, dict) for answer in listed)
 
 
 PUBLISHED: tuple[Schema, ...] = (

@@ -45,8 +45,9 @@ class Schema:
     unfold: Callable[[Row], list[Row]] = lambda row: [row]
 
     def missing(self, row: Row) -> str | None:
-        """The first column that is not there or null, or None."""
-        return next((names[0] for names in self.columns if _first(row, names) is None), None)
+        """The first column that is not there or null, or None; of several names the one that is there."""
+        gone = next((names for names in self.columns if _first(row, names) is None), None)
+        return None if gone is None else next((name for name in gone if name in row), gone[0])
 
     def fits(self, row: Any) -> bool:
         return isinstance(row, dict) and self.missing(row) is None and self.accepts(row)

@@ -177,10 +177,10 @@ SCHEMAS: tuple[Schema, ...] = (
         "unpaired",
         "TRL unpaired preference",
         "prompts with one completion and its label",
-        (("prompt",), ("completion", "response"), ("label", "kto_tag")),
+        (("prompt", "instruction", "question"), ("completion", "response", "output"), ("label", "kto_tag")),
         unpaired,
         accepts=is_verdict,
-        extra=("system",),
+        extra=("system", "input", "context"),
         remark="a true label is chosen, a false one rejected",
     ),
     Schema(

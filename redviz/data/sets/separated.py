@@ -17,6 +17,8 @@ from redviz.errors import RedvizError
 
 SEPARATORS = (",", ";", "\t", "|")
 MAX_LINE = 8 * 2**20
+# What an object of OpenAI's, WebGPT's, OpenAssistant's and summarize_from_feedback's holds.
+OBJECTS = (("messages", list), ("full_text", str), ("replies", list), ("post", str), ("article", str))
 
 
 def csv_rows(text: TextIO, filename: str) -> Iterator[tuple[int, Any]]:
@@ -63,7 +65,7 @@ def _values(row: dict[str, Any]) -> dict[str, Any] | BadValue:
         if not cell.lstrip().startswith("{"):
             continue
         value = spelled(cell)
-        if is_turn(value) or (isinstance(value, dict) and isinstance(value.get("messages"), list)):
+        if is_turn(value) or (isinstance(value, dict) and any(isinstance(value.get(key), of) for key, of in OBJECTS)):
             found[name] = value
         elif isinstance(value, BadValue) and spells_messages(cell):
             return BadValue(f"{name} begins as a message does, and is none that JSON or Python reads")

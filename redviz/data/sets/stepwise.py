@@ -39,6 +39,8 @@ def signed_chat(row: Row, messages: str) -> list[Answer]:
         or {s["role"] for s in signs} != {"assistant"}
     ):
         raise BadValue(f"{messages} does not go from a step to its sign and on")
+    if other := next((sign["content"] for sign in signs if sign["content"].strip() not in SIGNS), None):
+        raise BadValue(f"the sign {other[:40]!r} in {messages} is neither + nor -")
     question, first = _parted(steps[0]["content"])
     texts = [first, *(step["content"] for step in steps[1:])]
     verdicts = [SIGNS[sign["content"].strip()] for sign in signs]

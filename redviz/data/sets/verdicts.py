@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from typing import Any
 
@@ -22,18 +23,34 @@ PAIRS = {  # names of the two answers -> the number by which a verdict means the
 }
 FIRSTS = tuple(dict.fromkeys(one for one, _ in sorted(PAIRS, key=lambda pair: PAIRS[pair] == 1)))
 SECONDS = tuple(dict.fromkeys(two for _, two in sorted(PAIRS, key=lambda pair: PAIRS[pair] == 0)))
+SCORES = (("score_0", "score_1"), ("score_a", "score_b"), ("score_A", "score_B"), ("score_1", "score_2"))
 SIGNED = ("overall_preference", "preference_strength")  # below zero the first is better (HelpSteer)
+STRONGEST = 10  # HelpSteer goes to 3; -100 stands where neither answer can be judged
 STATED = (
     *SIGNED, "better_response_id", "winner", "preference", "preferred", "verdict", "choice", "better", "better_response",
     "preferred_response", "label", "labels", "chosen",
 )  # fmt: skip
-WORDS = {
-    **dict.fromkeys(("a", "[[a]]", "a>b", "a>>b", "model_a", "response_a", "assistant_a", "answer_a", "first"), FIRST),
+NAMES = ("", *NOUNS, "model", "assistant", "option")
+WORDS = {  # as _plain leaves them
+    **dict.fromkeys((*(f"{name}a" for name in NAMES), "a>b", "a>>b", "first"), FIRST),
+    **dict.fromkeys((*(f"{name}b" for name in NAMES), "b>a", "b>>a", "second"), SECOND),
     **dict.fromkeys(
-        ("b", "[[b]]", "b>a", "b>>a", "model_b", "response_b", "assistant_b", "answer_b", "second"), SECOND
-    ),
-    **dict.fromkeys(
-        ("tie", "[[c]]", "a=b", "b=a", "tie (bothbad)", "both_bad", "bothbad", "equal", "same", "draw"), TIE
+        (
+            "tie",
+            "tied",
+            "c",
+            "a=b",
+            "b=a",
+            "tiebothbad",
+            "bothbad",
+            "bothgood",
+            "both",
+            "neither",
+            "equal",
+            "same",
+            "draw",
+        ),
+        TIE,
     ),
 }
 
@@ -52,6 +69,8 @@ def two_and_verdict(row: Row, prompt: str, first: str, second: str, verdict: str
 def two_and_scores(row: Row, prompt: str, first: str, second: str, *scores: str) -> list[Answer]:
     """A score for each; the higher is better (WebGPT)."""
     names = _names(row, first, second)
+    if scores not in SCORES:
+        raise BadValue(f"one of the two answers has no score beside {scores[0]}")
     return decided(_two(row, prompt, *names), *_by_scores(row, *scores))
 
 
@@ -130,7 +149,7 @@ def better(row: Row, verdict: str, names: tuple[str, str]) -> int:
     number = number_of(value)
     if number is None:
         return _by_word(row, verdict, names)
-    if verdict in SIGNED:
+    if verdict in SIGNED and abs(number) <= STRONGEST:
         return TIE if number == 0 else FIRST if number < 0 else SECOND
     first = PAIRS.get(names)
     if first is not None and number in (first, first + 1):
@@ -142,12 +161,19 @@ def _by_word(row: Row, verdict: str, names: tuple[str, str]) -> int:
     value = row[verdict]
     if not isinstance(value, str):
         raise BadValue(f"{verdict} is {kind_of(value)}, expected which answer is better")
-    word = value.strip().lower()
-    own = {name.lower(): side for side, name in zip((FIRST, SECOND), names, strict=True)}
-    own |= {str(row[name]).lower(): side for side, name in ((FIRST, "model_a"), (SECOND, "model_b")) if row.get(name)}
+    word = _plain(value)
+    own = {_plain(name): side for side, name in zip((FIRST, SECOND), names, strict=True)}
+    models = [_plain(str(row[name])) if row.get(name) else "" for name in ("model_a", "model_b")]
+    if models[0] != models[1]:  # of two answers by one model its name says nothing
+        own |= {name: side for side, name in zip((FIRST, SECOND), models, strict=True) if name}
     if (found := own.get(word, WORDS.get(word))) is None:
         raise BadValue(f"{verdict} is {value[:40]!r}, which does not say whether {names[0]} or {names[1]} is better")
     return found
+
+
+def _plain(word: str) -> str:
+    """A verdict without its brackets, case, blanks and underscores: "[[A>>B]]", "Model A", "tie (bothbad)"."""
+    return re.sub(r"[\s_()]+", "", word.strip().strip("[]").lower())
 
 
 def _by_scores(row: Row, *scores: str) -> tuple[int, list[float | None]]:
