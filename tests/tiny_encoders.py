@@ -41,6 +41,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "BigBird": ("BigBird", {**SIZES, "block_size": 4, "num_random_blocks": 1}),
     "Funnel": ("Funnel", dict(d_model=48, n_head=4, d_head=12, d_inner=96, block_sizes=[1, 1], num_decoder_layers=1)),
     "FNet": ("FNet", {**SIZES, "type_vocab_size": 2}),
+    "MobileBert": ("MobileBert", {**SIZES, "embedding_size": 48, "true_hidden_size": 48, "intra_bottleneck_size": 48}),
     "ConvBert": ("ConvBert", {**SIZES, "embedding_size": 48, "head_ratio": 2, "conv_kernel_size": 3}),
 }
 

@@ -122,6 +122,27 @@ def test_embeddings_that_were_resized_come_with_the_adapter(peft, tmp_path):
     assert model.module.get_input_embeddings().num_embeddings == len(more)
 
 
+@pytest.mark.parametrize("of", ["modules_to_save", "trainable_token_indices"])
+def test_embeddings_that_were_resized_and_trained_come_with_the_adapter(peft, tmp_path, of):
+    more = tiny.tokenizer("closed")
+    more.add_special_tokens({"pad_token": "[PAD]"})
+    module = AutoModelForSequenceClassification.from_pretrained(tiny.checkpoint(), num_labels=1)
+    module.resize_token_embeddings(len(more))
+    module.config.pad_token_id = more.pad_token_id
+    options = {
+        "modules_to_save": {"modules_to_save": ["embed_tokens"]},
+        "trainable_token_indices": {"trainable_token_indices": {"embed_tokens": [5, len(more) - 1]}},
+    }
+    whole = tuned(peft, None, tmp_path, tokenizer=more, module=module, **options[of])
+    same_score(tmp_path, whole)
+    if of == "modules_to_save":  # PEFT writes them under two names; where they differ nobody knows which was trained
+        file = tmp_path / "adapter_model.safetensors"
+        held = load_file(file)
+        held["base_model.model.model.embed_tokens.modules_to_save.weight"] += 1
+        save_file(held, file)
+        refused(tmp_path, "has 1 weights that its base has no place for")
+
+
 def test_an_adapters_own_head_stands_in_place_of_the_bases(peft, tmp_path):
     whole = tuned(peft, tiny.checkpoint(labels=2), tmp_path)
     for left_by_the_trainer in ("training_args.bin", "optimizer.bin"):

@@ -11,12 +11,12 @@ import redviz
 from redviz.credit.from_models.gradient_inputs import ResponseScore, gradient_inputs
 from redviz.errors import RedvizError
 from redviz.models.loading.load import load_reward_model
-from redviz.models.running.own_forward import together
+from redviz.models.running.own_forward import heeds_masks, together
 from redviz.records import Example
 
 PROMPT, RESPONSE = "Review the film , please.", "A warm, funny film. Dull mess!"
 NO_EMBEDDINGS = ("Longformer", "Bart", "T5")
-NO_PADDING = ("XLNet", "FNet", "BigBird", "ConvBert")
+NO_PADDING = ("XLNet", "FNet", "BigBird", "ConvBert", "MobileBert")
 NEAR = 2e-4
 
 
@@ -97,6 +97,7 @@ def test_its_card_is_green_where_it_is_asked_for_its_own_score(kind):
 
 
 def test_texts_share_a_pass_only_where_that_moves_nothing():
+    assert not heeds_masks(tiny_encoders.plain("MobileBert"))  # whose last token holds the padding behind it
     texts = [np.array(ids) for ids in ([2, 7, 3], [2, 7, 8, 3], [2, 9, 3], [2, 3, 9, 3])]
     assert together(tiny_encoders.model("DistilBert"), texts) == [[0, 1, 2, 3]]
     assert together(tiny_encoders.model("XLNet"), texts) == [[0, 2], [1, 3]]

@@ -259,6 +259,15 @@ def test_a_copy_reads_another_text_with_the_same_weights():
     assert model.encode(Example("Hi.", "Well.")).rendered == "Hi.Well."
 
 
+def test_a_path_is_as_good_as_its_name(tmp_path):
+    path = tmp_path / "chat.jinja"
+    path.write_text(tiny.CLOSED)
+    source = load_reward_model(str(tiny.checkpoint()), device="cpu", template=path).source
+    assert source.template == str(path)
+    with pytest.raises(RedvizError, match="'3' is no file"):
+        load_reward_model(str(tiny.checkpoint()), device="cpu", template=3)
+
+
 def test_a_checkpoint_says_its_text_once_and_an_argument_wins(tmp_path):
     path = tmp_path / "m"
     shutil.copytree(folder(), path)

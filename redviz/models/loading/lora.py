@@ -30,6 +30,11 @@ BESIDE_THE_TEXT = (  # kinds that PEFT cannot merge
 LAST_LAYER = re.compile(rf"\.({'|'.join(HEADS)})(\.out_proj)?\.weight$")
 OF_TRAINERS = ("training_args", "optimizer", "scheduler")  # files that lie beside an adapter and hold no weights
 INSIDE = "base_model.model."  # before every name of the base's tensors in an adapter's file
+RESIZED = (
+    "base_layer.",
+    "original_module.",
+    "token_adapter.base_layer.",
+)  # where PEFT puts the embeddings that it wraps
 PROBE = range(5, 17)  # ids of a short text
 
 
@@ -155,7 +160,7 @@ def with_adapter(adapter: Adapter, dtype: torch.dtype | str, options: dict[str, 
         return _merged(adapter, tuned) if merge else _beside(tuned)
     except OUT_OF_MEMORY:
         raise
-    except (ValueError, RuntimeError, KeyError, TypeError, NotImplementedError, AttributeError) as error:
+    except (ValueError, RuntimeError, LookupError, TypeError, NotImplementedError, AttributeError) as error:
         raise RedvizError(
             f"{adapter.name}, a {adapter.kind} adapter, does not fit its base ({first_line(error)}); check base_model_name_or_path in "
             f"{CONFIG}."
@@ -177,7 +182,7 @@ def _base(adapter: Adapter, dtype: torch.dtype | str, options: dict[str, Any]) -
     check_weights({**report, "missing_keys": missing, "mismatched_keys": mismatched}, adapter.name)
     table = module.get_input_embeddings()
     place = next(name for name, part in module.named_modules() if part is table)
-    named = [f"{INSIDE}{place}.{part}weight" for part in ("", "base_layer.", "original_module.")]
+    named = [f"{INSIDE}{place}.{part}weight" for part in ("", *RESIZED)]
     rows = {adapter.shapes[key][0] for key in named if key in adapter.shapes}
     if rows and rows != {table.num_embeddings}:
         module.resize_token_embeddings(rows.pop(), mean_resizing=False)  # the new rows come with the adapter
@@ -188,8 +193,9 @@ def _check_adapter(adapter: Adapter, report: Any) -> None:
     """Refuse an adapter that PEFT took in part, or filled up with what it starts training from: it only warns."""
     shared = ("vblora_vector_bank", "tinylora_v", "unilora_theta_d")  # one tensor under many names
     missing = [key for key in report.missing_keys if not any(name in key for name in shared)]
+    unexpected = [key for key in report.unexpected_keys if not _written_twice(adapter, key)]
     for keys, said in (
-        (report.unexpected_keys, "that its base has no place for"),
+        (unexpected, "that its base has no place for"),
         (missing, "too few for the layers it names"),
     ):
         if keys:
@@ -198,6 +204,17 @@ def _check_adapter(adapter: Adapter, report: Any) -> None:
                 f"{adapter.name} has {len(keys)} weights {said} ({listed}), so its scores would be those of another model; check "
                 f"base_model_name_or_path in {CONFIG}, or save the adapter again."
             )
+
+
+def _written_twice(adapter: Adapter, key: str) -> bool:
+    """Whether a tensor stands in the file under another name too, as resized embeddings that were trained whole do."""
+    from safetensors import safe_open
+
+    plain = key.replace(".modules_to_save.", ".")
+    if plain == key or adapter.shapes.get(plain) != adapter.shapes.get(key):
+        return False
+    with safe_open(adapter.folder / WEIGHTS, framework="pt") as file:
+        return bool(torch.equal(file.get_tensor(plain), file.get_tensor(key)))
 
 
 @torch.no_grad()

@@ -52,8 +52,9 @@ def set_text(tokenizer: Any, template: str | None, name: str, folders: Iterable[
         As :func:`redviz.models.reading.templates.use_template` and :func:`stated_template` do.
     """
     if template:
-        use_template(tokenizer, template, name)
-        return template
+        given = str(template)  # a Path is as good as its name
+        use_template(tokenizer, given, name)
+        return given
     for folder in folders:
         if stated := stated_template(folder, name):
             try:

@@ -21,8 +21,8 @@ BLOCKS = "block_sparse"  # of BigBird, which turns to full attention at the firs
 
 
 def decodes(module: Any) -> bool:
-    """Whether a decoder stands between the text and the head, or the length of a text decides how it attends (BigBird)."""
-    return bool(module.config.is_encoder_decoder) or sparse(module)
+    """Whether no one hidden state of a text holds its score, or padding moves it: a decoder, BigBird's lengths, MobileBERT's trigrams."""
+    return bool(module.config.is_encoder_decoder) or sparse(module) or holds_neighbours(module)
 
 
 def sparse(module: Any) -> bool:
@@ -30,9 +30,15 @@ def sparse(module: Any) -> bool:
     return getattr(module.config, "attention_type", None) == BLOCKS
 
 
+def holds_neighbours(module: Any) -> bool:
+    """Whether the embedding of a token holds those of its neighbours, whatever a mask says: padding moves the last one of a text."""
+    return bool(getattr(module.config, "trigram_input", False))
+
+
 def heeds_masks(module: Any) -> bool:
-    """Whether padding may leave scores alone: the forward takes a mask, and no length of a batch decides how it attends."""
-    return "attention_mask" in inspect.signature(type(module).forward).parameters and not sparse(module)
+    """Whether padding may leave scores alone: the forward takes a mask, nothing reads past it, and no length decides how it attends."""
+    takes = "attention_mask" in inspect.signature(type(module).forward).parameters
+    return takes and not sparse(module) and not holds_neighbours(module)
 
 
 def reads_types(module: Any) -> bool:
