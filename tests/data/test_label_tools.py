@@ -169,3 +169,11 @@ def test_numbers_that_may_count_either_are_refused():
         opened(either)
     either["spans"][0]["text"] = "so so"
     assert opened(either).items[0].annotations[0].marks == (Mark(5, 10, -1.0, "bad"),)
+
+
+def test_argilla_1_answers_as_datasets_keeps_them():
+    spans = {"start": [2], "end": [6], "label": ["bad"]}
+    row = {"text": "A dull film", "span": {"user_id": ["ada"], "value": [spans], "status": ["submitted"]}}
+    labels = open_labels(json.dumps(row).encode(), "a.jsonl")
+    [given] = labels.items[0].annotations
+    assert (given.annotator, [(mark.start, mark.end, mark.grade) for mark in given.marks]) == ("ada", [(2, 6, -1.0)])

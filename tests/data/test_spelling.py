@@ -104,3 +104,22 @@ def test_numpy_prints_no_commas():
     assert spelled(str(np.array(["a", "b c"], dtype=object))) == ["a", "b c"]
     assert spelled(repr(np.array([{"a": None}, {"a": [True]}], dtype=object))) == [{"a": None}, {"a": [True]}]
     assert spelled("[-1 2]") == [-1, 2]
+
+
+def test_a_sequence_of_objects_as_datasets_keeps_it(tmp_path):
+    def columns(rows):
+        return {name: [row[name] for row in rows] for name in rows[0]}
+
+    pair = {
+        "prompt": columns(CHAT[:1]),
+        "chosen": columns(CHAT),
+        "rejected": columns([CHAT[0], {**CHAT[1], "content": "B"}]),
+    }
+    pd.DataFrame([pair]).to_parquet(tmp_path / "a.parquet")
+    pd.DataFrame([pair]).to_csv(tmp_path / "a.csv")
+    for name in ("a.parquet", "a.csv"):
+        [item] = open_dataset(tmp_path / name).items()
+        assert (item.prompt, [candidate.response for candidate in item.candidates]) == ((CHAT[0],), ["Red.", "B"])
+    answers = {"answer": ["A", "B"], "rank": [1, 2]}
+    [item] = open_dataset(json.dumps({"prompt": "Q", "answers": answers}).encode(), "a.jsonl").items()
+    assert [(candidate.response, candidate.rating) for candidate in item.candidates] == [("A", -1), ("B", -2)]

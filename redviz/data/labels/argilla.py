@@ -17,6 +17,7 @@ from redviz.data.labels.label_values import (
     span_of,
     subset_of,
 )
+from redviz.data.sets.spelling import objects_of
 from redviz.data.sets.values import BadValue, Row, kind_of
 
 ENDINGS = (".responses", ".users", ".status", ".suggestion", ".score", ".agent")
@@ -141,6 +142,7 @@ def _answer_spans(value: Any) -> list[Any] | None:
 
 
 def _by_user(value: Any) -> bool:
+    value = objects_of(value)
     return (
         isinstance(value, list)
         and bool(value)

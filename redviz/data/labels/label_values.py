@@ -11,6 +11,7 @@ from typing import Any
 from redviz.data.labels.labels import Mark
 from redviz.data.sets.conversations import context_of
 from redviz.data.sets.schemas import IDS, PROMPTS, SUBSETS
+from redviz.data.sets.spelling import objects_of
 from redviz.data.sets.values import BadValue, Row, kind_of, number_of, parsed, quoted, short_name, text_of
 from redviz.records import Prompt
 
@@ -148,11 +149,9 @@ def _word(label: str) -> str:
 
 def listed(value: Any, name: str) -> list[Any]:
     """A list, empty or not, or the JSON text of one (a CSV cell); a column of lists (Parquet) as a list of objects."""
-    items = parsed(value) if isinstance(value, str) else value
+    items = objects_of(parsed(value) if isinstance(value, str) else value)
     if isinstance(items, dict) and items and all(isinstance(column, list) for column in items.values()):
-        if len({len(column) for column in items.values()}) > 1:
-            raise BadValue(f"{name} has lists of different lengths")
-        return [dict(zip(items, entry, strict=True)) for entry in zip(*items.values(), strict=True)]
+        raise BadValue(f"{name} has lists of different lengths")
     if not isinstance(items, list):
         raise BadValue(f"{name} is {kind_of(items)}, expected a list")
     return items

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from redviz.data.sets.spelling import list_of, spelled, spells_messages
+from redviz.data.sets.spelling import list_of, objects_of, spelled, spells_messages
 from redviz.data.sets.values import BadValue, Row, is_message, messages_of, text_of
 from redviz.errors import RedvizError
 from redviz.messages import with_reasoning, with_tools
@@ -78,6 +78,9 @@ def unwritten(value: Any, name: str = "the cell") -> Any:
     '[1, 2]'
     """
     if isinstance(value, dict):
+        turns = objects_of(value)
+        if isinstance(turns, list) and turns and all(is_turn(turn) for turn in turns):
+            return turns
         return [value] if is_turn(value) else value
     if not isinstance(value, str) or not value.lstrip().startswith(("[", "(", "array(")):
         return value

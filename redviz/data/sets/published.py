@@ -5,7 +5,7 @@ from __future__ import annotations
 from redviz.data.sets.candidates import CONTEXTS, chat_and_rejected, completions, continued, is_no_pair, one_rated, pair
 from redviz.data.sets.lists import are_lists, best_of, replies, tree_rows
 from redviz.data.sets.schema import PROMPTS, Schema
-from redviz.data.sets.spelling import spelled
+from redviz.data.sets.spelling import objects_of, spelled
 from redviz.data.sets.stepwise import is_marked, is_signed_chat, marked, signed_chat
 from redviz.data.sets.values import Row, number_of
 from redviz.data.sets.verdicts import (
@@ -41,6 +41,7 @@ def _has_listed_texts(row: Row) -> bool:
     listed = row["answers"]
     if isinstance(listed, str) and listed.lstrip().startswith("["):
         listed = spelled(listed)
+    listed = objects_of(listed)
     return isinstance(listed, list) and bool(listed) and all(isinstance(answer, dict) for answer in listed)
 
 

@@ -42,9 +42,22 @@ def spells_messages(text: str) -> bool:
     return MESSAGES.match(text.lstrip()) is not None
 
 
+def objects_of(value: Any) -> Any:
+    """The list of objects that an object of equally long lists is, as ``datasets`` keeps a Sequence of objects; else the value.
+
+    >>> objects_of({"answer": ["A", "B"], "rank": [1, 2]})
+    [{'answer': 'A', 'rank': 1}, {'answer': 'B', 'rank': 2}]
+    """
+    if not isinstance(value, dict) or not value or not all(isinstance(column, list) for column in value.values()):
+        return value
+    if len({len(column) for column in value.values()}) > 1:
+        return value
+    return [dict(zip(value, entry, strict=True)) for entry in zip(*value.values(), strict=True)]
+
+
 def list_of(value: Any, name: str) -> list[Any]:
     """A list with something in it, or the text that spells one (a CSV cell)."""
-    listed = spelled(value) if isinstance(value, str) else value
+    listed = objects_of(spelled(value) if isinstance(value, str) else value)
     if not isinstance(listed, list) or not listed:
         raise BadValue(f"{name} is not a list with something in it")
     return listed
