@@ -24,6 +24,14 @@ what stood before the response, which a model without a chat template reads (Fal
 
 
 CALLS = ("tool_calls", "function_call")
+UNREAD = (
+    "image",
+    "image_url",
+    "audio",
+    "input_audio",
+    "video",
+    "video_url",
+)  # what a part of a content may hold that is no text
 
 
 def as_prompt(prompt: Any) -> Prompt:
@@ -141,6 +149,8 @@ def with_reasoning(reasoning: str, content: str) -> str:
 
 def _part_text(part: Any) -> str:
     text = part if isinstance(part, str) else part.get("text") if isinstance(part, Mapping) else None
+    if isinstance(part, Mapping) and any(part.get(name) for name in UNREAD):  # a text beside an image is not all of it
+        text = None
     if not isinstance(text, str):
         kind = part.get("type", "no text") if isinstance(part, Mapping) else type(part).__name__
         raise RedvizError(f"A part of a message's content is {str(kind)[:40]}, and redviz reads text; leave it out.")

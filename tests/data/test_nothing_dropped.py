@@ -45,6 +45,10 @@ def test_columns_that_are_not_read_are_named():
             "the response in chosen makes tool_calls, and redviz scores text",
         ),
         ({"prompt": [{"role": "user", "content": [{"type": "image_url"}]}]}, "message 1 in prompt: .* is image_url"),
+        (
+            {"prompt": [{"role": "user", "content": [{"type": "image", "text": "A dog.", "image": "a.png"}]}]},
+            "message 1 in prompt: .* is image",
+        ),
         ({"prompt": [{**user("Q"), "images": ["a.png"]}]}, "message 1 in prompt has images, and redviz reads text"),
         ({"prompt": [user(None)]}, "content of message 1 in prompt is null, expected text"),
         ({"prompt": [{**user("Q"), "name": "a\0b"}]}, "name of message 1 in prompt holds a null character"),
@@ -172,6 +176,15 @@ def test_a_label_stands_beside_a_question_of_any_name(row, label):
         True,
         [("rejected", "A")],
     )
+
+
+def test_a_pair_of_whole_chats_beside_turns_of_another_form():
+    chats = {"chosen": [user("Q"), bot("A")], "rejected": [user("Q"), bot("B")]}
+    dataset = opened({"conversation": [{"input": "Q", "output": "A"}], **chats})
+    [item] = dataset.items()
+    assert (item.prompt, [candidate.response for candidate in item.candidates]) == ((user("Q"),), ["A", "B"])
+    assert dataset.detected.sentence.endswith("; not read: 'conversation'.")
+    assert "not read: 'functions'" in opened({**chats, "functions": [{"name": "f"}]}).detected.sentence
 
 
 def test_a_passage_is_no_question():

@@ -4,7 +4,7 @@ import re
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from redviz.data.sets.conversations import context_of, turn_of, unwritten, with_history, with_system
+from redviz.data.sets.conversations import context_of, is_turn, turn_of, unwritten, with_history, with_system
 from redviz.data.sets.items import HumanSpan
 from redviz.data.sets.spelling import as_list, list_of, spelled
 from redviz.data.sets.values import BadValue, Row, kind_of, number_of, short_name, text_of, verdict_of
@@ -69,8 +69,12 @@ def answer_to_chat(row: Row, chat: str, response: str) -> list[Answer]:
 
 
 def has_chat(row: Row) -> bool:
-    """Whether the column that is found for a chat says something."""
-    return bool(next((row[name] for name in CONTEXTS if row.get(name) is not None), None))
+    """Whether the column for a chat says something; turns of another form beside whole chats are none (Capybara)."""
+    found = next((row[name] for name in CONTEXTS if row.get(name) is not None), None)
+    side = row.get("chosen")
+    if isinstance(found, list) and isinstance(side, list) and len(side) > 1 and not all(map(is_turn, found)):
+        return False
+    return bool(found)
 
 
 def follows_chat(row: Row) -> bool:

@@ -27,7 +27,18 @@ SIDES = (
 
 PAIRS = ("preference", "preference_chat", "implicit")
 TOLD = frozenset(
-    [*PROMPTS, *CONTEXTS, "documents", "images", "image", "videos", "quotes_0", "quotes_1", "chat_template_kwargs"]
+    [
+        *PROMPTS,
+        *CONTEXTS,
+        "documents",
+        "images",
+        "image",
+        "videos",
+        "functions",
+        "quotes_0",
+        "quotes_1",
+        "chat_template_kwargs",
+    ]
 )
 
 
