@@ -209,6 +209,13 @@ def test_a_jinja_file_that_cannot_be_right_is_one_sentence(tmp_path, source, sai
     assert "\n" not in str(raised.value)
 
 
+def test_a_jinja_file_that_is_a_git_lfs_pointer_is_named_as_one(tmp_path):
+    path = tmp_path / "chat.jinja"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 900\n")
+    with pytest.raises(RedvizError, match="chat.jinja is a Git LFS pointer"):
+        use_template(tokenizer(), str(path), "m")
+
+
 def test_an_eos_that_there_is_not_or_that_stands_already_is_refused():
     made = tokenizer()
     made.backend_tokenizer.post_processor = TemplateProcessing(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from redviz.errors import RedvizError
+from redviz.git_lfs import refuse_pointer
 
 FOLDER = Path(__file__).parent / "texts"
 TEXTS = {name: (FOLDER / f"{name}.jinja").read_text("utf-8") for name in sorted(p.stem for p in FOLDER.glob("*.jinja"))}
@@ -155,6 +156,7 @@ def _of_file(base: str, folder: Path | None) -> str:
     if folder is not None and not path.resolve().parent.is_relative_to(folder.resolve()):
         raise RedvizError(f"The template {base!r} lies outside of the checkpoint; put it beside the weights.")
     try:
+        refuse_pointer(path)
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError, ValueError) as error:
         missing = isinstance(error, (FileNotFoundError, ValueError)) and not isinstance(error, UnicodeDecodeError)
