@@ -132,6 +132,8 @@ ONE_TWO = {"prompt": "Q", "output_1": "A", "output_2": "B"}
         ({**LETTERS, "output_1": "C", "output_2": "D", "preference": "tie"}, "there are more than two answers"),
         ({**ONE_TWO, "preference": 0}, "preference is 0, which does not say"),
         ({**ONE_TWO, "preference": 1.0}, "A"),
+        ({**ONE_TWO, "preference": 1.5}, None),
+        ({**LETTERS, "preference": 1.5}, "preference is 1.5, which does not say"),
         ({**ONE_TWO, "preference_strength": "-2"}, "A"),
         ({**ONE_TWO, "preference_strength": "nan"}, "does not say"),
         ({**ONE_TWO, "preference_strength": -100}, "preference_strength is -100, which does not say"),  # neither can be judged
@@ -159,6 +161,10 @@ def test_a_verdict_that_is_null_is_named_and_costs_its_row_alone():
     dataset = opened({**LETTERS, "winner": "model_a"}, {**LETTERS, "winner": None})
     assert len(list(dataset.items())) == 1
     assert [(problem.line, problem.reason) for problem in dataset.problems] == [(2, "winner is null")]
+    verdict = {**TWO, "better_response_id": 1}
+    dataset = opened(verdict, verdict, {**verdict, "response_0": None})
+    assert len(list(dataset.items())) == 2
+    assert dataset.problems[0].reason == "there is no other answer beside response_1"
 
 
 @pytest.mark.parametrize("label", [False, "False", "false"])

@@ -154,6 +154,8 @@ def better(row: Row, verdict: str, names: tuple[str, str]) -> int:
     first = PAIRS.get(names)
     if first is not None and number in (first, first + 1):
         return FIRST if number == first else SECOND
+    if first is not None and number == first + 0.5:  # AlpacaEval's draw
+        return TIE
     raise BadValue(f"{verdict} is {str(value)[:40]}, which does not say whether {names[0]} or {names[1]} is better")
 
 
@@ -192,6 +194,8 @@ def _two(row: Row, prompt: str, first: str, second: str) -> list[Answer]:
 def _names(row: Row, first: str, second: str) -> tuple[str, str]:
     """The names of the two answers; several pairs of names in one row are for a person to tell apart."""
     found = [names for names in PAIRS if all(row.get(name) is not None for name in names)]
+    if not found:
+        raise BadValue(f"there is no other answer beside {first}")
     if found != [(first, second)]:
         raise BadValue(f"there are more than two answers, such as {first} and {second}; say which are meant")
     return first, second
