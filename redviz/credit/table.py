@@ -39,7 +39,7 @@ def _later(module: str, name: str) -> Callable[..., Credit]:
 
 LI, ABC = "Li et al. 2024, RED / R3HF, arXiv 2411.08302", "Chan et al. 2024, Dense Reward for Free, arXiv 2402.00782"
 CAPTUM = ", through Captum"
-SMOOTH = "; SmoothGrad, Smilkov et al. 2017, arXiv 1706.03825" + CAPTUM
+SMOOTH = "; SmoothGrad, arXiv 1706.03825" + CAPTUM
 
 LAYER = Option(-1, "Attention layer; −1 is the last (the paper's choice).")
 ROW = Option("response", "Whose attention: the last response token's, or the reading position's.", choices=ROWS)

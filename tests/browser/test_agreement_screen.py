@@ -97,6 +97,7 @@ def taken(screen, button):
     return at_rest.taken(screen, screen.get_by_role("button", name=button)).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_project_s_figures_are_the_library_s_and_can_be_taken_away(screen):
     people = among_people(items())
     screen.get_by_text("4 of 4 items have a label").wait_for()

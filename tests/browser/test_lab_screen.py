@@ -84,6 +84,7 @@ def press(opened, name):
     opened.get_by_role("button", name=name, exact=True).click()
 
 
+@pytest.mark.slow
 def test_a_small_run_is_drawn_compared_and_downloaded_as_it_was(page, address, home, monkeypatch, tmp_path):
     monkeypatch.setenv("REDVIZ_HOME", str(home))  # of the test too, which reads what the server writes
     opened = lab(page(), address)

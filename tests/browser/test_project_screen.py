@@ -18,6 +18,7 @@ SLOW = 180_000
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.slow
 def test_from_a_file_of_responses_to_a_judgement(address, store, page, tmp_path):
     file = tmp_path / "reviews.jsonl"
     rows = [{"prompt": "Review it.", "response": text} for text in ("A superb film.", "=cmd() <b>dull</b> film")]

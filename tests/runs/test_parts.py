@@ -62,12 +62,16 @@ def test_memory_that_runs_out_in_one_method_costs_that_method_only(monkeypatch):
     assert uniform["score"] == red["score"] and uniform["method"] == "uniform"
 
 
-def test_an_error_of_ours_is_not_made_a_row(monkeypatch):
+def test_what_a_method_raises_is_the_row_s_error_and_an_interrupt_ends_the_run(monkeypatch):
     def broken(*given, **options):
-        raise RuntimeError("a mistake in the code")
+        raise raised
 
     monkeypatch.setitem(METHODS, "red", replace(METHODS["red"], credit=broken))
-    with pytest.raises(RuntimeError, match="a mistake"):
+    raised: BaseException = RuntimeError("a mistake in the code")
+    (row,) = score_chunk(tiny.model(), CHUNK[:1], recipes(["red"]))
+    assert row["error"] == "red: It failed while running (RuntimeError: a mistake in the code)."
+    raised = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
         score_chunk(tiny.model(), CHUNK[:1], recipes(["red"]))
 
 

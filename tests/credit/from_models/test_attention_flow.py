@@ -235,7 +235,7 @@ def test_a_model_with_other_layers_than_attention_and_a_gate():
     with pytest.raises(RedvizError, match="in 1 of its 3 layers"):
         rollout(seen, model)
     with pytest.raises(RedvizError, match="Qwen3NextAttention changes the heads' output"):
-        attention_norm(seen, model)
+        attention_norm(seen, model, layer=1)
 
 
 def test_a_projection_that_is_not_known(monkeypatch):
