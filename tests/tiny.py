@@ -103,6 +103,14 @@ def config(architecture: str, tok: PreTrainedTokenizerFast, labels: int = 1, **o
     )
 
 
+def draw_weights(module: torch.nn.Module, deviation: float = 0.2) -> None:
+    """Draw every matrix of a module anew, so large that what it says of two texts differs by more than rounding."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0, deviation)
+
+
 def save(
     folder: Path,
     architecture: str = "Llama",
@@ -117,10 +125,8 @@ def save(
     module = getattr(transformers, f"{architecture}ForSequenceClassification")(
         config(architecture, tok, labels, **options)
     ).eval()
+    draw_weights(module, 0.25)
     with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0, 0.25)
         ids = torch.randint(5, len(tok), (1, 64))
         spread = module.score(module.base_model(ids).last_hidden_state)[0, :, 0].std()
         module.score.weight /= spread

@@ -72,10 +72,8 @@ def save(folder: Path, architecture: str, template: str | None = None, labels: i
     )
     torch.manual_seed(3)
     module = getattr(transformers, f"{architecture}ForSequenceClassification")(config).eval()
+    tiny.draw_weights(module)
     with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0, 0.2)
         ids = torch.randint(5, len(tok), (32, 24))
         last = [part for part in module.modules() if isinstance(part, torch.nn.Linear) and part.out_features == labels][
             -1

@@ -54,10 +54,7 @@ def save(folder: Path, kind: str) -> Path:
     config = getattr(transformers, f"{architecture}Config")(**options, **own, sep_token_id=3)
     torch.manual_seed(5)
     module = getattr(transformers, f"{architecture}ForSequenceClassification")(config).eval()
-    with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0, 0.2)
+    tiny.draw_weights(module)
     module.save_pretrained(folder)
     tok.save_pretrained(folder)
     return folder

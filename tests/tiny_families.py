@@ -23,10 +23,7 @@ def saved(folder, config, trunk_prefix, head, template=None, more=None, changes=
     """A random trunk and a head under a family's own names, saved as its authors save them; the trunk is returned."""
     torch.manual_seed(3)
     trunk = AutoModel.from_config(config).eval()
-    with torch.no_grad():
-        for parameter in trunk.parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0, 0.2)
+    tiny.draw_weights(trunk)
     tensors = {f"{trunk_prefix}{name}": tensor.clone() for name, tensor in trunk.state_dict().items()}
     folder.mkdir(exist_ok=True)
     save_file({**(more(tensors) if more else tensors), **head}, folder / "model.safetensors", {"format": "pt"})

@@ -51,10 +51,8 @@ def save(folder: Path, kind: str) -> Path:
     config = CONFIG_MAPPING[kind](**{**SIZES, **KINDS[kind], **own})
     torch.manual_seed(1)
     trunk = AutoModel.from_config(config).eval()
+    tiny.draw_weights(trunk)
     with torch.no_grad():
-        for parameter in trunk.parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0, 0.2)
         weight = torch.randn(1, 48)
         weight /= (trunk(torch.randint(5, len(tok), (1, 64)), use_cache=False).last_hidden_state @ weight[0]).std()
     trunk.save_pretrained(folder)

@@ -29,10 +29,7 @@ def save(folder: Path, architecture: str = "Llama", template: str = "ends", seed
     torch.manual_seed(seed)
     kind = CLASSES.get(architecture, f"{architecture}ForCausalLM")
     module = getattr(transformers, kind)(tiny.config(architecture, tok, **options)).eval()
-    with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0, 0.2)
+    tiny.draw_weights(module)
     module.save_pretrained(folder)
     tok.save_pretrained(folder)
     return folder

@@ -37,10 +37,7 @@ def save(folder: Path, tasks: int = 1, **changes: Any) -> Path:
     sizes |= {"max_position_embeddings": 64, "vocab_size": len(tok), "pad_token_id": 0}
     torch.manual_seed(3)
     trunk = DebertaV2Model(DebertaV2Config(**sizes, **tiny_both_ways.DEBERTA)).eval()
-    with torch.no_grad():
-        for parameter in trunk.parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0, 0.2)
+    tiny.draw_weights(trunk)
     tensors = {f"pretrained_model.{name}": tensor.clone() for name, tensor in trunk.state_dict().items()}
     tensors |= {f"head_layer.{name}": tensor.clone() for name, tensor in head(tasks).state_dict().items()}
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})

@@ -32,10 +32,7 @@ def config(tok, **options):
 
 def shaken(module, spread=0.3):
     torch.manual_seed(4)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0, spread)
+    tiny.draw_weights(module, spread)
     return module.eval()
 
 

@@ -367,10 +367,7 @@ def test_a_logit_at_the_next_generation_prompt(tmp_path, kind, tied):
     more = {"head_dim": 12, "query_pre_attn_scalar": 12, "final_logit_softcapping": 3.0} if kind is Gemma2Config else {}
     torch.manual_seed(4)
     module = AutoModelForCausalLM.from_config(config_of(kind, tie_word_embeddings=tied, **more)).eval()
-    with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0, 0.2)
+    tiny.draw_weights(module)
     module.save_pretrained(tmp_path)
     tok = tiny.tokenizer("closed")
     tok.save_pretrained(tmp_path)

@@ -1,6 +1,7 @@
 """Taking a sequence classifier apart: heads that are refused, heads of several labels, and a model found out by trying."""
 
 import pytest
+import tiny
 import tiny_both_ways as both
 import torch
 import transformers
@@ -26,10 +27,7 @@ def _saved(tmp_path, architecture, **options):
     config = getattr(transformers, f"{architecture}Config")(**sizes, **options)
     torch.manual_seed(0)
     module = getattr(transformers, f"{architecture}ForSequenceClassification")(config)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0, 0.2)
+    tiny.draw_weights(module)
     module.save_pretrained(tmp_path)
     made.save_pretrained(tmp_path)
     return tmp_path
