@@ -20,12 +20,12 @@ from pathlib import Path
 import torch
 from lab_claims_document import document, write_figure
 
+from redviz.data.whole_files import replace_file
 from redviz.lab.config import LabConfig
 from redviz.lab.steps import Step
 from redviz.lab.training import Lab
 from redviz.models.kinds.policy import load_policy
 from redviz.models.loading.load import load_reward_model
-from redviz.runs.whole_files import replace_file
 from redviz.settings import home
 
 log = logging.getLogger("lab_claims")

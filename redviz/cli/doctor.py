@@ -113,12 +113,11 @@ def _split_report(model: RewardModel | FunctionModel, dataset: Dataset) -> tuple
 
 def _text_report(model: RewardModel | FunctionModel, dataset: Dataset) -> TextReport:
     """The usual texts on the first pairs; what takes more than some seconds is told before."""
-    from redviz.evaluation.agreement.preferences import stated_pair
+    from redviz.evaluation.agreement.preferences import stated_pairs
     from redviz.evaluation.conformance.text_cost import MOST_PAIRS
     from redviz.evaluation.conformance.trained_text import cost_on, trained_text
 
-    stated = (pair for item in dataset.items() if (pair := stated_pair(item)))
-    pairs = list(islice(stated, MOST_PAIRS))
+    pairs = list(islice(stated_pairs(dataset.items()), MOST_PAIRS))
     expected = cost_on(model, pairs)
     told = expected.seconds >= TOLD_FROM
     if told:

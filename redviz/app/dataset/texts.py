@@ -14,7 +14,7 @@ from redviz.app.parts.waiting import result_of
 from redviz.app.session import engine, spec_of, update, view
 from redviz.app.worker import LONG, Job
 from redviz.data.sets.dataset import open_dataset
-from redviz.evaluation.agreement.preferences import stated_pair
+from redviz.evaluation.agreement.preferences import stated_pairs
 from redviz.evaluation.conformance.text_cost import MOST_PAIRS, cost, mean_characters
 from redviz.evaluation.statistics.intervals import Estimate
 from redviz.models.reading.templates import OWN
@@ -71,7 +71,7 @@ def _work(source: DatasetSource, mapping: Mapping[str, str], limit: int | None) 
         job.progress(0, 0)
         # Opened anew: the screen's own data set counts its problems while somebody looks at it.
         items = open_dataset(source.content, source.name, mapping=mapping, limit=limit).items()
-        pairs = list(islice((pair for item in items if (pair := stated_pair(item))), MOST_PAIRS))
+        pairs = list(islice(stated_pairs(items), MOST_PAIRS))
         return trained_text(model, pairs, job.progress)
 
     return work
@@ -79,7 +79,7 @@ def _work(source: DatasetSource, mapping: Mapping[str, str], limit: int | None) 
 
 def _note(spec: ModelSpec, dataset: Opened) -> str:
     """What it costs, guessed from the first rows; the time where the model was loaded already."""
-    pairs = [pair for item in dataset.first if (pair := stated_pair(item))]
+    pairs = list(stated_pairs(dataset.first))
     state = engine().state(spec)
     size = state.bytes / BYTES.get(state.source.dtype, 2.0) if state else float("nan")
     device = state.source.device if state else "cpu"

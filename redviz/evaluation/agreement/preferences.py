@@ -35,8 +35,12 @@ def stated_pair(item: DataItem) -> tuple[Example, Example] | None:
     return examples[-max(rated)[1]], examples[-min(rated)[1]]
 
 
+def stated_pairs(items: Iterable[DataItem]) -> Iterator[tuple[Example, Example]]:
+    """(better, worse) of every item that prefers one."""
+    return (pair for item in items if (pair := stated_pair(item)) is not None)
+
+
 def analyzed_pairs(model: Model, items: Iterable[DataItem]) -> Iterator[tuple[Analysis, Analysis]]:
     """(better, worse) of every item that prefers one, scored in batches without any credits; a side that fails has its ``error``."""
-    pairs = (pair for item in items if (pair := stated_pair(item)) is not None)
-    analyses = analyze_batch(model, (example for pair in pairs for example in pair), [])
+    analyses = analyze_batch(model, (example for pair in stated_pairs(items) for example in pair), [])
     return zip(analyses, analyses, strict=True)

@@ -142,9 +142,12 @@ def scores(model: Any, encodings: Sequence[Encoding | None], beat: Callable[[], 
 
 def _scores(model: Any, batch: Sequence[Encoding]) -> tuple[list[float], str]:
     """Of one batch; where it fails as a whole, of each alone."""
-    shares = _shares(model) and 2 * _common(batch) >= max(len(encoding.ids) for encoding in batch)
     try:
-        seen = observe_together(model, batch) if shares else observe_examples(model, batch, prefixes=False)
+        seen = (
+            observe_together(model, batch)
+            if _run_once(model, batch)
+            else observe_examples(model, batch, prefixes=False)
+        )
         return [observation.score for observation in seen], ""
     except RedvizError as error:
         if len(batch) == 1:
@@ -164,23 +167,19 @@ def by_chance(right: int, count: int) -> float:
 
 def _affordable(model: Any, encodings: Sequence[Encoding | None], budget: float) -> int:
     """How many pairs the budget affords: as many of each subject."""
-    given = [encoding for encoding in encodings if encoding]
-    common = _common(given) if _shares(model) else 0
-    saved = common if given and 2 * common >= max(len(encoding.ids) for encoding in given) else 0
+    saved = _run_once(model, [encoding for encoding in encodings if encoding])
     each = [tokens_read(model, encoding) - saved if encoding else 0 for encoding in encodings]
     operations = 2.0 * parameters_read(model) * np.cumsum(np.add(each[::2], each[1::2]))  # [pair]
     subjects = len({pair.subject for pair in obvious_pairs()})
     return int((operations <= budget).sum()) // subjects * subjects
 
 
-def _common(encodings: Sequence[Encoding]) -> int:
-    """How many ids all texts begin with."""
-    return len(commonprefix([encoding.ids.tolist() for encoding in encodings]))
-
-
-def _shares(model: Any) -> bool:
-    """Whether the texts of a pass may run what they begin with once."""
-    return not isinstance(model, FunctionModel) and not model.both_ways and model.gate is None
+def _run_once(model: Any, encodings: Sequence[Encoding]) -> int:
+    """How many ids all texts begin with, where a pass may run these once and they are half of the longest text at least; else 0."""
+    if isinstance(model, FunctionModel) or model.both_ways or model.gate is not None:
+        return 0
+    common = len(commonprefix([encoding.ids.tolist() for encoding in encodings]))
+    return common if 2 * common >= max((len(encoding.ids) for encoding in encodings), default=0) else 0
 
 
 def parameters_read(model: Any) -> int:

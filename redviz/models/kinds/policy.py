@@ -23,7 +23,7 @@ from redviz.models.loading.checkpoint import (
 )
 from redviz.models.loading.files import fingerprint, resolve
 from redviz.models.loading.lora import adapter_folder, base_of
-from redviz.models.loading.precision import QUANTISED, as_saved, pick_dtype, quantised, saved_in
+from redviz.models.loading.precision import QUANTISED, in_bits, pick_dtype
 from redviz.models.loading.shared import (
     building,
     context_length,
@@ -149,8 +149,7 @@ def load_policy(
     text = set_text(tokenizer, template, name, (folder,))
     target = pick_device(device)
     asked, dtype = (str(dtype), "auto") if dtype in QUANTISED else ("", dtype)
-    bits = asked or saved_in(config)
-    few = as_saved(config, asked, target, name) or (quantised(bits, target) if bits else {})
+    bits, few = in_bits(config, asked, target, name)
     options = {"trust_remote_code": trust_remote_code, **few}
     with building(name, target):
         kind = pick_dtype(dtype, target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ def check_weights(report: dict[str, Any], name: str, auto: Any = REWARD, beside:
         others = VALUE_HEADS if auto is AutoModelForCausalLM else LANGUAGE_HEADS
         refuse_unused(map(str, report["unexpected_keys"]), name, (*others, *beside))
         return
-    listed = ", ".join([*missing, *mismatched][:4]) + (" …" if len(missing) + len(mismatched) > 4 else "")
+    listed = first_names([*missing, *mismatched])
     heads = [
         key
         for key in report["unexpected_keys"]
@@ -139,6 +139,11 @@ def check_weights(report: dict[str, Any], name: str, auto: Any = REWARD, beside:
         f"{name} lacks {len(missing) + len(mismatched)} weights ({listed}); they would be random and its scores noise{hint}; "
         f"use the checkpoint that was trained as a {'reward' if auto is REWARD else 'language'} model ({auto.__name__}), saved whole."
     )
+
+
+def first_names(names: Sequence[str]) -> str:
+    """The first four of them, for a sentence."""
+    return ", ".join(names[:4]) + (" …" if len(names) > 4 else "")
 
 
 def refuse_unused(names: Iterable[str], name: str, beside: Collection[str] = ()) -> None:
@@ -154,7 +159,7 @@ def refuse_unused(names: Iterable[str], name: str, beside: Collection[str] = ())
     if unused:
         raise RedvizError(
             f"{name} holds {len(unused)} weights that the model its config.json describes does not take "
-            f"({', '.join(unused[:4])}{' …' if len(unused) > 4 else ''}), so its scores would be those of another model; correct "
+            f"({first_names(unused)}), so its scores would be those of another model; correct "
             "config.json, or save the model again by the class that it was trained as."
         )
 

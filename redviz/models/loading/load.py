@@ -20,7 +20,7 @@ from redviz.models.kinds.token_rewards import TokenRewards
 from redviz.models.kinds.token_rewards import tried as tried_tokens
 from redviz.models.loading.files import fingerprint
 from redviz.models.loading.found import Found, find, mix_of, module_of
-from redviz.models.loading.precision import QUANTISED, as_saved, pick_dtype, quantised, saved_in
+from redviz.models.loading.precision import QUANTISED, in_bits, pick_dtype, saved_in
 from redviz.models.loading.shared import (
     building,
     context_length,
@@ -123,16 +123,14 @@ def load_reward_model(
     if wanted in QUANTISED:
         quantization, wanted = quantization or str(wanted), "auto"
     kind = pick_dtype(wanted, target)
-    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    saved = as_saved(checkpoint.config, quantization, target, name)
-    if bits := quantization or saved_in(checkpoint.config):
-        options |= saved or quantised(bits, target)
-        if checkpoint.is_put_together and not (checkpoint.lora and saved):
-            raise RedvizError(
-                f"{name} is put together while it is loaded, which needs whole numbers; leave {bits} out."
-                if quantization
-                else f"{name} is put together while it is loaded, and is saved in {bits}; give the model in whole numbers."
-            )
+    bits, few = in_bits(checkpoint.config, quantization, target, name)
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code, **few}
+    if bits and checkpoint.is_put_together and not (checkpoint.lora and saved_in(checkpoint.config)):
+        raise RedvizError(
+            f"{name} is put together while it is loaded, which needs whole numbers; leave {bits} out."
+            if quantization
+            else f"{name} is put together while it is loaded, and is saved in {bits}; give the model in whole numbers."
+        )
     if device_map is not None:
         options["device_map"] = device_map
     own = any(checkpoint.given.glob("tokenizer*"))

@@ -16,6 +16,7 @@ from redviz.models.loading.checkpoint import (
     REWARD,
     check_weights,
     first_line,
+    first_names,
     pretrained,
     read_json,
     refuse_pickle,
@@ -199,10 +200,9 @@ def _check_adapter(adapter: Adapter, report: Any) -> None:
         (missing, "too few for the layers it names"),
     ):
         if keys:
-            listed = ", ".join(sorted(keys)[:4]) + (" …" if len(keys) > 4 else "")
             raise RedvizError(
-                f"{adapter.name} has {len(keys)} weights {said} ({listed}), so its scores would be those of another model; check "
-                f"base_model_name_or_path in {CONFIG}, or save the adapter again."
+                f"{adapter.name} has {len(keys)} weights {said} ({first_names(sorted(keys))}), so its scores would be those of another "
+                f"model; check base_model_name_or_path in {CONFIG}, or save the adapter again."
             )
 
 

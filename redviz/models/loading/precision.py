@@ -82,6 +82,27 @@ def as_saved(config: Mapping[str, Any], asked: str | None, device: torch.device,
     return {"device_map": {"": device}}
 
 
+def in_bits(
+    config: Mapping[str, Any], asked: str | None, device: torch.device, name: str
+) -> tuple[str, dict[str, Any]]:
+    """In how few bits a checkpoint is loaded, as it was saved or as is asked, and what ``from_pretrained`` is given for it.
+
+    Returns
+    -------
+    str, dict
+        "" and nothing where it is loaded in whole numbers.
+
+    Raises
+    ------
+    RedvizError
+        As :func:`quantised` and :func:`as_saved` do.
+    """
+    saved = as_saved(config, asked, device, name)
+    if bits := asked or saved_in(config):
+        return bits, saved or quantised(bits, device)
+    return "", {}
+
+
 def _check_installed(what: str, otherwise: str) -> None:
     if importlib.util.find_spec("bitsandbytes") is None:
         raise RedvizError(f"{what} needs the package bitsandbytes; install it, or {otherwise}.")
